@@ -1,0 +1,85 @@
+# `make` alone lists the targets. Each one does its own set-up.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo rehearse bench test-pythons slides slides-pdf pingpong-c test test-oldest lint format proto \
+	patterns-index clean
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) \
+		| sort | awk -F':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python >= 3.11 found on PATH." \
+		"Install one, or name it: make PYTHON=/path/to/python"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check \
+		--editable '.[dev]'
+	@touch $@ $(VENV)/.run
+
+test: $(VENV)/.dev ## run every test, shuffled, on two cores
+	$(BIN)/pytest --numprocesses 2
+
+test-pythons: $(VENV)/.dev ## run the tests on each Python from 3.11 that is there
+	for python in python3.11 python3.12 python3.13; do \
+		$$python -c '' 2>/dev/null || { echo "no $$python here"; continue; }; \
+		$(MAKE) PYTHON=$$python VENV=.venv-$$python test || exit 1; done
+
+test-oldest: ## run the tests with the oldest releases we admit
+	$(PYTHON) -m venv --clear .venv-oldest
+	.venv-oldest/bin/pip install --quiet --disable-pip-version-check \
+		--constraint .ci/oldest.txt --editable '.[dev]'
+	.venv-oldest/bin/pytest --numprocesses 2
+
+lint: $(VENV)/.dev ## check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+
+format: $(VENV)/.dev ## format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+demo: $(VENV)/.run ## watch the three examples survive being killed
+	$(BIN)/python -m slides demo
+
+pingpong-c: ## build the C twin of ping-pong in pingpong/c/build
+	$(MAKE) -C pingpong/c
+
+$(VENV)/.slides: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check \
+		--editable '.[slides]'
+	@touch $@
+
+slides: $(VENV)/.slides ## build the deck and show it in a browser
+	$(BIN)/python -m slides serve --open
+
+rehearse: $(VENV)/.slides ## type every command of the deck and see that it works
+	$(BIN)/python -m slides rehearse
+
+bench: $(VENV)/.dev pingpong-c ## measure everything anew, for the deck and the README
+	$(BIN)/python -m slides bench
+
+slides-pdf: $(VENV)/.slides ## print the deck to build/slides.pdf
+	$(BIN)/python -m slides pdf
+
+proto: $(VENV)/.dev ## regenerate the protobuf code from the schema
+	$(BIN)/protoc --python_out=. --pyi_out=. proto/messages.proto
+
+patterns-index: $(VENV)/.dev ## list the claims of the chapters anew
+	$(BIN)/python -m tests.patterns.index
+
+clean: ## remove everything that make has made
+	rm -rf $(VENV) .venv-* build pingpong/c/build dist *.egg-info \
+		.hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,50 @@
+"""Fixtures that every test may use: contexts that cannot leak, programs."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import zmq
+
+from tests.support import Program, terminate
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it puts into the background with Ctrl-C ignored,
+    # and so would be every program that a test starts and interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def new_context() -> Iterator[Callable[[], zmq.Context[Any]]]:
+    """Make contexts; at the end each must terminate within a deadline."""
+    contexts: list[zmq.Context[Any]] = []
+
+    def make() -> zmq.Context[Any]:
+        context: zmq.Context[Any] = zmq.Context()
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        terminate(context)
+
+
+@pytest.fixture
+def context(new_context: Callable[[], zmq.Context[Any]]) -> zmq.Context[Any]:
+    """One context; a test that leaves a socket open in it fails."""
+    return new_context()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Program]]:
+    """Start programs; whatever still runs at the end is killed."""
+    with ExitStack() as stack:
+
+        def run(*argv: str, **options: Any) -> Program:
+            program = Program(*argv, **options)
+            stack.callback(program.close)
+            return program
+
+        yield run
