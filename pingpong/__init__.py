@@ -1,0 +1,1 @@
+"""Ping-pong: REQ/REP, and what it takes to survive the other side."""

@@ -1,0 +1,223 @@
+"""The command line: parse, call, print, and turn outcomes into exit codes.
+
+Everything heavy is imported by the command that needs it, so that --help
+is there at once.
+"""
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import click
+
+ENDPOINT = "tcp://127.0.0.1:5555"
+SECONDS = click.FloatRange(0, 86_400)
+# Bytes; the server's limit of 1 MiB less the id and the lengths.
+SIZE = click.IntRange(0, 1024 * 1024 - 64)
+INTERRUPTED = 130  # what a shell reports for Ctrl-C
+
+
+def option(
+    name: str, default: object, kind: "click.ParamType[Any]", text: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        name, default=default, type=kind, help=text, show_default=True
+    )
+
+
+def as_json_option(text: str) -> Callable[..., Any]:
+    return click.option("--json", "as_json", is_flag=True, help=text)
+
+
+@contextmanager
+def sentences(doing: str) -> Iterator[None]:
+    """Turn what ZeroMQ and the system refuse into a sentence, exit 1."""
+    import zmq
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        raise  # click ends quietly when nobody reads on
+    except (zmq.ZMQError, OSError) as error:
+        why = zmq.strerror(error.errno) if error.errno else str(error)
+        raise click.ClickException(f"Cannot {doing}: {why}.") from None
+
+
+@click.group(
+    context_settings={
+        "auto_envvar_prefix": "PINGPONG",
+        "help_option_names": ["-h", "--help"],
+    }
+)
+def main() -> None:
+    """Ping-pong: REQ/REP that survives the other side being killed.
+
+    Each option may also come from the environment: PINGPONG_SERVER_BIND,
+    PINGPONG_CLIENT_COUNT and so on.
+    """
+
+
+@main.command()
+@option("--bind", ENDPOINT, click.STRING, "Endpoint, tcp or ipc.")
+@option(
+    *("--workers", 1, click.IntRange(1, 64)),
+    "Threads; more than one stand behind ROUTER/DEALER.",
+)
+@option("--work", 0.0, SECONDS, "Pretend to work, in seconds.")
+def server(bind: str, workers: int, work: float) -> None:
+    """Answer pings until Ctrl-C or SIGTERM."""
+    with sentences(f"serve on {bind}"), ExitStack() as stack:
+        import zmq
+
+        from pingpong.broker import serve_with_workers
+        from pingpong.endpoint import bound
+        from pingpong.server import serve
+        from pingpong.stop import Stop
+        from pingpong.watch import watched
+
+        stop = stack.enter_context(Stop())
+        stack.enter_context(stop.on_signals())
+        context = stack.enter_context(zmq.Context())
+        kind = zmq.REP if workers == 1 else zmq.ROUTER
+        front = stack.enter_context(bound(context, kind, bind))
+        with watched(front) as seen:
+            click.echo(f"Listening on {front.get_string(zmq.LAST_ENDPOINT)}")
+            if workers == 1:
+                tally = serve(front, stop, work)
+            else:
+                tally = serve_with_workers(
+                    context, front, stop, workers, work
+                )
+        click.echo(f"{tally}\n{seen}")
+
+
+@main.command()
+@option("--connect", ENDPOINT, click.STRING, "Endpoint of the server.")
+@option(
+    *("--count", 10, click.IntRange(0)),
+    "Pings to send; 0 goes on until Ctrl-C.",
+)
+@option("--interval", 1.0, SECONDS, "Seconds between two pings.")
+@option(
+    *("--timeout", 1.0, click.FloatRange(0.001, 86_400)),
+    "Seconds to wait for an answer before asking again.",
+)
+@option(
+    *("--retries", 5, click.IntRange(0, 1_000_000)),
+    "Times to ask again before a ping is lost.",
+)
+@option("--size", 56, SIZE, "Bytes of payload.")
+@option("--clients", 1, click.IntRange(1, 100), "Clients at once.")
+@as_json_option("Print a summary in JSON, and nothing else.")
+def client(
+    connect: str,
+    count: int,
+    interval: float,
+    timeout: float,
+    retries: int,
+    size: int,
+    clients: int,
+    as_json: bool,
+) -> None:
+    """Ping a server; exit 1 if an answer was lost, 130 if interrupted."""
+    with sentences(f"ping {connect}"), ExitStack() as stack:
+        import zmq
+
+        from pingpong.client import Client
+        from pingpong.pings import fleet
+        from pingpong.stats import Outcome
+        from pingpong.stop import Stop
+
+        def say(number: int, news: Outcome | int) -> None:
+            if as_json:
+                return
+            if isinstance(news, int):
+                text = f"no answer in {timeout:g} s, try {news}"
+            else:
+                text = str(news)
+            click.echo(f"client {number}: {text}" if clients > 1 else text)
+
+        stop = stack.enter_context(Stop())
+        stack.enter_context(stop.on_signals())
+        context = stack.enter_context(zmq.Context())
+        asking = [
+            stack.enter_context(
+                Client(
+                    *(context, connect, stop),
+                    timeout=timeout,
+                    retries=retries,
+                    on_retry=partial(say, number),
+                )
+            )
+            for number in range(1, clients + 1)
+        ]
+        if not as_json:
+            click.echo(f"PING {connect}: {size} bytes of payload")
+        report = fleet(
+            asking, stop, say, count=count, interval=interval, size=size
+        )
+        if as_json:
+            click.echo(json.dumps({"endpoint": connect, **report.as_dict()}))
+        else:
+            click.echo(f"\n--- {connect} ping statistics ---\n{report}")
+        if report.lost:
+            sys.exit(1)
+        if report.received < count * clients:
+            sys.exit(INTERRUPTED)
+
+
+@main.command()
+@option("--count", 4000, click.IntRange(10, 1_000_000), "Pings for each.")
+@option("--size", 64, SIZE, "Bytes of payload.")
+@as_json_option("Print JSON instead of a table.")
+def bench(count: int, size: int, as_json: bool) -> None:
+    """Compare REQ/REP with raw TCP, HTTP, gRPC and C, in one run."""
+    # Its servers must not outlive it: SIGTERM unwinds just as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with sentences("measure"):
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from pingpong.bench import ROUNDS, measure
+
+        shown = Progress(console=Console(stderr=True), transient=True)
+        with shown as progress:
+            task = progress.add_task("Measuring", total=ROUNDS)
+            result = measure(count, size, partial(progress.advance, task))
+    if as_json:
+        click.echo(json.dumps(result.as_dict()))
+    else:
+        Console().print(*result.tables(), sep="\n")
+
+
+@main.command()
+def demo() -> None:
+    """Watch a server being killed, and nothing lost (about 5 seconds)."""
+    with sentences("play the demo"), ExitStack() as stack:
+        from pingpong.demo import CLIENTS, COUNT, run
+        from pingpong.stop import Stop
+
+        stop = stack.enter_context(Stop())
+        stack.enter_context(stop.on_signals())
+        report = run(
+            stop,
+            partial(click.secho, bold=True, fg="cyan"),
+            lambda text: click.echo(f"   {text}"),
+        )
+        complete = report.received == COUNT * len(CLIENTS)
+        click.secho(str(report), bold=True, fg="green" if complete else "red")
+        if report.lost:
+            sys.exit(1)
+        if not complete:
+            sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m pingpong")

@@ -1,0 +1,84 @@
+"""Several workers behind one endpoint: ROUTER in front, DEALER behind.
+
+Role      broker, and N workers, each a thread with the same REP loop
+Sockets   ROUTER, bound; DEALER, bound (inproc); N REP, connected (inproc)
+Messages  Ping in, Pong out, behind the envelope that ROUTER put on
+
+ROUTER puts the identity of the client in front of each request, DEALER deals
+requests to the workers in turn, REP keeps the envelope and puts it on the
+reply, and ROUTER sends the reply to whom it names (the Guide, chapter 3).
+The client cannot tell this from one REP socket. Threads in Python gain
+where the work is waiting; for computing, connect REP processes over ipc.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import zmq
+
+from pingpong.server import Tally, serve
+from pingpong.stop import Stop
+
+
+def serve_with_workers(
+    context: zmq.SyncContext,
+    router: zmq.SyncSocket,
+    stop: Stop,
+    workers: int,
+    work: float = 0,
+) -> Tally:
+    """Serve with `workers` REP threads until `stop`; add up their tallies."""
+    inside = f"inproc://workers-{uuid4()}"
+
+    def worker() -> Tally:
+        try:
+            with context.socket(zmq.REP) as rep:
+                rep.linger = 0
+                rep.rcvhwm = 1
+                rep.connect(inside)
+                return serve(rep, stop, work)
+        finally:
+            stop.set()  # were this a failure, nobody would serve its share
+
+    with context.socket(zmq.DEALER) as dealer:
+        dealer.linger = 0
+        # What waits, waits at the ROUTER, not behind one slow worker. This
+        # is for requests only: REP drops a reply that finds no room.
+        dealer.sndhwm = 1
+        dealer.bind(inside)
+        with ThreadPoolExecutor(workers) as pool:
+            running = [pool.submit(worker) for _ in range(workers)]
+            try:
+                forward(router, dealer, stop)
+            finally:
+                stop.set()
+        tallies = [done.result() for done in running]
+    return Tally(
+        answered=sum(tally.answered for tally in tallies),
+        refused=sum(tally.refused for tally in tallies),
+    )
+
+
+def forward(
+    router: zmq.SyncSocket, dealer: zmq.SyncSocket, stop: Stop
+) -> None:
+    """Carry requests in and replies out until `stop`.
+
+    A request is only taken from the ROUTER when the DEALER has room for it:
+    otherwise the send would block, and replies and `stop` with it.
+    """
+    with_room, without = zmq.Poller(), zmq.Poller()
+    with_room.register(router, zmq.POLLIN)
+    with_room.register(dealer, zmq.POLLIN)
+    without.register(dealer, zmq.POLLIN | zmq.POLLOUT)
+    for poller in (with_room, without):
+        poller.register(stop.fd, zmq.POLLIN)
+    while True:
+        room = dealer.poll(0, zmq.POLLOUT)
+        ready = dict((with_room if room else without).poll())
+        if stop.fd in ready:
+            return
+        if router in ready:
+            dealer.send_multipart(router.recv_multipart())
+        if ready.get(dealer, 0) & zmq.POLLIN:
+            router.send_multipart(dealer.recv_multipart())

@@ -1,0 +1,142 @@
+"""The demonstration: three clients, and a server that is killed meanwhile.
+
+Nothing here is timed by sleeping: the server dies when every client has had
+a third of its pongs, and the next one starts when every client has noticed.
+"""
+
+import queue
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from time import monotonic
+
+import zmq
+
+from pingpong.client import Client
+from pingpong.pings import fleet
+from pingpong.process import running, server_command
+from pingpong.stats import Outcome, Report
+from pingpong.stop import Stop
+
+CLIENTS = range(1, 4)
+COUNT = 36  # pings of each client
+INTERVAL = 0.1  # seconds
+TIMEOUT = 0.3  # seconds for one try
+RETRIES = 50
+PATIENCE = 30.0  # seconds for all of it
+
+# A client's number, and the end of a ping or the number of its next try.
+News = tuple[int, Outcome | int]
+Tell = Callable[[str], None]
+
+
+def run(stop: Stop, title: Tell, show: Tell) -> Report:
+    """Play it; return what became of the pings. `stop` ends it early.
+
+    Raises TimeoutError after PATIENCE seconds.
+    """
+    with ExitStack() as stack:
+        enter = stack.enter_context
+        endpoint = enter(held_endpoint())
+
+        title("1. A server: one process, one REP socket.")
+        first, _ = enter(running(*server_command(endpoint)))
+        show(f"server {first.pid} listens on {endpoint}")
+
+        title("2. Three clients: each sends a ping and waits for its pong.")
+        told: queue.SimpleQueue[News | None] = queue.SimpleQueue()
+        pool = enter(ThreadPoolExecutor(1))
+        stack.callback(stop.set)
+        playing = pool.submit(play, endpoint, stop, told)
+        news = listen(told)
+        for number, outcome in each(news, Outcome, COUNT // 3):
+            show(f"client {number}: {outcome}")
+
+        if not stop.wait(0):
+            title("3. SIGKILL: the server is gone and could not say goodbye.")
+            first.kill()
+            status = first.wait(PATIENCE)
+            show(f"server {first.pid} ended with status {status}")
+            for number, _ in each(news, int, 1):
+                show(f"client {number}: no answer; new socket, asks again")
+
+        if not stop.wait(0):
+            title("4. A new server, the same port. Nobody tells the clients.")
+            second, _ = enter(running(*server_command(endpoint)))
+            show(f"server {second.pid} listens on {endpoint}")
+            for number, outcome in each(news, Outcome, 1):
+                show(f"client {number}: {outcome}")
+
+        if not stop.wait(0):
+            title("5. The clients go on where they were, to the last ping.")
+            for _ in news:
+                pass
+        return playing.result(timeout=PATIENCE)
+
+
+def play(
+    endpoint: str, stop: Stop, told: "queue.SimpleQueue[News | None]"
+) -> Report:
+    """Run the clients; tell all that happens, and None at the end."""
+
+    def tell(number: int, news: Outcome | int) -> None:
+        told.put((number, news))
+
+    try:
+        with zmq.Context() as context, ExitStack() as stack:
+            clients = [
+                stack.enter_context(
+                    Client(
+                        context,
+                        endpoint,
+                        stop,
+                        timeout=TIMEOUT,
+                        retries=RETRIES,
+                        on_retry=partial(tell, number),
+                    )
+                )
+                for number in CLIENTS
+            ]
+            return fleet(clients, stop, tell, count=COUNT, interval=INTERVAL)
+    finally:
+        told.put(None)
+
+
+def listen(told: "queue.SimpleQueue[News | None]") -> Iterator[News]:
+    """What is told, until the end of it or of PATIENCE."""
+    deadline = monotonic() + PATIENCE
+    try:
+        while news := told.get(timeout=max(0.0, deadline - monotonic())):
+            yield news
+    except queue.Empty:
+        raise TimeoutError(f"not done in {PATIENCE:g} s") from None
+
+
+def each(
+    news: Iterator[News], kind: type[Outcome | int], wanted: int
+) -> Iterator[News]:
+    """For each client, the `wanted`-th of its news that are of a `kind`."""
+    had: Counter[int] = Counter()
+    for number, item in news:
+        had[number] += isinstance(item, kind)
+        if had[number] == wanted and isinstance(item, kind):
+            yield number, item
+        if all(had[client] >= wanted for client in CLIENTS):
+            return
+
+
+@contextmanager
+def held_endpoint() -> Iterator[str]:
+    """A port that stays ours while no server is on it.
+
+    It is bound but never listened on: a server may share it, since libzmq
+    sets SO_REUSEADDR too, but the kernel gives it to nobody who asks for
+    any port, nor to a client's end, which could then connect to itself.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield f"tcp://127.0.0.1:{held.getsockname()[1]}"

@@ -1,0 +1,40 @@
+"""Start a process that announces itself on stdout, and be sure it ends."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from select import POLLIN, poll
+from typing import IO, cast
+
+START_S = 20.0
+
+
+@contextmanager
+def running(*argv: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A process and the last word of its first line; killed at the end.
+
+    Raises ChildProcessError where it ends, or START_S seconds pass, without
+    a line. A process that announces itself writes its line in one piece.
+    """
+    with subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for whoever started it
+    ) as child:
+        try:
+            stdout = cast("IO[str]", child.stdout)
+            waiting = poll()
+            waiting.register(stdout, POLLIN)
+            said = waiting.poll(START_S * 1000) and stdout.readline()
+            if not said:
+                raise ChildProcessError(f"{argv[0]} did not start")
+            yield child, said.split()[-1]
+        finally:
+            child.kill()
+
+
+def server_command(endpoint: str) -> list[str]:
+    """The command that runs a ping-pong server on `endpoint`."""
+    return [sys.executable, "-m", "pingpong", "server", "--bind", endpoint]

@@ -1,0 +1,74 @@
+"""Stop: one signal that wakes every poll at once.
+
+A loop that wakes ten times a second to look at a flag is late and never at
+rest. zmq_poll watches file descriptors beside ZeroMQ sockets, so Stop is a
+descriptor that becomes readable once and stays so: every poll that holds it
+wakes, in every thread. `signal.set_wakeup_fd` lets the C signal handler
+write to it, so a signal that arrives just before the poll is not missed.
+"""
+
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType, TracebackType
+from typing import Self
+
+# Seconds. Some send a signal twice in one breath: timeout(1) sends it to its
+# child and then to its group.
+GRACE = 0.5
+
+
+class Stop:
+    """A descriptor to poll, `fd`; `set` it from any thread."""
+
+    def __init__(self) -> None:
+        self._out, self._in = socket.socketpair()
+        self._in.setblocking(False)
+        self.fd = self._out.fileno()  # what a poller registers
+
+    def set(self) -> None:
+        """Wake every poll, now and from now on."""
+        with suppress(BlockingIOError):  # it is full of earlier calls
+            self._in.send(b"\0")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for at most `seconds`; return whether it was set."""
+        poll = select.poll()  # select.select fails past descriptor 1023
+        poll.register(self.fd, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Set by the first SIGINT or SIGTERM; one after GRACE kills."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        times: list[float] = []
+
+        def handle(number: int, _frame: FrameType | None) -> None:
+            times.append(time.monotonic())
+            if times[-1] > times[0] + GRACE:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+
+        before = {number: signal.signal(number, handle) for number in numbers}
+        descriptor = signal.set_wakeup_fd(self._in.fileno())
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(descriptor)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._in.close()
+        self._out.close()

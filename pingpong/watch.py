@@ -1,0 +1,73 @@
+"""Count the connections of a socket, also those that never say a word.
+
+Role      observer of a bound socket
+Socket    PAIR, connected to the socket's monitor (inproc)
+Messages  in: monitor events (zmq_socket_monitor documentation)
+
+A peer that does not speak ZMTP fails in the handshake, and one whose frame
+is over MAXMSGSIZE is cut off; the application hears of neither. Only the
+monitor does. It tells no difference between a peer that left and one that
+was cut off in mid-message: both are `closed`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Thread
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+HANDSHAKE_FAILED = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+
+
+WANTED = (
+    zmq.EVENT_ACCEPTED
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_MONITOR_STOPPED
+    | HANDSHAKE_FAILED
+)
+
+
+@dataclass
+class Connections:
+    """How many peers came, spoke no ZeroMQ, and went."""
+
+    accepted: int = 0
+    rejected: int = 0
+    closed: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"Connections: {self.accepted} accepted, "
+            f"{self.rejected} not of ZeroMQ, {self.closed} closed"
+        )
+
+
+@contextmanager
+def watched(bind: zmq.SyncSocket) -> Iterator[Connections]:
+    """Count while inside; the figures are final after the block."""
+    seen = Connections()
+    monitor = bind.get_monitor_socket(WANTED)
+    watching = Thread(target=count, args=(monitor, seen), daemon=True)
+    watching.start()
+    try:
+        yield seen
+    finally:
+        bind.disable_monitor()
+        watching.join(timeout=5)
+
+
+def count(monitor: zmq.SyncSocket, seen: Connections) -> None:
+    while True:
+        event = recv_monitor_message(monitor)["event"]
+        if event == zmq.EVENT_MONITOR_STOPPED:
+            monitor.close(linger=0)
+            return
+        seen.accepted += event == zmq.EVENT_ACCEPTED
+        seen.closed += event == zmq.EVENT_DISCONNECTED
+        seen.rejected += bool(event & HANDSHAKE_FAILED)

@@ -1,0 +1,139 @@
+"""The command line: quick, strict, and never a traceback."""
+
+import json
+import re
+
+import pytest
+
+from tests.pingpong.conftest import Start, start_server
+
+
+def test_help_loads_nothing_heavy(start: Start) -> None:
+    program = start(
+        "pingpong", "--help", env={"PYTHONPROFILEIMPORTTIME": "1"}
+    )
+    assert program.wait() == 0
+    assert "Ping-pong: REQ/REP" in program.stdout
+    loaded = set(re.findall(r"\| +(\w+)", program.stderr))
+    assert "click" in loaded
+    assert not loaded & {"zmq", "google", "proto", "rich", "grpc", "asyncio"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["client", "--count", "-1"],
+        ["client", "--timeout", "0"],
+        ["client", "--size", "1048577"],
+        ["client", "--clients", "0"],
+        ["client", "extra"],
+        ["server", "--workers", "0"],
+        ["server", "--work", "-1"],
+        ["nothing"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_2_and_a_sentence(
+    start: Start, arguments: list[str]
+) -> None:
+    program = start("pingpong", *arguments)
+    assert program.wait() == 2
+    assert "Error: " in program.stderr
+    assert "Traceback" not in program.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "endpoint", "why"),
+    [
+        ("server", "nonsense", "Invalid argument"),
+        ("server", "carrier-pigeon://x", "Protocol not supported"),
+        ("server", "tcp://198.51.100.1:5555", "Cannot assign"),
+        ("server", "ipc:///nowhere/at/all", "No such file"),
+        ("server", "ipc:///" + "x" * 200, "too long"),
+        ("client", "carrier-pigeon://x", "Protocol not supported"),
+        ("client", "tcp://127.0.0.1:no", "Invalid argument"),
+        ("client", "tcp://127.0.0.1:*", "Invalid argument"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_is_a_sentence_and_exit_1(
+    start: Start, command: str, endpoint: str, why: str
+) -> None:
+    option = "--bind" if command == "server" else "--connect"
+    program = start("pingpong", command, option, endpoint)
+    assert program.wait() == 1
+    assert program.stderr.startswith("Error: Cannot ")
+    assert endpoint in program.stderr
+    assert why in program.stderr
+    assert "Traceback" not in program.stderr
+
+
+def test_a_server_whose_port_is_taken_says_so(
+    start: Start, endpoint: str
+) -> None:
+    start_server(start, endpoint)
+    second = start("pingpong", "server", "--bind", endpoint)
+    assert second.wait() == 1
+    assert f"Cannot serve on {endpoint}: Address already" in second.stderr
+
+
+def test_options_come_from_the_environment_too(start: Start) -> None:
+    server = start(
+        *("pingpong", "server"),
+        env={"PINGPONG_SERVER_BIND": "tcp://127.0.0.1:*"},
+    )
+    endpoint = server.wait_for(r"Listening on (tcp://127.0.0.1:\d+)$")[1]
+    client = start(
+        *("pingpong", "client", "--interval", "0", "--json"),
+        env={
+            "PINGPONG_CLIENT_CONNECT": endpoint,
+            "PINGPONG_CLIENT_COUNT": "3",
+        },
+    )
+    assert client.wait() == 0
+    assert json.loads(client.stdout)["received"] == 3
+
+
+def test_the_largest_payload_comes_back(start: Start, endpoint: str) -> None:
+    start_server(start, endpoint)
+    client = start(
+        *("pingpong", "client", "--connect", endpoint, "--count", "2"),
+        *("--interval", "0", "--size", str(1024 * 1024 - 64)),
+    )
+    assert client.wait() == 0
+
+
+def test_nothing_from_the_demo_is_lost(start: Start) -> None:
+    # Two at once: neither may take a port or a path from the other.
+    demos = [start("pingpong", "demo"), start("pingpong", "demo")]
+    for demo in demos:
+        assert demo.wait() == 0, demo.stderr
+        assert "ended with status -9" in demo.stdout
+        assert "108 sent, 108 received, 0 lost" in demo.stdout
+        assert " 0 retries" not in demo.stdout
+        assert "\x1b" not in demo.stdout
+        assert len(demo.stdout.splitlines()) < 24
+        assert max(map(len, demo.stdout.splitlines())) <= 80
+        assert demo.stderr == ""
+
+
+def test_the_bench_measures_every_contender_it_names(start: Start) -> None:
+    bench = start("pingpong", "bench", "--count", "20", "--json")
+    assert bench.wait() == 0, bench.stderr
+    result = json.loads(bench.stdout)
+    assert result["bench"] == "pingpong"
+    assert result["machine"]["cores"] >= 1
+    assert {"python", "pyzmq", "libzmq"} <= set(result["versions"])
+    rows = {row["name"]: row for row in result["rows"]}
+    assert {
+        *("REQ/REP, tcp", "REQ/REP, ipc", "REQ/REP, inproc"),
+        *("raw TCP socket", "HTTP/1.1 keep-alive"),
+    } <= set(rows)
+    for contender, family in (
+        ("C on libzmq", "C on libzmq, tcp"),
+        ("gRPC", "gRPC"),
+    ):
+        assert (contender in result["left_out"]) != (family in rows)
+    for row in rows.values():
+        assert 0 < row["median_s"] <= row["p99_s"] < 10
+        assert row["per_second"] > 0
+    assert rows["REQ/REP, tcp"]["ratio"] == 1

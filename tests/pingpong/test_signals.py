@@ -1,0 +1,108 @@
+"""Ctrl-C and SIGTERM end either side at once, with a summary."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.pingpong.conftest import Start, start_server
+from tests.support import Program
+
+# The promise is one second; the rest is for a machine under load.
+AT_ONCE_S = 5.0
+
+EITHER = pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"]
+)
+
+
+def end(program: Program, number: signal.Signals) -> int:
+    began = time.monotonic()
+    program.signal(number)
+    code = program.wait()
+    assert time.monotonic() - began < AT_ONCE_S
+    assert program.stderr == ""
+    return code
+
+
+@EITHER
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_a_server_ends_with_a_summary_and_leaves_no_file(
+    start: Start, tmp_path: Path, number: signal.Signals, workers: str
+) -> None:
+    path = tmp_path / "server.ipc"
+    server = start_server(start, f"ipc://{path}", "--workers", workers)
+    assert path.is_socket()
+    assert end(server, number) == 0
+    assert "Answered 0 pings, refused 0 requests" in server.stdout
+    assert not path.exists()
+
+
+def test_a_path_that_libzmq_made_up_is_gone_as_well(
+    start: Start, tmp_path: Path
+) -> None:
+    # It makes a folder in TMPDIR, or in the current one.
+    server = start(
+        *("pingpong", "server", "--bind", "ipc://*"),
+        cwd=tmp_path,
+        env={"TMPDIR": str(tmp_path)},
+    )
+    server.wait_for("Listening on ipc://")
+    assert list(tmp_path.iterdir())
+    assert end(server, signal.SIGTERM) == 0
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_a_server_in_the_middle_of_its_work_ends_as_quickly(
+    start: Start, endpoint: str, workers: str
+) -> None:
+    server = start_server(
+        start, endpoint, "--work", "600", "--workers", workers
+    )
+    client = start(
+        *("pingpong", "client", "--connect", endpoint, "--count", "1"),
+        *("--timeout", "0.3", "--retries", "100"),
+    )
+    client.wait_for("try 3")  # so the first try has reached the server
+    assert end(server, signal.SIGINT) == 0
+    assert "Answered 0 pings" not in server.stdout
+
+
+def test_a_signal_that_comes_twice_in_one_breath_is_still_heard_as_one(
+    start: Start, endpoint: str
+) -> None:
+    # timeout(1) sends its signal to the child and then to the child's group.
+    server = start_server(start, endpoint)
+    server.signal(signal.SIGINT)
+    assert end(server, signal.SIGTERM) == 0
+    assert "Answered 0 pings" in server.stdout
+
+
+@EITHER
+def test_a_client_that_runs_until_it_is_told_ends_well(
+    start: Start, endpoint: str, number: signal.Signals
+) -> None:
+    start_server(start, endpoint)
+    client = start(
+        *("pingpong", "client", "--connect", endpoint, "--count", "0"),
+        *("--interval", "0.01"),
+    )
+    client.wait_for("seq=5 ")
+    assert end(client, number) == 0
+    assert " sent, " in client.stdout
+    assert "rtt min/avg/p50/p99/max" in client.stdout
+
+
+@EITHER
+def test_a_client_that_is_interrupted_before_its_count_says_so(
+    start: Start, endpoint: str, number: signal.Signals
+) -> None:
+    client = start(
+        *("pingpong", "client", "--connect", endpoint, "--count", "3"),
+        *("--timeout", "600", "--interval", "0"),
+    )
+    client.wait_for("PING")
+    assert end(client, number) == 130
+    assert "1 sent, 0 received, 0 lost, 1 interrupted" in client.stdout
