@@ -1,0 +1,388 @@
+"""How fast, against the best: everything measured side by side in one run.
+
+Contenders take turns, round by round, so that whatever else the machine
+does hits all alike. Each is a whole command, its start included, that turns
+the same files into thumbnails; the median of its rounds counts. Absolute
+times are this machine's; ratios are what to compare.
+"""
+
+import os
+import platform
+import re
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+
+import zmq
+from rich.table import Table
+
+from image_pipeline import rivals
+from image_pipeline.photographs import photograph
+from image_pipeline.stopwatch import Taken, taken_by
+from image_pipeline.walk import walk
+
+WORKERS = 2  # as many as in the figures to be reached
+RUN = "run, tcp"
+POOL = "ProcessPoolExecutor"
+DECODE = "decoding alone"
+
+Command = Callable[[Path, Path], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured."""
+
+    photographs: int
+    rounds: int
+    tiny: int
+    scale: tuple[int, ...]  # numbers of images, to see what one more costs
+    names: int  # to see what the list of names takes; 0 leaves it out
+
+
+QUICK = Size(100, 3, 2_000, (100, 2_000), 0)
+FULL = Size(240, 5, 10_000, (100, 1_000, 10_000), 100_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One contender. `ratio` is its time to that of `run` over tcp."""
+
+    name: str
+    images: int
+    wall_s: float
+    images_per_s: float
+    cpu_ms: float  # for one image
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A figure that `run` is to reach, and what it reached."""
+
+    name: str
+    figure: float
+    limit: str
+    reached: bool
+
+
+@dataclass(slots=True)
+class Bench:
+    """The result; as JSON it is {"bench": "image_pipeline", ...these}."""
+
+    machine: dict[str, str | int | float]
+    versions: dict[str, str]
+    rows: list[Row] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, object]:
+        return {"bench": "image_pipeline", **asdict(self)}
+
+    def at_most(self, name: str, figure: float, limit: float) -> None:
+        self.claims.append(
+            Claim(name, figure, f"at most {limit:g}", figure <= limit)
+        )
+
+    def at_least(self, name: str, figure: float, limit: float) -> None:
+        self.claims.append(
+            Claim(name, figure, f"at least {limit:g}", figure >= limit)
+        )
+
+
+def measure(
+    source: Path | None = None,
+    size: Size = QUICK,
+    say: Callable[[str], None] = lambda _: None,
+) -> Bench:
+    """Measure on the photographs in `source`, or on made-up ones.
+
+    `say` hears what is being done. Raises Stuck, and OSError.
+    """
+    bench = Bench(machine(), versions())
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        photographs = folder / "photographs"
+        photographs.mkdir()
+        if source:
+            for number, found in enumerate(walk(source).names):
+                suffix = Path(os.fsdecode(found)).suffix
+                link = photographs / f"{number:06}{suffix}"
+                link.symlink_to((source / os.fsdecode(found)).resolve())
+        else:
+            say(f"making {size.photographs} photographs")
+            taken_by(rivals.in_python(fill, photographs, size.photographs))
+        compare(bench, photographs, folder, size.rounds, say)
+        many(bench, folder, size, say)
+        if size.names:
+            say(f"listing {size.names} names")
+            memory(bench, folder, size.names)
+        else:
+            bench.left_out["100,000 names"] = "only with --full"
+    return bench
+
+
+# -- photographs against the rivals -----------------------------------------
+
+
+def compare(
+    bench: Bench,
+    photographs: Path,
+    folder: Path,
+    rounds: int,
+    say: Callable[[str], None],
+) -> None:
+    contenders: dict[str, Command] = {
+        RUN: partial(run, "tcp"),
+        "run, inproc": partial(run, "inproc"),
+        POOL: pool,
+    }
+    others: dict[str, Command] = {
+        "vipsthumbnail": rivals.vipsthumbnail,
+        "vipsthumbnail, 2 at once": rivals.vipsthumbnail_twice,
+        "mogrify": rivals.mogrify,
+    }
+    for name, command in others.items():
+        if why := rivals.missing(name.split(",")[0]):
+            bench.left_out[name] = why
+        else:
+            contenders[name] = command
+    count = len(list(photographs.iterdir()))
+    decoding = []
+    taken: dict[str, list[Taken]] = {name: [] for name in contenders}
+    for number in range(rounds):
+        say(f"round {number + 1} of {rounds} over {count} photographs")
+        decode = taken_by(rivals.in_python(rivals.decode, photographs))
+        decoding.append(float(decode.output))
+        for name, command in contenders.items():
+            taken[name].append(once(command, photographs, folder))
+    base = wall(taken[RUN])
+    bench.rows += [
+        row(name, each, count, base) for name, each in taken.items()
+    ]
+    floor = statistics.median(decoding)
+    bench.rows.append(
+        Row(
+            DECODE,
+            count,
+            floor,
+            count / floor,
+            floor / count * 1e3,
+            floor / base,
+        )
+    )
+    for name, limit in (
+        ("vipsthumbnail", 0.60),
+        ("vipsthumbnail, 2 at once", 1.0),
+        ("mogrify", 0.40),
+    ):
+        if name in taken:
+            bench.at_most(
+                f"time of run to that of {name}",
+                base / wall(taken[name]),
+                limit,
+            )
+    bench.at_least(
+        f"throughput of run to that of {POOL}", wall(taken[POOL]) / base, 0.93
+    )
+    bench.at_most(
+        f"CPU of run to that of {DECODE}", cpu(taken[RUN]) / floor, 1.2
+    )
+    bench.at_most(
+        "time of run over inproc to that over tcp",
+        wall(taken["run, inproc"]) / base,
+        1.1,
+    )
+
+
+def run(transport: str, source: Path, target: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "image_pipeline", "run", "--quiet"),
+        *("--workers", str(WORKERS), "--transport", transport),
+        *(str(source), str(target)),
+    ]
+
+
+def pool(source: Path, target: Path) -> list[str]:
+    return rivals.in_python(rivals.pool, source, target, WORKERS)
+
+
+def once(command: Command, source: Path, folder: Path) -> Taken:
+    """Run `command` into a fresh folder; it must fill it."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        target = Path(name)
+        taken = taken_by(command(source, target))
+        if taken.code not in (0, 1) or not any(target.iterdir()):
+            raise OSError(f"{command} failed: {taken.output[-400:]}")
+        return taken
+
+
+def row(name: str, taken: list[Taken], count: int, base: float) -> Row:
+    seconds = wall(taken)
+    return Row(
+        name,
+        count,
+        seconds,
+        count / seconds,
+        cpu(taken) / count * 1e3,
+        seconds / base,
+    )
+
+
+def wall(taken: list[Taken]) -> float:
+    return statistics.median(each.wall_s for each in taken)
+
+
+def cpu(taken: list[Taken]) -> float:
+    return statistics.median(each.cpu_s for each in taken)
+
+
+# -- many images: what each costs beyond its pixels -------------------------
+
+
+def many(
+    bench: Bench, folder: Path, size: Size, say: Callable[[str], None]
+) -> None:
+    """Tiny images show the cost of the pipeline itself."""
+    over_tcp = partial(run, "tcp")
+    walls: dict[int, float] = {}
+    for count in sorted({*size.scale, size.tiny}):
+        say(f"{count} tiny images")
+        source = folder / f"tiny-{count}"
+        make_tiny(source, count)
+        ours, theirs = [], []
+        for _ in range(size.rounds):
+            ours.append(once(over_tcp, source, folder))
+            if count == size.tiny:
+                theirs.append(once(pool, source, folder))
+        walls[count] = base = wall(ours)
+        bench.rows.append(row(f"run, {count} tiny", ours, count, base))
+        if theirs:
+            bench.rows.append(
+                row(f"{POOL}, {count} tiny", theirs, count, base)
+            )
+            bench.at_least(
+                f"throughput of run to that of {POOL}, {count} tiny images",
+                wall(theirs) / base,
+                0.8,
+            )
+    steps = sorted(walls)
+    costs = [
+        (walls[more] - walls[less]) / (more - less)
+        for less, more in pairwise(steps)
+    ]
+    if len(costs) > 1:
+        bench.at_most(
+            f"cost of one more image at {steps[-1]} to that at {steps[1]}",
+            costs[-1] / costs[0],
+            1.25,
+        )
+    else:
+        bench.left_out["cost of one more image"] = "only with --full"
+
+
+def memory(bench: Bench, folder: Path, count: int) -> None:
+    """See what the parent of a run with so many names takes."""
+    source = folder / "names"
+    make_tiny(source, count)
+    taken = once(partial(run, "tcp"), source, folder)
+    bench.rows.append(
+        row(f"run, {count} names", [taken], count, taken.wall_s)
+    )
+    bench.at_most(
+        f"MiB of the parent with {count} names",
+        taken.parent_peak / 2**20,
+        250,
+    )
+
+
+# -- what to work on --------------------------------------------------------
+
+
+def fill(folder: str, count: str) -> None:
+    """Make photographs on all cores; a process of its own, to be killed."""
+    with ProcessPoolExecutor() as executor:
+        made = executor.map(photograph, range(1, int(count) + 1))
+        for number, data in enumerate(made):
+            (Path(folder) / f"IMG_{number:04}.jpg").write_bytes(data)
+
+
+def make_tiny(folder: Path, count: int) -> None:
+    """Write images that cost next to nothing, a thousand to a folder."""
+    data = [photograph(seed, 64, 48) for seed in range(16)]
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"{number:06}.jpg").write_bytes(data[number % 16])
+
+
+def machine() -> dict[str, str | int | float]:
+    facts = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"^model name\s*: (.*)", facts, re.MULTILINE)
+    return {
+        "cpu": model[1] if model else platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "system": platform.platform(),
+        # Above the number of cores, somebody else is measured as well.
+        "load before": round(os.getloadavg()[0], 2),
+    }
+
+
+def versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "libzmq": zmq.zmq_version(),
+        **{name: version(name) for name in ("pyzmq", "protobuf", "pillow")},
+        **dict(_programs()),
+    }
+
+
+def _programs() -> Iterator[tuple[str, str]]:
+    for program, option in (
+        ("vipsthumbnail", "--vips-version"),
+        ("mogrify", "-version"),
+    ):
+        if not rivals.missing(program):
+            said = taken_by([program, option], timeout=10).output
+            if found := re.search(r"\d+\.\d+[\d.-]*", said):
+                yield program, found[0]
+
+
+# -- for a person -----------------------------------------------------------
+
+
+def as_tables(bench: Bench) -> Iterator[Table | str]:
+    """Yield what `rich` is to print."""
+    table = Table("", "images", "s", "images/s", "CPU ms/image", "ratio")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for each in bench.rows:
+        table.add_row(
+            each.name,
+            f"{each.images:,}",
+            f"{each.wall_s:.2f}",
+            f"{each.images_per_s:,.0f}",
+            f"{each.cpu_ms:.1f}",
+            f"{each.ratio:.2f}",
+        )
+    yield table
+    claims = Table("", "measured", "to be reached", "")
+    claims.columns[1].justify = "right"
+    for claim in bench.claims:
+        claims.add_row(
+            claim.name,
+            f"{claim.figure:.2f}",
+            claim.limit,
+            "yes" if claim.reached else "no",
+        )
+    yield claims
+    for name, why in bench.left_out.items():
+        yield f"Left out: {name} ({why})."
+    for facts in (bench.machine, bench.versions):
+        yield ", ".join(f"{name} {fact}" for name, fact in facts.items())

@@ -1,0 +1,261 @@
+"""Cluster: the same thumbnails, made by the workers of a Dask scheduler.
+
+    client of a Dask scheduler; there is no ZeroMQ socket in this module
+
+This process walks, reads and writes as ventilator and sink do, and only the
+pixels are made elsewhere. Dask keeps each image until its thumbnails are
+back, gives it to another worker when one dies, and gives it up after four
+deaths (Dask documentation, "Resilience"). Take it where retries, dashboards
+and deployment on Kubernetes or Slurm shall come from an engine that exists.
+"""
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from threading import Event
+
+from distributed import Client, Future, KilledWorker
+
+from image_pipeline.batch import Incomplete, Status
+from image_pipeline.files import Changed, Files, Unreadable
+from image_pipeline.journal import Source
+from image_pipeline.names import output_names
+from image_pipeline.outcomes import FileRecord, Outcome
+from image_pipeline.pixels import (
+    CannotMake,
+    Made,
+    NotAnImage,
+    make_thumbnails,
+    prepare,
+)
+from image_pipeline.recipe import Recipe
+from image_pipeline.store import CannotKeep, Store, TargetError
+
+CONNECT_S = 10.0
+TICK_S = 0.2
+FETCH_S = 5.0
+WINDOW_BYTES = 256 * 2**20  # of images read and not yet made
+READS = 3  # of a file that changes while it is read
+
+# The thumbnails of one image and the seconds they took, with the cluster.
+Far = Future[tuple[Made, float]]
+
+
+@contextmanager
+def cluster(
+    store: Store, scheduler: str, timeout: float = CONNECT_S
+) -> Iterator["Cluster"]:
+    """Lend a cluster with at least one worker.
+
+    Raises Incomplete when there is none after `timeout` seconds.
+    """
+    try:
+        client = Client(scheduler, timeout=timeout, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise Incomplete(
+            f"no Dask scheduler answers at {scheduler}: {error}; start one "
+            "with `dask scheduler`"
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=timeout)
+        except TimeoutError:
+            raise Incomplete(
+                f"the Dask scheduler at {scheduler} has no worker after "
+                f"{timeout:.0f} s; start one with `dask worker {scheduler}`"
+            ) from None
+        yield Cluster(client, store)
+
+
+class Cluster:
+    """A Dask cluster that stands in for our ventilator and workers."""
+
+    def __init__(self, client: Client, store: Store) -> None:
+        self.client = client
+        self._store = store
+
+    def deliver(
+        self,
+        files: Files,
+        *,
+        stop: Event,
+        record: Callable[[FileRecord], None],
+        watch: Callable[[Status], None] = lambda _: None,
+    ) -> None:
+        """Bring every file to its outcome, as `batch.deliver` does.
+
+        Raises Incomplete, with all files recorded, when the scheduler has
+        gone, or when nothing is finished for the time that one image may
+        take: Dask can end a task only by ending its worker, which is not
+        ours to do.
+        """
+        batch = _Batch(self.client, self._store, files, record)
+        why = "interrupted"
+        try:
+            while batch.fill(stop):
+                batch.land()
+                watch(Status(len(files.names)))
+        except Incomplete as error:
+            why = str(error)
+            raise
+        except TargetError as error:
+            why = str(error)
+            raise Incomplete(why) from error
+        except (OSError, CancelledError) as error:
+            why = "the Dask scheduler has gone"
+            raise Incomplete(why) from error
+        finally:
+            batch.end(why)
+
+
+def make_far(data: bytes, recipe: Recipe) -> tuple[Made, float]:
+    """Runs on a Dask worker; returns the thumbnails and the seconds."""
+    prepare()
+    began = time.monotonic()
+    return make_thumbnails(data, recipe), time.monotonic() - began
+
+
+class _Batch:
+    """The images that are with the cluster, and those still to go."""
+
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        files: Files,
+        record: Callable[[FileRecord], None],
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._files = files
+        self._record = record
+        self._fingerprint = files.recipe.fingerprint()
+        self._waiting = iter(range(1, len(files.names) + 1))
+        self._flights: dict[Far, tuple[int, Source]] = {}
+        self._landed: queue.SimpleQueue[Far] = queue.SimpleQueue()
+        self._heard = time.monotonic()
+
+    def fill(self, stop: Event) -> bool:
+        """Hand out what there is room for; return whether any is out."""
+        threads = sum(self._client.nthreads().values())
+        while not stop.is_set() and self._has_room(threads):
+            number = next(self._waiting, None)
+            if number is None:
+                break
+            try:
+                self._begin(number)
+            except Unreadable as error:
+                self._close(number, error.outcome, str(error))
+        return bool(self._flights)
+
+    def _has_room(self, threads: int) -> bool:
+        """Two images for each thread keep it busy; a few fit in memory."""
+        held = sum(source.size for _, source in self._flights.values())
+        return (
+            len(self._flights) < 2 * max(1, threads) and held < WINDOW_BYTES
+        )
+
+    def _begin(self, number: int) -> None:
+        files = self._files
+        for _ in range(READS):
+            source = Source(
+                files.name(number), *files.measure(number), self._fingerprint
+            )
+            outputs = output_names(source.name, files.recipe)
+            if not files.force and self._store.is_current(source, outputs):
+                self._close(number, Outcome.CURRENT)
+                return
+            with suppress(Changed):
+                image = files.read(number)
+                break
+        else:
+            raise Unreadable(Outcome.FAILED, "it changes while it is read")
+        # Inside the task and not scattered: so the scheduler keeps it, and
+        # a worker that dies takes no image with it.
+        future = self._client.submit(
+            make_far, image, files.recipe, pure=False
+        )
+        self._flights[future] = number, source
+        future.add_done_callback(self._landed.put)
+
+    def land(self) -> None:
+        """Write down what comes back, waiting for it for a tick."""
+        try:
+            future = self._landed.get(timeout=TICK_S)
+            self._finish(future)
+        except TimeoutError:  # its worker has died and another one does it
+            self._landed.put(future)
+        except queue.Empty:
+            pass
+        else:
+            self._heard = time.monotonic()
+        if time.monotonic() - self._heard > self._files.timeout:
+            raise Incomplete(
+                f"the cluster finished nothing in {self._files.timeout:g} s"
+            )
+
+    def _finish(self, future: Far) -> None:
+        number, source = self._flights[future]
+        outcome, reason, seconds = Outcome.FAILED, "", 0.0
+        width = height = 0
+        try:
+            made, seconds = future.result(timeout=FETCH_S)
+            outputs = output_names(source.name, self._files.recipe)
+            self._store.keep(
+                source, dict(zip(outputs, made.thumbnails, strict=True))
+            )
+            outcome, reason = Outcome.MADE, "; ".join(made.notes)
+            width, height = made.width, made.height
+        except NotAnImage as error:
+            ended = self._files.no_image(number, str(error))
+            outcome, reason = ended.outcome, str(ended)
+        except (CannotMake, CannotKeep) as error:
+            reason = str(error)
+        except KilledWorker as error:
+            reason = f"killed its worker {error.allowed_failures + 1} times"
+        except (OSError, CancelledError, TargetError):
+            raise
+        except Exception as error:  # noqa: BLE001 - anything, from afar
+            reason = (
+                f"its Dask worker could not run this: {error!r}; install "
+                "the same beyond-http there"
+            )
+        del self._flights[future]
+        self._close(number, outcome, reason, width, height, seconds)
+
+    def _close(
+        self,
+        number: int,
+        outcome: Outcome,
+        reason: str = "",
+        width: int = 0,
+        height: int = 0,
+        seconds: float = 0.0,
+    ) -> None:
+        name = self._files.name(number)
+        kept = outcome in (Outcome.MADE, Outcome.CURRENT)
+        self._record(
+            FileRecord(
+                source=name,
+                outcome=outcome,
+                reason=reason,
+                outputs=output_names(name, self._files.recipe)
+                if kept
+                else (),
+                bytes=self._files.size(number),
+                width=width,
+                height=height,
+                seconds=seconds,
+                attempts=int(outcome is not Outcome.CURRENT),
+            )
+        )
+        self._files.forget(number)
+
+    def end(self, why: str) -> None:
+        """Write down what is unfinished."""
+        for number, _ in self._flights.values():
+            self._close(number, Outcome.UNFINISHED, why)
+        for number in self._waiting:
+            self._close(number, Outcome.UNFINISHED, why)

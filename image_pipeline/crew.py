@@ -1,0 +1,153 @@
+"""The workers of one run as processes, which are replaced when they die.
+
+A decoder that crashes, or is killed because it took all the memory, takes
+its process with it and nothing else. How it died is told to the ventilator,
+which knows what the worker was at.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import IO
+
+from image_pipeline.roll import Departure
+
+WORKER = (sys.executable, "-m", "image_pipeline.process")
+STOPPED_S = 5.0  # a process that is stopped (SIGSTOP) for so long is replaced
+FAREWELL_S = 2.0  # for a worker to end by itself
+STILLBORN = 3  # processes that exit by themselves, one after another
+
+
+class CrewError(Exception):
+    """Workers cannot be started; the text says why."""
+
+
+@dataclass(slots=True)
+class _Process:
+    name: str
+    popen: subprocess.Popen[bytes]
+    stderr: IO[bytes]
+    stopped_since: float | None = None
+
+
+@dataclass(slots=True)
+class Processes:
+    """`count` worker processes that connect to `tasks` and `results`."""
+
+    count: int
+    tasks: str
+    results: str
+    command: Sequence[str] = WORKER
+    _alive: list[_Process] = field(default_factory=list)
+    _named: int = 0
+    _stillborn: int = 0
+
+    def __post_init__(self) -> None:
+        for _ in range(self.count):
+            self._start()
+
+    def _start(self) -> None:
+        self._named += 1
+        name = f"worker {self._named}"
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _bury
+        # A signal mask is inherited: Ctrl-C in the terminal reaches us, who
+        # end the workers in good order, and not them.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            popen = subprocess.Popen(
+                [*self.command, self.tasks, self.results, name],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        self._alive.append(_Process(name, popen, stderr))
+
+    @property
+    def pids(self) -> dict[str, int]:
+        return {each.name: each.popen.pid for each in self._alive}
+
+    def reap(self) -> list[Departure]:
+        """Return who has died since the last call, and replace them.
+
+        Raises CrewError when that is hopeless.
+        """
+        deaths = []
+        for process in list(self._alive):
+            self._end_if_stopped(process)
+            code = process.popen.poll()
+            if code is None:
+                continue
+            said = self._bury(process)
+            self._stillborn = self._stillborn + 1 if code > 0 else 0
+            if self._stillborn >= STILLBORN:
+                raise CrewError(
+                    f"worker processes end at once, with status {code}: "
+                    f"{said or 'they say nothing'}"
+                )
+            deaths.append(
+                Departure(process.name, _cause(code), code == -signal.SIGALRM)
+            )
+            self._start()
+        return deaths
+
+    def _end_if_stopped(self, process: _Process) -> None:
+        """Kill a process that is stopped: it would hold its image for ever.
+
+        Not at once: after Ctrl-Z and `fg` we may be awake before it is.
+        """
+        now = time.monotonic()
+        if not _is_stopped(process.popen.pid):
+            process.stopped_since = None
+        elif process.stopped_since is None:
+            process.stopped_since = now
+        elif now - process.stopped_since > STOPPED_S:
+            process.popen.kill()
+
+    def _bury(self, process: _Process) -> str:
+        """Forget `process`; return the last line that it wrote."""
+        self._alive.remove(process)
+        with process.stderr as stderr:
+            size = stderr.seek(0, os.SEEK_END)
+            stderr.seek(max(0, size - 2_000))
+            lines = stderr.read().decode(errors="replace").splitlines()
+        return lines[-1] if lines else ""
+
+    def close(self) -> bool:
+        """End them all; True, as processes can always be ended.
+
+        SIGTERM kills them at once. They hold nothing that anybody awaits.
+        """
+        for process in self._alive:
+            process.popen.terminate()
+        deadline = time.monotonic() + FAREWELL_S
+        for process in list(self._alive):
+            try:
+                process.popen.wait(max(0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.popen.kill()
+                process.popen.wait()  # SIGKILL is not to be refused
+            self._bury(process)
+        return True
+
+
+def _is_stopped(pid: int) -> bool:
+    flags = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+    with suppress(ChildProcessError):
+        return os.waitid(os.P_PID, pid, flags) is not None
+    return False
+
+
+def _cause(code: int) -> str:
+    if code >= 0:
+        return f"exit status {code}"
+    with suppress(ValueError):
+        return f"signal {-code} ({signal.Signals(-code).name})"
+    return f"signal {-code}"

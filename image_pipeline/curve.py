@@ -1,0 +1,121 @@
+"""CURVE: who may talk to whom, proved by keys.
+
+`keygen` writes two certificates, in the format of zmq.auth:
+
+    server.key  server.key_secret   for the ventilator and the sink
+    client.key  client.key_secret   for the workers
+
+A machine that only runs workers needs `server.key` and `client.key_secret`.
+Whoever binds admits the holders of these two certificates and nobody else.
+The ventilator and the sink know each other by the server's key, so a worker
+cannot pass itself off as one of them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+
+DOMAIN = "image_pipeline"  # of ZAP: which doors are meant
+
+
+class BadKeys(ValueError):
+    """A folder of keys that cannot be used; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """A key pair of our own, and the public keys of both sides (Z85)."""
+
+    public: bytes
+    secret: bytes
+    server: bytes
+    client: bytes
+
+    def serve(self, socket: zmq.Socket[bytes]) -> None:
+        """Let `socket`, which is about to bind, admit only known keys."""
+        socket.curve_server = True
+        socket.curve_publickey = self.public
+        socket.curve_secretkey = self.secret
+        socket.zap_domain = DOMAIN.encode()
+
+    def join(self, socket: zmq.Socket[bytes]) -> None:
+        """Let `socket`, which is about to connect, prove who we are."""
+        socket.curve_serverkey = self.server
+        socket.curve_publickey = self.public
+        socket.curve_secretkey = self.secret
+
+    def is_server(self, frame: zmq.Frame) -> bool:
+        """Tell whether the sender of `frame` holds the server's key."""
+        return frame.get("User-Id") == self.server.decode()
+
+
+def generate(folder: Path) -> list[Path]:
+    """Write both certificates into `folder`, for their owner's eyes only.
+
+    Raises BadKeys when there are keys already: what was made with them
+    would be locked out.
+    """
+    present = sorted(folder.glob("*.key*"))
+    if present:
+        raise BadKeys(f"{present[0]} exists: choose an empty folder")
+    from zmq.auth import create_certificates
+
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in ("server", "client"):
+        for path in create_certificates(folder, name):
+            Path(path).chmod(0o600)
+    return sorted(folder.glob("*.key*"))
+
+
+def load(folder: Path, role: str) -> Keys:
+    """Load the keys for `role`, "server" or "client"; raises BadKeys."""
+    from zmq.auth import load_certificate
+
+    try:
+        public, secret = load_certificate(folder / f"{role}.key_secret")
+        server, _ = load_certificate(folder / "server.key")
+        client = b""
+        if role == "server":
+            client, _ = load_certificate(folder / "client.key")
+    except (OSError, ValueError) as error:
+        raise BadKeys(f"no {role} keys in {folder}: {error}") from None
+    if secret is None:
+        raise BadKeys(f"{folder}/{role}.key_secret holds no secret key")
+    return Keys(public, secret, server, client)
+
+
+class _Admit:
+    """The two keys that a pipeline knows (a credentials provider)."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._known = {keys.server, keys.client}
+
+    def callback(self, domain: str, key: bytes) -> bool:
+        del domain
+        return key in self._known
+
+
+@contextmanager
+def guard(
+    context: zmq.Context[zmq.Socket[bytes]], keys: Keys | None
+) -> Iterator[None]:
+    """Answer libzmq's questions about who may enter (ZAP, RFC 27).
+
+    Needed in each context that binds with keys, before it binds.
+    """
+    if not keys:
+        yield
+        return
+    # These bring asyncio with them, which costs every start 60 ms.
+    from zmq.auth.thread import ThreadAuthenticator
+
+    authenticator = ThreadAuthenticator(context)
+    authenticator.start()
+    try:
+        authenticator.configure_curve_callback(DOMAIN, _Admit(keys))
+        yield
+    finally:
+        authenticator.stop()

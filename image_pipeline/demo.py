@@ -1,0 +1,169 @@
+"""The demonstration: one worker, then all with one killed, then threads.
+
+The same 48 photographs three times, and the same functions; only the number
+of workers and the transport change. The victim dies when a third of the
+thumbnails has been written, so nothing is timed by sleeping.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from threading import Event
+
+from image_pipeline.batch import Incomplete
+from image_pipeline.crew import Processes
+from image_pipeline.files import Files
+from image_pipeline.gallery import PAGE, contact_sheet
+from image_pipeline.outcomes import FileRecord, Outcome, Tally
+from image_pipeline.photographs import photograph
+from image_pipeline.recipe import Recipe
+from image_pipeline.run import Running, Transport, pipeline
+from image_pipeline.store import Store
+
+PHOTOGRAPHS = 48
+Tell = Callable[[str], object]
+
+
+@dataclass
+class Act:
+    """One run of the demonstration, as it goes."""
+
+    running: Running
+    victim: str = ""  # the worker that is to be killed
+    records: list[FileRecord] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    killed: bool = False
+
+    def record(self, record: FileRecord) -> None:
+        self.records.append(record)
+        self.times.append(time.monotonic())
+        if self.victim and len(self.records) == PHOTOGRAPHS // 3:
+            self.kill()
+
+    def kill(self) -> None:
+        crew = self.running.crew
+        if isinstance(crew, Processes) and self.victim in crew.pids:
+            with suppress(ProcessLookupError):
+                os.kill(crew.pids[self.victim], signal.SIGKILL)
+                self.killed = True
+
+    @property
+    def seconds(self) -> float:
+        """From the first thumbnail to the last, without starting up."""
+        return self.times[-1] - self.times[0] if self.times else 0.0
+
+    @property
+    def tally(self) -> Tally:
+        tally = Tally()
+        for record in self.records:
+            tally.add(record.outcome)
+        return tally
+
+    @property
+    def well(self) -> bool:
+        return self.tally[Outcome.MADE] == PHOTOGRAPHS
+
+
+def run(folder: Path, stop: Event, title: Tell, show: Tell) -> bool:
+    """Play it in `folder`; return whether every thumbnail was made.
+
+    The thumbnails and their contact sheet stay in `folder`. `stop` ends it
+    early. Raises TargetError when the disk is full.
+    """
+    cores = len(os.sched_getaffinity(0))
+    everyone = max(2, cores)
+
+    title(f"1. {PHOTOGRAPHS} photographs of 4 megapixels, made up here.")
+    names = list(photographs(folder / "photographs", stop))
+    if stop.is_set():
+        return False
+    files = partial(Files, os.fsencode(folder / "photographs"), names)
+
+    title("2. One worker process, over tcp.")
+    alone = play(folder / "alone", files(Recipe()), stop, workers=1)
+    tell(alone, show)
+
+    title(f"3. {everyone} workers over tcp, and one is killed by SIGKILL.")
+    crowd = play(
+        folder / "tcp",
+        files(Recipe()),
+        stop,
+        workers=everyone,
+        victim="worker 1",
+    )
+    tell(crowd, show)
+    again = sum(record.attempts > 1 for record in crowd.records)
+    if crowd.killed:
+        show(f"worker 1 died; {again} images were sent again, 0 were lost")
+
+    title(f"4. The same functions as {everyone} threads, over inproc.")
+    threads = play(
+        folder / "inproc",
+        files(Recipe()),
+        stop,
+        workers=everyone,
+        transport=Transport.INPROC,
+    )
+    tell(threads, show)
+
+    if not (alone.well and crowd.well and crowd.killed and threads.well):
+        return False
+    for act, what in ((crowd, "tcp, one killed"), (threads, "inproc")):
+        show(
+            f"{what}: {alone.seconds / act.seconds:.1f} times as fast as one"
+        )
+    same = all(
+        (folder / "tcp" / os.fsdecode(name)).read_bytes()
+        == (folder / "inproc" / os.fsdecode(name)).read_bytes()
+        for name in names
+    )
+    show(f"the thumbnails are {'the same' if same else 'NOT the same'}")
+    show(f"gallery: {folder / 'tcp' / os.fsdecode(PAGE)}")
+    return same
+
+
+def photographs(folder: Path, stop: Event) -> Iterator[bytes]:
+    """Make them on all cores; yield their names."""
+    folder.mkdir(parents=True)
+
+    def make(number: int) -> bytes:
+        name = f"IMG_{number:04}.jpg"
+        if not stop.is_set():
+            (folder / name).write_bytes(photograph(number))
+        return name.encode()
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        yield from pool.map(make, range(1, PHOTOGRAPHS + 1))
+
+
+def play(
+    target: Path,
+    files: Files,
+    stop: Event,
+    *,
+    workers: int,
+    transport: Transport = Transport.TCP,
+    victim: str = "",
+) -> Act:
+    """Make all thumbnails once, with a contact sheet beside them."""
+    with (
+        Store(target) as store,
+        pipeline(store, workers=workers, transport=transport) as running,
+    ):
+        act = Act(running, victim)
+        with suppress(Incomplete):  # the records say what is missing
+            running.deliver(files, stop=stop, record=act.record)
+        store.write(PAGE, contact_sheet(act.records, "Thumbnails"))
+    return act
+
+
+def tell(act: Act, show: Tell) -> None:
+    rate = (PHOTOGRAPHS - 1) / act.seconds if act.seconds else 0.0
+    show(f"{act.seconds:.2f} s, {rate:.0f} images a second")
+    show(f"{act.tally}")

@@ -1,0 +1,71 @@
+"""Opening folders below one folder without ever leaving it.
+
+A path that is resolved by name can be led out through a link. Opened folder
+by folder, each from its parent and never through a link, it cannot.
+"""
+
+import os
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_KEPT = 64  # open at a time: most files go where the one before went
+
+
+class Folders:
+    """The folders below `root`, which stay open while they are in use.
+
+    All methods raise OSError: ENOTDIR or ELOOP where a link or a file is in
+    the way.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = os.open(root, _OPEN)
+        self._open: OrderedDict[bytes, int] = OrderedDict()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.forget()
+        os.close(self.root)
+
+    def forget(self) -> None:
+        """Close all: one of them may have been removed behind our back."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def open(self, path: bytes, make: bool = False) -> int:
+        """Return a descriptor of the folder `path`; b"" is the root.
+
+        It stays ours, and valid until the next call. With `make`, folders
+        that do not exist are made.
+        """
+        if path in self._open:
+            self._open.move_to_end(path)
+            return self._open[path]
+        folder = self.root
+        names = path.split(b"/") if path else []
+        for depth, name in enumerate(names, 1):
+            above = b"/".join(names[:depth])
+            if above in self._open:
+                folder = self._open[above]
+                continue
+            folder = self._open[above] = self._enter(folder, name, make)
+            if len(self._open) > _KEPT:
+                os.close(self._open.popitem(last=False)[1])
+        return folder
+
+    def _enter(self, parent: int, name: bytes, make: bool) -> int:
+        if make:
+            with suppress(FileExistsError):
+                os.mkdir(name, dir_fd=parent)
+        return os.open(name, _OPEN | os.O_NOFOLLOW, dir_fd=parent)
+
+    def size(self, path: bytes) -> int:
+        """Return the size in bytes of the file `path`."""
+        folder, _, name = path.rpartition(b"/")
+        parent = self.open(folder)
+        return os.stat(name, dir_fd=parent, follow_symlinks=False).st_size

@@ -1,0 +1,124 @@
+"""What to make of each image: the options of a batch as one value.
+
+A recipe is equal to another exactly when it makes the same thumbnails, and
+`fingerprint` turns that into a word that can be stored beside them.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+# The longest side that WebP can store, which is the least of our formats.
+LONGEST_SIDE = 16_383
+
+# Raised when the same recipe comes to make different pixels.
+_EDITION = 1
+
+
+class Format(StrEnum):
+    """The formats in which a thumbnail may be written."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    AVIF = "avif"
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The endings of its file names; the first is the usual one."""
+        return _SUFFIXES[self]
+
+    @property
+    def has_alpha(self) -> bool:
+        return self is not Format.JPEG
+
+
+_SUFFIXES = {
+    Format.JPEG: (".jpg", ".jpeg", ".jpe", ".jfif"),
+    Format.PNG: (".png",),
+    Format.WEBP: (".webp",),
+    Format.AVIF: (".avif",),
+}
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Box:
+    """The box, in pixels, that a thumbnail must fit into."""
+
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if not all(
+            1 <= side <= LONGEST_SIDE for side in (self.width, self.height)
+        ):
+            raise ValueError(
+                f"a thumbnail of {self} cannot be made: each side must be "
+                f"from 1 to {LONGEST_SIDE} pixels"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `256` (a square) or `320x200`; raise ValueError otherwise."""
+        match = re.fullmatch(r"([0-9]{1,6})(?:x([0-9]{1,6}))?", text.strip())
+        if not match:
+            raise ValueError(
+                f"{text!r} is not a size: write 256 for a square box, or "
+                "320x200 for width and height in pixels"
+            )
+        width, height = match.groups()
+        return cls(int(width), int(height or width))
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+    def turned(self) -> "Box":
+        """The box for an image that is stored lying on its side."""
+        return Box(self.height, self.width)
+
+    def fit(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size of width x height fitted into the box.
+
+        It keeps the proportions, never upscales, and is never empty.
+        """
+        scale = min(self.width / width, self.height / height, 1.0)
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides how thumbnails are made."""
+
+    sizes: tuple[Box, ...] = (Box(256, 256),)
+    format: Format = Format.JPEG
+    quality: int = 80  # 1 to 100; PNG has no use for it
+    strict: bool = False  # what the decoder only warns of fails the image
+    # Pillow keeps 4 bytes for a pixel, so 2**28 of them fill 1 GiB.
+    max_pixels: int = 2**28
+    max_bytes: int = 2**29
+
+    def __post_init__(self) -> None:
+        if not self.sizes or len(set(self.sizes)) < len(self.sizes):
+            raise ValueError("sizes: give one or several, each only once")
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"quality {self.quality} is not from 1 to 100")
+        if self.max_pixels < 1 or self.max_bytes < 1:
+            raise ValueError("the limits must be positive numbers")
+
+    def fingerprint(self) -> str:
+        """Return a word that changes when the thumbnails would.
+
+        The limits are left out: they decide whether an image is made, not
+        how, and raising one for three scans must not make 50,000 photos
+        anew.
+        """
+        words = [
+            str(_EDITION),
+            *(str(box) for box in self.sizes),
+            self.format.value,
+            str(self.quality),
+            "strict" if self.strict else "lenient",
+        ]
+        return hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]

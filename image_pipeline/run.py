@@ -1,0 +1,175 @@
+"""Run: ventilator, workers and sink of one batch, on one machine.
+
+Each part is the very function that also runs in a terminal of its own:
+
+    tcp, ipc   workers are processes, `count` of them, replaced when they die
+    inproc     workers are threads of this process
+
+The sink is a thread here. Receipts and plans go over inproc in any case.
+"""
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
+from typing import Protocol
+from uuid import uuid4
+
+import zmq
+
+from image_pipeline.batch import Incomplete, Status, deliver
+from image_pipeline.crew import WORKER, CrewError, Processes
+from image_pipeline.files import Files
+from image_pipeline.outcomes import FileRecord
+from image_pipeline.roll import Departure
+from image_pipeline.sink import Shelf, Sink
+from image_pipeline.store import TargetError
+from image_pipeline.ventilator import Ventilator
+
+SINK_END_S = 5.0
+
+
+class Transport(StrEnum):
+    TCP = "tcp"
+    IPC = "ipc"
+    INPROC = "inproc"
+
+
+class Crew(Protocol):
+    """The workers of a run: `crew.Processes` or `threads.Threads`."""
+
+    def reap(self) -> list[Departure]: ...
+
+    def close(self) -> bool: ...
+
+
+class Running:
+    """A pipeline that is set up, its workers on their way."""
+
+    def __init__(
+        self, ventilator: Ventilator, sink: Sink, crew: Crew, workers: int
+    ) -> None:
+        self.crew = crew
+        self._ventilator = ventilator
+        self._sink = sink
+        self._workers = workers
+        self._trouble = ""
+
+    def deliver(
+        self,
+        files: Files,
+        *,
+        stop: threading.Event,
+        record: Callable[[FileRecord], None],
+        watch: Callable[[Status], None] = lambda _: None,
+    ) -> None:
+        """Make all thumbnails; see `batch.deliver`."""
+        over = threading.Event()
+        sink = threading.Thread(
+            target=self._run_sink, args=(over,), name="sink", daemon=True
+        )
+        sink.start()
+        try:
+            deliver(
+                self._ventilator,
+                files,
+                workers=self._workers,
+                stop=stop,
+                record=record,
+                watch=watch,
+                reap=self._reap,
+            )
+            sink.join(SINK_END_S)  # it has heard that nothing more comes
+        finally:
+            over.set()
+            sink.join(SINK_END_S)
+
+    def _run_sink(self, over: threading.Event) -> None:
+        try:
+            self._sink.run(over, once=True)
+        except TargetError as error:
+            self._trouble = str(error)
+        except Exception as error:  # noqa: BLE001 - a thread tells nobody
+            self._trouble = f"the sink failed: {error!r}"
+
+    def _reap(self) -> list[Departure]:
+        if self._trouble:
+            raise Incomplete(self._trouble)
+        try:
+            return self.crew.reap()
+        except CrewError as error:
+            raise Incomplete(str(error)) from None
+
+
+@contextmanager
+def pipeline(
+    shelf: Shelf,
+    *,
+    workers: int,
+    transport: Transport = Transport.TCP,
+    command: Sequence[str] = WORKER,
+) -> Iterator[Running]:
+    """Bind everything and start the workers, which takes them a moment.
+
+    What else is to be prepared, finding the files say, is best done inside.
+    `command` starts a worker process, with the arguments of `process`.
+    """
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    all_ended = True
+    try:
+        with ExitStack() as stack:
+            tasks, results = stack.enter_context(_endpoints(transport))
+            receipts = f"inproc://{uuid4()}"
+            sink = stack.enter_context(
+                Sink(
+                    shelf, context=context, results=results, receipts=receipts
+                )
+            )
+            ventilator = stack.enter_context(
+                Ventilator(
+                    context=context,
+                    tasks=tasks,
+                    results=sink.endpoint,
+                    receipts=receipts,
+                )
+            )
+            ends = ventilator.tasks_endpoint, sink.endpoint
+            crew: Crew = (
+                _threads(workers, *ends, context)
+                if transport is Transport.INPROC
+                else Processes(workers, *ends, command)
+            )
+            try:
+                yield Running(ventilator, sink, crew, workers)
+            finally:
+                all_ended = crew.close()
+    finally:
+        # A thread that hangs in a decoder holds its sockets, and terminating
+        # the context would wait for them.
+        if all_ended:
+            context.term()
+
+
+@contextmanager
+def _endpoints(transport: Transport) -> Iterator[tuple[str, str]]:
+    match transport:
+        case Transport.TCP:
+            yield "tcp://127.0.0.1:*", "tcp://127.0.0.1:*"
+        case Transport.INPROC:
+            yield f"inproc://{uuid4()}", f"inproc://{uuid4()}"
+        case Transport.IPC:  # in a folder that is ours alone
+            with tempfile.TemporaryDirectory() as folder:
+                yield f"ipc://{folder}/tasks", f"ipc://{folder}/results"
+
+
+def _threads(
+    workers: int,
+    tasks: str,
+    results: str,
+    context: zmq.Context[zmq.Socket[bytes]],
+) -> Crew:
+    # Only these need Pillow in this process.
+    from image_pipeline.threads import Threads
+
+    return Threads(workers, tasks, results, context=context)

@@ -1,0 +1,188 @@
+"""Worker: turns images into thumbnails, bytes in and bytes out.
+
+    PULL connect "tasks"    <- Task, images         from the ventilator
+    PUSH connect "results"  -> Reports, thumbnails  to the sink
+
+PULL takes from whoever pushes, fairly; PUSH gives to whoever has room. So a
+worker needs no address of its own and nobody keeps a list of workers: start
+one more and it gets its share, stop one and the others get it (ZeroMQ Guide,
+chapter 1, "Divide and Conquer"). It touches no file, so it runs anywhere.
+
+A high-water mark of 1 keeps tasks from queueing here while others idle.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import Event
+
+import zmq
+
+from image_pipeline import links, wire
+from image_pipeline.curve import Keys
+from image_pipeline.pixels import CannotMake, Made, NotAnImage
+from image_pipeline.recipe import Recipe
+from proto import messages_pb2 as pb
+
+HIGH_WATER_MARK = 1  # tasks that wait here while one is being worked on
+TICK_MS = 100  # how often an idle worker looks whether to stop
+ALONE_S = 2.0  # a worker for one batch leaves so long after the ventilator
+NOBODY_S = 30.0  # and after so long if no ventilator ever came
+
+Make = Callable[[bytes, Recipe], Made]
+Alarm = Callable[[float], AbstractContextManager[None]]
+
+
+def work(
+    make: Make,
+    *,
+    context: zmq.Context[zmq.Socket[bytes]],
+    tasks: str,
+    results: str,
+    name: str,
+    stop: Event,
+    once: bool = False,
+    alarm: Alarm = lambda _: nullcontext(),
+    keys: Keys | None = None,
+    watch: Callable[[pb.Report], None] = lambda _: None,
+) -> int:
+    """Make thumbnails until `stop` is set; return for how many images.
+
+    With `once` it also ends when the ventilator has gone. `alarm` limits
+    the seconds that an image may take; `watch` is shown each report.
+    Raises Refused when a key or a protocol does not fit.
+    """
+    with (
+        links.socket(
+            context,
+            zmq.PULL,
+            high_water_mark=HIGH_WATER_MARK,
+            buffer=links.SMALL_BUFFER,
+        ) as inbox,
+        links.socket(context, zmq.PUSH) as outbox,
+        links.Peers(inbox) as ventilator,
+        links.Peers(outbox) as sink,
+    ):
+        links.connect(inbox, tasks, keys)
+        links.connect(outbox, results, keys)
+        presence = Presence(ventilator, sink, once)
+        made = 0
+        tell(outbox, stop, [pb.Report(stage=pb.STAGE_READY, worker=name)])
+        held = HIGH_WATER_MARK  # what may have arrived before we leave
+        while True:
+            if stop.is_set():
+                if not held or not inbox.poll(0):
+                    break
+                held -= 1
+            elif not inbox.poll(TICK_MS):
+                if presence.is_over():
+                    break
+                continue
+            message, *images = inbox.recv_multipart()
+            try:
+                task, recipe = wire.read_task(message, len(images))
+            except wire.Malformed:
+                continue
+            reports = [
+                pb.Report(id=each, stage=pb.STAGE_STARTED, worker=name)
+                for each in task.ids
+            ]
+            tell(outbox, stop, reports)
+            thumbnails: list[bytes] = []
+            for report, image in zip(reports, images, strict=True):
+                with alarm(task.timeout_ms / 1000):
+                    thumbnails += attempt(make, image, recipe, report)
+                made += report.stage == pb.STAGE_MADE
+                watch(report)
+            tell(outbox, stop, reports, thumbnails)
+        tell(outbox, stop, [pb.Report(stage=pb.STAGE_LEAVING, worker=name)])
+        return made
+
+
+def attempt(
+    make: Make, image: bytes, recipe: Recipe, report: pb.Report
+) -> list[bytes]:
+    """Make thumbnails of `image`, and write into `report` how it went."""
+    began = time.monotonic()
+    thumbnails = []
+    try:
+        made = make(image, recipe)
+    except NotAnImage as error:
+        report.stage = pb.STAGE_NOT_AN_IMAGE
+        report.reason = str(error)[: wire.MOST_TEXT]
+    except CannotMake as error:
+        report.stage = pb.STAGE_FAILED
+        report.reason = str(error)[: wire.MOST_TEXT]
+    else:
+        report.stage = pb.STAGE_MADE
+        report.width, report.height = made.width, made.height
+        report.notes.extend(made.notes)
+        thumbnails = made.thumbnails
+    report.seconds = time.monotonic() - began
+    return thumbnails
+
+
+def tell(
+    outbox: zmq.Socket[bytes],
+    stop: Event,
+    reports: list[pb.Report],
+    thumbnails: list[bytes] | None = None,
+) -> None:
+    """Send to the sink; wait for it while nobody asks us to stop."""
+    told = pb.ToSink(reports=pb.Reports(reports=reports))
+    while not outbox.poll(TICK_MS, zmq.POLLOUT):
+        if stop.is_set():
+            return
+    outbox.send_multipart([told.SerializeToString(), *(thumbnails or ())])
+
+
+class Presence:
+    """Whether there is still a ventilator to work for."""
+
+    def __init__(
+        self, ventilator: links.Peers, sink: links.Peers, once: bool
+    ) -> None:
+        self._ventilator = ventilator
+        self._sink = sink
+        self._once = once
+        self._alone_since = time.monotonic()
+
+    def is_over(self) -> bool:
+        """Tell whether the batch has ended; raise Refused if shut out."""
+        for peers, what in (
+            (self._ventilator, "ventilator"),
+            (self._sink, "sink"),
+        ):
+            peers.look()
+            if why := peers.refusal:
+                raise links.Refused(f"the {what} refuses us: {why}")
+        if not self._once:
+            return False
+        now = time.monotonic()
+        if self._ventilator.connected:
+            self._alone_since = now
+        patience = ALONE_S if self._ventilator.ever else NOBODY_S
+        return now - self._alone_since > patience
+
+
+@contextmanager
+def die_after(seconds: float) -> Iterator[None]:
+    """End this process (SIGALRM) unless the block ends within `seconds`.
+
+    No exception would do: a C decoder that loops never returns to Python.
+    """
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def outcome_line(report: pb.Report) -> str:
+    """Say in a line what a worker did; it knows no file's name."""
+    number = report.id & 0xFFFF_FFFF
+    if report.stage != pb.STAGE_MADE:
+        return f"image {number}: {report.reason}"
+    size = f"{report.width} x {report.height} pixels"
+    return f"image {number}: {size} in {report.seconds * 1000:.0f} ms"

@@ -1,0 +1,38 @@
+"""A worker process that does to itself what a bad image might do.
+
+An image is followed by an order (what comes after the end of a JPEG is
+ignored by decoders). It takes the arguments of `image_pipeline.process`.
+"""
+
+import os
+import signal
+import sys
+import threading
+
+from image_pipeline import process
+from image_pipeline.pixels import Made, make_thumbnails
+from image_pipeline.recipe import Recipe
+
+CRASH = b"##crash"  # while decoding
+CRASH_AT_ONCE = b"##crash at once"
+HANG = b"##hang"
+WAIT = b"##wait"
+WORKER = (sys.executable, "-W", "error", "-m", __name__)
+
+
+def sabotaged(data: bytes, recipe: Recipe) -> Made:
+    if data.endswith(CRASH_AT_ONCE):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if data.endswith(CRASH):
+        make_thumbnails(data, recipe)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if data.endswith(HANG):
+        while True:
+            pass
+    if data.endswith(WAIT):
+        threading.Event().wait(0.2)
+    return make_thumbnails(data, recipe)
+
+
+if __name__ == "__main__":
+    process.main(sabotaged)

@@ -1,0 +1,126 @@
+"""The bench measures what it says, and says what it leaves out."""
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from image_pipeline import bench, rivals
+from image_pipeline.bench import Size, measure
+from image_pipeline.photographs import make_folder
+from image_pipeline.stopwatch import Stuck, taken_by
+from tests.support import PATIENCE_S, Program
+
+SMALL = Size(4, 1, 20, (10, 15, 20), 0)
+
+
+def python(program: str) -> list[str]:
+    return [sys.executable, "-c", program]
+
+
+def test_the_stopwatch_tells_waiting_from_working() -> None:
+    waited = taken_by(python("import time; time.sleep(0.5)"))
+    assert waited.wall_s >= 0.5
+    assert waited.cpu_s < waited.wall_s
+    worked = taken_by(
+        python(
+            "import time\n"
+            "while time.process_time() < 0.5: pass\n"
+            "print('done')"
+        )
+    )
+    assert worked.cpu_s >= 0.5
+    assert worked.output == "done\n"
+
+
+def test_the_stopwatch_counts_the_work_of_children() -> None:
+    child = "import time\nwhile time.process_time() < 0.4: pass"
+    parent = f"import subprocess, sys; subprocess.run({python(child)!r})"
+    assert taken_by(python(parent)).cpu_s >= 0.4
+
+
+def test_the_stopwatch_sees_the_peak_of_memory() -> None:
+    taken = taken_by(
+        python("import time; x = b'x' * 2**27; del x; time.sleep(0.3)")
+    )
+    assert taken.parent_peak > 2**27
+
+
+def test_what_does_not_end_is_killed_with_all_that_it_started(
+    tmp_path: Path,
+) -> None:
+    pid = tmp_path / "pid"
+    began = time.monotonic()
+    with pytest.raises(Stuck):
+        taken_by(["sh", "-c", f"sleep 60 & echo $! > {pid}; wait"], 1.0)
+    assert time.monotonic() - began < 20
+    with suppress(ProcessLookupError):  # when it is gone already
+        sleeper = os.pidfd_open(int(pid.read_text()))
+        ended, _, _ = select.select([sleeper], [], [], PATIENCE_S)
+        os.close(sleeper)
+        assert ended
+
+
+def test_every_contender_gets_a_row_and_every_figure_a_verdict() -> None:
+    said: list[str] = []
+    result = measure(size=SMALL, say=said.append)
+    names = [row.name for row in result.rows]
+    assert len(names) == len(set(names))
+    assert names[:3] == ["run, tcp", "run, inproc", "ProcessPoolExecutor"]
+    for row in result.rows:
+        assert min(row.wall_s, row.cpu_ms, row.images_per_s, row.ratio) > 0
+    assert len(result.claims) >= 5
+    for rival in ("vipsthumbnail", "mogrify"):
+        assert (rival in names) != (rival in result.left_out)
+    as_json = json.loads(json.dumps(result.as_dict()))
+    assert as_json["bench"] == "image_pipeline"
+    assert {"machine", "versions", "rows", "claims"} <= as_json.keys()
+    assert said
+
+
+def test_the_photographs_of_a_user_are_measured_and_left_alone(
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "my photos"
+    make_folder(source, 14, width=320, height=240)
+    before = {path: path.stat().st_mtime_ns for path in source.rglob("*")}
+    result = measure(source, Size(0, 1, 10, (10,), 0))
+    assert result.rows[0].images == 14
+    assert before == {
+        path: path.stat().st_mtime_ns for path in source.rglob("*")
+    }
+
+
+def test_a_rival_that_is_not_there_is_named_as_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def missing(program: str) -> str:
+        return f"no {program} here"
+
+    monkeypatch.setattr(rivals, "missing", missing)
+    monkeypatch.setattr(bench, "many", lambda *_: None)
+    make_folder(tmp_path, 2, width=64, height=48)
+    result = measure(tmp_path, Size(0, 1, 0, (), 0))
+    assert result.left_out["mogrify"] == "no mogrify here"
+    assert "mogrify" not in [row.name for row in result.rows]
+
+
+def test_an_interrupted_bench_leaves_nothing_behind(
+    tmp_path: Path, start: Callable[..., Program]
+) -> None:
+    program = start("image_pipeline", "bench", env={"TMPDIR": str(tmp_path)})
+    deadline = time.monotonic() + PATIENCE_S
+    while not any(tmp_path.rglob("*.jpg")):
+        assert time.monotonic() < deadline, program.stderr
+        time.sleep(0.01)
+    program.signal(signal.SIGTERM)
+    assert program.wait() == 130
+    assert list(tmp_path.iterdir()) == []
+    assert "Traceback" not in program.stderr

@@ -1,0 +1,181 @@
+"""Workers that die, stop or hang: real processes, really killed."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from image_pipeline.batch import Incomplete, Status
+from image_pipeline.crew import Processes
+from image_pipeline.outcomes import FileRecord, Outcome
+from image_pipeline.run import Running, Transport, pipeline
+from image_pipeline.store import Store
+from tests.image_pipeline import saboteur
+from tests.image_pipeline.stage import (
+    PHOTO,
+    deliver,
+    files_in,
+    make_photos,
+    outcomes,
+)
+
+
+class Assassin:
+    """Sends a signal to a worker that is at work, once some are done."""
+
+    def __init__(self, running: Running, number: signal.Signals) -> None:
+        assert isinstance(running.crew, Processes)
+        self.crew = running.crew
+        self.number = number
+        self.victim = ""
+
+    def __call__(self, status: Status, records: list[FileRecord]) -> None:
+        if self.victim or len(records) < 2:
+            return
+        pids = self.crew.pids
+        busy = [name for name in status.workers if name in pids]
+        if busy:
+            self.victim = busy[0]
+            os.kill(pids[self.victim], self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_what_a_killed_or_stopped_worker_held_is_made_by_another(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    make_photos(tmp_path / "src", 30, saboteur.WAIT)
+    with (
+        Store(tmp_path / "dst") as store,
+        pipeline(store, workers=2, command=saboteur.WORKER) as running,
+    ):
+        assassin = Assassin(running, number)
+        records = deliver(running, files_in(tmp_path / "src"), assassin)
+
+        assert assassin.victim
+        assert outcomes(records) == {Outcome.MADE: 30}
+        assert any(record.attempts > 1 for record in records.values())
+
+
+def test_a_single_worker_that_is_stopped_is_replaced(tmp_path: Path) -> None:
+    make_photos(tmp_path / "src", 10, saboteur.WAIT)
+    with (
+        Store(tmp_path / "dst") as store,
+        pipeline(store, workers=1, command=saboteur.WORKER) as running,
+    ):
+        assassin = Assassin(running, signal.SIGSTOP)
+        records = deliver(running, files_in(tmp_path / "src"), assassin)
+
+    assert outcomes(records) == {Outcome.MADE: 10}
+
+
+def test_an_image_that_kills_every_worker_fails_and_nothing_else_does(
+    tmp_path: Path,
+) -> None:
+    make_photos(tmp_path / "src", 20)
+    (tmp_path / "src" / "010.jpg").write_bytes(PHOTO + saboteur.CRASH)
+    with (
+        Store(tmp_path / "dst") as store,
+        pipeline(store, workers=2, command=saboteur.WORKER) as running,
+    ):
+        records = deliver(running, files_in(tmp_path / "src"))
+
+    assert outcomes(records) == {Outcome.MADE: 19, Outcome.FAILED: 1}
+    assert records["010.jpg"].outcome is Outcome.FAILED
+    assert records["010.jpg"].reason == (
+        "killed its worker 3 times: signal 11 (SIGSEGV)"
+    )
+
+
+def test_a_crash_before_anybody_could_be_told_is_found_out_all_the_same(
+    tmp_path: Path,
+) -> None:
+    """The worker's STARTED dies with it, so it may take a fourth death."""
+    make_photos(tmp_path / "src", 20)
+    bad = tmp_path / "src" / "010.jpg"
+    bad.write_bytes(PHOTO + saboteur.CRASH_AT_ONCE)
+    with (
+        Store(tmp_path / "dst") as store,
+        pipeline(store, workers=2, command=saboteur.WORKER) as running,
+    ):
+        records = deliver(running, files_in(tmp_path / "src"))
+
+    assert outcomes(records) == {Outcome.MADE: 19, Outcome.FAILED: 1}
+    assert "signal 11 (SIGSEGV)" in records["010.jpg"].reason
+
+
+def test_an_image_that_never_ends_fails_after_its_time(
+    tmp_path: Path,
+) -> None:
+    make_photos(tmp_path / "src", 10)
+    (tmp_path / "src" / "005.jpg").write_bytes(PHOTO + saboteur.HANG)
+    with (
+        Store(tmp_path / "dst") as store,
+        pipeline(store, workers=2, command=saboteur.WORKER) as running,
+    ):
+        records = deliver(running, files_in(tmp_path / "src", timeout=1.0))
+
+    assert outcomes(records) == {Outcome.MADE: 9, Outcome.FAILED: 1}
+    assert records["005.jpg"].reason == "took longer than 1 s"
+
+
+def test_workers_that_cannot_even_start_end_the_run_with_their_words(
+    tmp_path: Path,
+) -> None:
+    make_photos(tmp_path / "src", 3)
+    broken = (sys.executable, "-c", "raise SystemExit('no Pillow here')")
+    with (
+        Store(tmp_path / "dst") as store,
+        pipeline(store, workers=2, command=broken) as running,
+        pytest.raises(Incomplete, match="no Pillow here"),
+    ):
+        deliver(running, files_in(tmp_path / "src"))
+
+
+def test_a_run_leaves_no_process_behind(tmp_path: Path) -> None:
+    with (
+        Store(tmp_path / "dst") as store,
+        pipeline(store, workers=2) as running,
+    ):
+        assert isinstance(running.crew, Processes)
+        pids = running.crew.pids.values()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_threads_do_what_processes_do(tmp_path: Path) -> None:
+    make_photos(tmp_path / "src", 20)
+    with (
+        Store(tmp_path / "dst") as store,
+        pipeline(store, workers=2, transport=Transport.INPROC) as running,
+    ):
+        records = deliver(running, files_in(tmp_path / "src"))
+
+    assert outcomes(records) == {Outcome.MADE: 20}
+    assert {record.worker for record in records.values()} == {
+        "thread 1",
+        "thread 2",
+    }
+
+
+def test_a_kill_costs_little_more_than_what_the_worker_held(
+    tmp_path: Path,
+) -> None:
+    """With 0.2 s for an image, 8 s are left for the far slower trap.
+
+    The trap: without being told of the death, one waits for a time-out.
+    """
+    make_photos(tmp_path / "src", 20, saboteur.WAIT)
+    with (
+        Store(tmp_path / "dst") as store,
+        pipeline(store, workers=2, command=saboteur.WORKER) as running,
+    ):
+        assassin = Assassin(running, signal.SIGKILL)
+        began = time.monotonic()
+        deliver(running, files_in(tmp_path / "src", 60), assassin)
+        seconds = time.monotonic() - began
+
+    assert seconds < 15

@@ -1,0 +1,185 @@
+"""CURVE: known keys are served, all others are told why not."""
+
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+import zmq
+
+from image_pipeline import curve, links, wire
+from image_pipeline.batch import Incomplete
+from image_pipeline.curve import BadKeys, Keys
+from image_pipeline.outcomes import Outcome
+from image_pipeline.pixels import make_thumbnails
+from image_pipeline.recipe import Recipe
+from image_pipeline.ventilator import Ventilator
+from image_pipeline.worker import work
+from proto import messages_pb2 as pb
+from tests.image_pipeline.stage import (
+    by_hand,
+    files_in,
+    make_photos,
+    outcomes,
+    until,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    curve.generate(tmp_path / "keys")
+    return tmp_path / "keys"
+
+
+def test_keys_are_for_their_owner_and_are_never_overwritten(
+    folder: Path,
+) -> None:
+    files = sorted(folder.iterdir())
+    assert [path.name for path in files] == [
+        "client.key",
+        "client.key_secret",
+        "server.key",
+        "server.key_secret",
+    ]
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in files)
+    with pytest.raises(BadKeys, match="choose an empty folder"):
+        curve.generate(folder)
+
+
+def test_a_worker_needs_no_secret_of_the_server(folder: Path) -> None:
+    (folder / "server.key_secret").unlink()
+    assert curve.load(folder, "client").secret
+    with pytest.raises(BadKeys, match="no server keys"):
+        curve.load(folder, "server")
+
+
+def test_a_batch_with_keys_is_made(
+    folder: Path, context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    make_photos(tmp_path / "src", 10)
+    server = curve.load(folder, "server")
+    with by_hand(context, tmp_path, keys=server) as hands:
+        hands.keys = curve.load(folder, "client")
+        hands.add_worker("one")
+        records = hands.deliver(files_in(tmp_path / "src"))
+    assert outcomes(records) == {Outcome.MADE: 10}
+
+
+def other_client(folder: Path, tmp_path: Path) -> Keys:
+    """Somebody who knows our public key, and has a pair of his own."""
+    curve.generate(tmp_path / "other")
+    foreign = curve.load(tmp_path / "other", "client")
+    server = curve.load(folder, "client").server
+    return Keys(foreign.public, foreign.secret, server, b"")
+
+
+def other_server(_: Path, tmp_path: Path) -> Keys:
+    curve.generate(tmp_path / "other")
+    return curve.load(tmp_path / "other", "client")
+
+
+def no_keys(*_: Path) -> None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("who", "why"),
+    [
+        (other_client, "not one of those admitted"),
+        (other_server, "server key"),
+        (no_keys, r"keys \(CURVE\)"),
+    ],
+)
+def test_a_worker_that_is_not_admitted_learns_why_within_seconds(
+    who: Any,
+    why: str,
+    folder: Path,
+    context: zmq.Context[Any],
+    new_context: Any,
+    tmp_path: Path,
+) -> None:
+    """The trap: libzmq retries for ever, and `recv` only times out."""
+    server = curve.load(folder, "server")
+    with (
+        by_hand(context, tmp_path, keys=server) as hands,
+        pytest.raises(links.Refused, match=why),
+    ):
+        work(
+            make_thumbnails,
+            context=new_context(),
+            tasks=hands.ventilator.tasks_endpoint,
+            results=hands.sink.endpoint,
+            name="stranger",
+            stop=Event(),
+            keys=who(folder, tmp_path),
+        )
+
+
+def test_a_ventilator_hears_that_the_sink_has_other_keys(
+    folder: Path, context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    make_photos(tmp_path / "src", 2)
+    curve.generate(tmp_path / "other")
+    server = curve.load(folder, "server")
+    with (
+        by_hand(context, tmp_path, keys=server) as hands,
+        Ventilator(
+            context=context,
+            tasks="tcp://127.0.0.1:*",
+            results=hands.sink.endpoint,
+            receipts="inproc://receipts",
+            keys=curve.load(tmp_path / "other", "server"),
+        ) as misled,
+    ):
+        hands.ventilator = misled
+        with pytest.raises(Incomplete, match="the sink refuses us"):
+            hands.deliver(files_in(tmp_path / "src"))
+
+
+def test_a_worker_cannot_announce_files_though_its_key_is_known(
+    folder: Path, context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    plan = pb.Plan(
+        batch=1,
+        recipe=wire.recipe_to_wire(Recipe()),
+        files=[pb.SourceFile(id=wire.id_of(1, 1), name=b"mine.jpg")],
+    )
+    server = curve.load(folder, "server")
+    with (
+        by_hand(context, tmp_path, keys=server) as hands,
+        links.socket(context, zmq.PUSH) as worker,
+    ):
+        keys = curve.load(folder, "client")
+        links.connect(worker, hands.sink.endpoint, keys)
+        worker.send(pb.ToSink(plan=plan).SerializeToString())
+        hands.start(hands.sink.run, stop=hands.over)
+        until(lambda: hands.sink.dropped == 1)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "is_exposed"),
+    [
+        ("tcp://127.0.0.1:5557", False),
+        ("tcp://[::1]:5557", False),
+        ("tcp://localhost:*", False),
+        ("ipc:///run/tasks", False),
+        ("inproc://tasks", False),
+        ("tcp://*:5557", True),
+        ("tcp://0.0.0.0:5557", True),
+        ("tcp://[::]:5557", True),
+        ("tcp://192.168.1.2:5557", True),
+        ("tcp://eth0:5557", True),
+        ("tcp://example.org:5557", True),
+    ],
+)
+def test_nothing_is_bound_beyond_loopback_without_keys(
+    endpoint: str, is_exposed: bool, folder: Path
+) -> None:
+    if is_exposed:
+        with pytest.raises(links.Exposed, match="--insecure"):
+            links.check_exposure(endpoint, None, insecure=False)
+    else:
+        links.check_exposure(endpoint, None, insecure=False)
+    links.check_exposure(endpoint, None, insecure=True)
+    keys = curve.load(folder, "server")
+    links.check_exposure(endpoint, keys, insecure=False)

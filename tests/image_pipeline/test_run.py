@@ -1,0 +1,74 @@
+"""`run` as a user meets it: real processes, real files."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from image_pipeline.photographs import photograph
+from tests.support import Program
+
+Start = Callable[..., Program]
+
+
+def make_photos(folder: Path, count: int) -> list[Path]:
+    """Write small photographs, some of them in a folder below."""
+    paths = []
+    for number in range(count):
+        path = folder / f"day-{number % 3}" / f"IMG_{number:03}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photograph(number % 4, 320, 240))
+        paths.append(path)
+    return paths
+
+
+@pytest.mark.parametrize("transport", ["tcp", "ipc", "inproc"])
+def test_every_file_ends_in_one_outcome_over_every_transport(
+    transport: str, start: Start, tmp_path: Path
+) -> None:
+    photos = make_photos(tmp_path / "src", 12)
+    (tmp_path / "src" / "notes.txt").write_text("no image")
+    (tmp_path / "src" / "broken.jpg").write_text("no image either")
+    program = start(
+        "image_pipeline",
+        "run",
+        str(tmp_path / "src"),
+        str(tmp_path / "dst"),
+        *("--workers", "2", "--transport", transport),
+        *("--report", str(tmp_path / "report")),
+    )
+
+    assert program.wait() == 1
+    assert re.search(
+        "14 files in .*: 12 made, 0 current, 1 skipped, 1 failed, "
+        "0 unfinished",
+        program.stdout,
+    )
+    assert "broken.jpg" in program.stderr
+    for photo in photos:
+        name = photo.relative_to(tmp_path / "src")
+        assert (tmp_path / "dst" / name).read_bytes()[:3] == b"\xff\xd8\xff"
+    lines = (tmp_path / "report").read_text().splitlines()
+    outcomes = Counter(json.loads(line)["outcome"] for line in lines)
+    assert outcomes == {"made": 12, "skipped": 1, "failed": 1}
+
+
+def test_the_same_command_again_makes_only_what_has_changed(
+    start: Start, tmp_path: Path
+) -> None:
+    photos = make_photos(tmp_path / "src", 6)
+    command = (
+        *("image_pipeline", "run"),
+        *(str(tmp_path / "src"), str(tmp_path / "dst")),
+        *("--workers", "1"),
+    )
+    assert start(*command).wait() == 0
+
+    photos[0].write_bytes(photograph(9, 300, 200))
+    again = start(*command)
+
+    assert again.wait() == 0
+    assert "1 made, 5 current" in again.stdout

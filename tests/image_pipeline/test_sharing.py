@@ -1,0 +1,170 @@
+"""Who gets which image: even starts, late joiners, those who leave."""
+
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from image_pipeline.batch import Incomplete, Status
+from image_pipeline.outcomes import FileRecord, Outcome
+from image_pipeline.pixels import Made, make_thumbnails
+from image_pipeline.recipe import Recipe
+from tests.image_pipeline.stage import (
+    by_hand,
+    files_in,
+    make_photos,
+    outcomes,
+)
+from tests.support import PATIENCE_S
+
+TASKS = 60
+WORKERS = 4
+
+
+def slowly(data: bytes, recipe: Recipe) -> Made:
+    time.sleep(0.02)  # stands for a bigger image
+    return make_thumbnails(data, recipe)
+
+
+def taken_by(worker: zmq.Socket[bytes]) -> int:
+    """Count what has been pushed to `worker`, once it is all there."""
+    count = 0
+    while worker.poll(300):
+        worker.recv()
+        count += 1
+    return count
+
+
+def test_a_naive_start_gives_one_worker_everything(
+    context: zmq.Context[Any],
+) -> None:
+    """The trap: PUSH fills the queue of whoever is there first."""
+    with context.socket(zmq.PUSH) as tasks:
+        port = tasks.bind_to_random_port("tcp://127.0.0.1")
+        tasks.linger = 0
+        workers = [context.socket(zmq.PULL) for _ in range(WORKERS)]
+        workers[0].connect(f"tcp://127.0.0.1:{port}")
+        for _ in range(TASKS):
+            tasks.send(b"a task")
+        for late in workers[1:]:
+            late.connect(f"tcp://127.0.0.1:{port}")
+        counts = [taken_by(worker) for worker in workers]
+        for worker in workers:
+            worker.close()
+
+    assert counts == [TASKS, 0, 0, 0]
+
+
+def test_an_even_start_gives_no_worker_more_than_its_share(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    """The cure: wait for N handshakes, and keep the queues short."""
+    make_photos(tmp_path / "src", TASKS)
+    with by_hand(context, tmp_path) as hands:
+        for number in range(WORKERS):
+            hands.add_worker(f"worker {number}", slowly)
+        records = hands.deliver(files_in(tmp_path / "src"), workers=WORKERS)
+
+    shares = Counter(record.worker for record in records.values())
+    assert outcomes(records) == {Outcome.MADE: TASKS}
+    assert len(shares) == WORKERS
+    assert max(shares.values()) <= 2 * TASKS / WORKERS
+
+
+def test_it_starts_with_those_that_came_and_says_so(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    make_photos(tmp_path / "src", 5)
+    notes = []
+
+    def watch(status: Status) -> None:
+        notes.append(status.note)
+
+    with by_hand(context, tmp_path, patience=1.0) as hands:
+        hands.add_worker("the only one")
+        records = hands.deliver(
+            files_in(tmp_path / "src"), workers=3, watch=watch
+        )
+
+    assert outcomes(records) == {Outcome.MADE: 5}
+    assert "started with 1 of 3 workers" in notes
+
+
+def test_when_no_worker_comes_every_file_is_named_as_unfinished(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    make_photos(tmp_path / "src", 5)
+    with by_hand(context, tmp_path, patience=1.5) as hands:
+        with pytest.raises(Incomplete, match="no worker at tcp://"):
+            hands.deliver(files_in(tmp_path / "src"))
+        assert [each.outcome for each in hands.records] == [
+            Outcome.UNFINISHED
+        ] * 5
+
+
+def test_when_all_workers_leave_the_rest_is_unfinished_and_nothing_hangs(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    make_photos(tmp_path / "src", TASKS)
+    leave = threading.Event()
+
+    def watch(_: Status) -> None:
+        if hands.records:
+            leave.set()
+
+    with by_hand(context, tmp_path, patience=1.0) as hands:
+        hands.add_worker("leaver", slowly, leave)
+        with pytest.raises(Incomplete, match="no worker at tcp://"):
+            hands.deliver(files_in(tmp_path / "src"), watch=watch)
+        ends = Counter(each.outcome for each in hands.records)
+
+    assert set(ends) == {Outcome.MADE, Outcome.UNFINISHED}
+    assert ends.total() == TASKS
+
+
+def test_a_late_worker_gets_work_and_one_that_leaves_loses_none(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    make_photos(tmp_path / "src", TASKS)
+    leave = threading.Event()
+
+    def watch(_: Status) -> None:
+        if hands.records and not leave.is_set():
+            hands.add_worker("late", slowly)
+            leave.set()
+
+    with by_hand(context, tmp_path) as hands:
+        hands.add_worker("early", slowly, leave)
+        records = hands.deliver(files_in(tmp_path / "src"), watch=watch)
+
+    assert outcomes(records) == {Outcome.MADE: TASKS}
+    assert {record.worker for record in records.values()} == {"early", "late"}
+
+
+def test_a_stop_finishes_what_is_in_flight_and_sends_no_more(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    make_photos(tmp_path / "src", TASKS)
+    stop = threading.Event()
+    heard: list[FileRecord] = []
+
+    def watch(_: Status) -> None:
+        heard[:] = hands.records
+        if heard:
+            stop.set()
+
+    with by_hand(context, tmp_path) as hands:
+        hands.add_worker("worker", slowly)
+        records = hands.deliver(
+            files_in(tmp_path / "src"), stop=stop, watch=watch
+        )
+
+    ends = outcomes(records)
+    assert ends[Outcome.MADE] >= 1
+    assert ends[Outcome.UNFINISHED] >= TASKS // 2
+    assert ends.total() == TASKS
+    assert stop.wait(PATIENCE_S)

@@ -1,0 +1,186 @@
+"""Strangers at each socket that is bound: nothing they send counts."""
+
+import random
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from image_pipeline import wire
+from image_pipeline.outcomes import Outcome
+from image_pipeline.recipe import Recipe
+from proto import messages_pb2 as pb
+from tests.image_pipeline.stage import (
+    PHOTO,
+    Hands,
+    by_hand,
+    files_in,
+    make_photos,
+    outcomes,
+    until,
+)
+
+BATCH = 4711  # a guess; the real number is one of four thousand million
+
+
+def to_sink(**body: Any) -> bytes:
+    return pb.ToSink(**body).SerializeToString()
+
+
+def told(report: pb.Report) -> bytes:
+    return to_sink(reports=pb.Reports(reports=[report]))
+
+
+def garbage() -> list[list[bytes]]:
+    """Messages that no honest peer sends."""
+    rng = random.Random(5)
+    some_id = wire.id_of(BATCH, 1)
+    made = pb.Report(id=some_id, stage=pb.STAGE_MADE, worker="stranger")
+    nobody = pb.Report(id=5, stage=pb.STAGE_MADE)
+    unknown = pb.Report(id=some_id)
+    return [
+        [b""],
+        [b"", b"", b""],
+        *([rng.randbytes(size)] for size in (1, 3, 9, 100, 5_000)),
+        [rng.randbytes(2**20)],
+        [told(made), PHOTO],
+        [told(made)],
+        [told(made)] + [PHOTO] * 50,
+        [told(nobody), PHOTO],
+        [told(unknown)],
+        [pb.Reports(reports=[made, nobody]).SerializeToString()],
+        [pb.Reports(reports=[made]).SerializeToString()],
+        [
+            pb.Reports(
+                reports=[
+                    pb.Report(
+                        id=wire.id_of(BATCH, 0),
+                        stage=pb.STAGE_BROKEN,
+                        reason="give up",
+                    )
+                ]
+            ).SerializeToString()
+        ],
+    ]
+
+
+@contextmanager
+def pushing(
+    context: zmq.Context[Any], endpoint: str, messages: list[list[bytes]]
+) -> Iterator[None]:
+    with context.socket(zmq.PUSH) as stranger:
+        stranger.linger = 0
+        stranger.sndtimeo = 10_000
+        stranger.connect(endpoint)
+        for message in messages:
+            stranger.send_multipart(message)
+        yield
+
+
+def deliver_all(hands: Hands, tmp_path: Path, count: int = 20) -> None:
+    make_photos(tmp_path / "src", count)
+    hands.add_worker("honest")
+    records = hands.deliver(files_in(tmp_path / "src"))
+    assert outcomes(records) == {Outcome.MADE: count}
+    assert {each.worker for each in records.values()} == {"honest"}
+    written = {path.name for path in (tmp_path / "dst").iterdir()}
+    assert written == {*records, ".image_pipeline"}
+
+
+def test_garbage_and_forged_results_at_the_sink_count_for_nothing(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    with by_hand(context, tmp_path) as hands:
+        rubbish = garbage()
+        with pushing(context, hands.sink.endpoint, rubbish):
+            deliver_all(hands, tmp_path)
+        assert hands.sink.dropped == len(rubbish)
+
+
+def test_garbage_and_forged_receipts_at_the_ventilator_count_for_nothing(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    with by_hand(context, tmp_path) as hands:
+        endpoint = hands.ventilator.receipts_endpoint
+        with pushing(context, endpoint, garbage()):
+            deliver_all(hands, tmp_path)
+
+
+def test_what_is_no_zeromq_at_all_is_hung_up_on(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    with by_hand(context, tmp_path) as hands:
+        for endpoint in (
+            hands.ventilator.tasks_endpoint,
+            hands.sink.endpoint,
+        ):
+            port = int(endpoint.rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", port)) as stranger:
+                stranger.sendall(b"GET / HTTP/1.1\r\n\r\n" + bytes(5_000))
+        deliver_all(hands, tmp_path)
+
+
+def test_who_takes_tasks_and_does_nothing_cannot_keep_them(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    with (
+        by_hand(context, tmp_path) as hands,
+        context.socket(zmq.PULL) as thief,
+    ):
+        thief.connect(hands.ventilator.tasks_endpoint)
+        deliver_all(hands, tmp_path, 4)
+
+
+def test_no_plan_leads_the_sink_out_of_its_folder(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    """The trap: join the target and a name, and `../` has left it."""
+    outside = tmp_path / "dst" / "../../outside.jpg"
+    assert not outside.resolve().is_relative_to(tmp_path / "dst")
+
+    names = [b"../../outside.jpg", b"/tmp/outside.jpg", b"a/../../b", b"a\0b"]
+    recipe = wire.recipe_to_wire(Recipe())
+    plans = [
+        pb.Plan(
+            batch=BATCH,
+            recipe=recipe,
+            files=[pb.SourceFile(id=wire.id_of(BATCH, 1), name=name)],
+        )
+        for name in names
+    ]
+    made = pb.Report(id=wire.id_of(BATCH, 1), stage=pb.STAGE_MADE)
+    attack = [
+        message
+        for plan in plans
+        for message in ([to_sink(plan=plan)], [told(made), PHOTO])
+    ]
+    with (
+        by_hand(context, tmp_path) as hands,
+        pushing(context, hands.sink.endpoint, attack),
+    ):
+        hands.start(hands.sink.run, stop=hands.over)
+        until(lambda: hands.sink.dropped == len(attack))
+    assert [path.name for path in (tmp_path / "dst").iterdir()] == [
+        ".image_pipeline"
+    ]
+
+
+def test_nothing_is_written_through_a_link_that_leaves_the_target(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "src" / "day").mkdir(parents=True)
+    (tmp_path / "src" / "day" / "a.jpg").write_bytes(PHOTO)
+    (tmp_path / "dst").mkdir()
+    (tmp_path / "dst" / "day").symlink_to(elsewhere)
+    with by_hand(context, tmp_path) as hands:
+        hands.add_worker("honest")
+        files = files_in(tmp_path / "src")
+        files.names = [b"day/a.jpg"]
+        records = hands.deliver(files)
+    assert records["day/a.jpg"].outcome is Outcome.FAILED
+    assert not list(elsewhere.iterdir())
