@@ -1,0 +1,269 @@
+"""python -m plugin_system: list, call, check, bench, demo.
+
+Exit codes: 0 all went well, 1 the method raised an exception or a check
+failed, 2 the command line was wrong, 3 the plugin crashed, 4 timed out,
+5 broke the protocol, 6 is unavailable, 7 is incompatible, 130 interrupted.
+"""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+folders = click.option(
+    "--plugins",
+    "folders",
+    metavar="FOLDER",
+    envvar="PLUGIN_FOLDERS",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder of NAME.toml registrations; may be repeated.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class Sentences(click.Group):
+    """Turns what may go wrong anywhere into a sentence and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from plugin_system.errors import CallError
+        from plugin_system.linux import Unsupported
+
+        try:
+            return super().invoke(ctx)
+        except CallError as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(_exit_code(error))
+        except Unsupported as error:
+            raise click.ClickException(str(error)) from None
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+
+@click.group(cls=Sentences, epilog=(__doc__ or "").partition("\n\n")[2])
+def main() -> None:
+    """Call plugins that are processes, and outlive them."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(plugin)s: %(message)s"))
+
+    def name_it(record: logging.LogRecord) -> bool:
+        record.plugin = record.name.rpartition(".")[2]
+        return True
+
+    handler.addFilter(name_it)
+    logger = logging.getLogger("plugin_system.plugin")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+
+@main.command("list")
+@folders
+def list_(folders: tuple[Path, ...]) -> None:
+    """Start every plugin and show what it is."""
+    from textwrap import wrap
+
+    from plugin_system.executor import Executor
+    from plugin_system.registry import discover
+
+    logging.getLogger("plugin_system.plugin").setLevel(logging.ERROR)
+    found, problems = discover(folders)
+    for problem in problems:
+        click.echo(f"Not used: {problem}", err=True)
+    with Executor(found.values()) as executor:
+        errors = executor.start()
+        click.echo(f"{'NAME':12} {'VERSION':8} {'STATE':12} METHODS")
+        for name, registration in found.items():
+            status = executor.status(name)
+            methods = wrap(" ".join(status.methods) or "-", 43)
+            click.echo(
+                f"{name:12} {status.version or '-':8} {status.state:12} "
+                f"{methods[0]}"
+            )
+            for more in methods[1:]:
+                click.echo(f"{'':34} {more}")
+            click.echo(f"{'':12} from {registration.source}")
+            if error := errors[name]:
+                click.echo(f"{'':12} {error}")
+    sys.exit(1 if problems or any(errors.values()) else 0)
+
+
+@main.command()
+@click.argument("plugin")
+@click.argument("method")
+@click.argument("arguments", metavar="[ARG ...]", nargs=-1)
+@click.option(
+    "--timeout",
+    default=5.0,
+    show_default=True,
+    metavar="S",
+    type=click.FloatRange(0, 1e6, min_open=True),
+    help="Seconds for everything: start, call and reply.",
+)
+@as_json
+@folders
+def call(
+    plugin: str,
+    method: str,
+    arguments: tuple[str, ...],
+    timeout: float,
+    as_json: bool,
+    folders: tuple[Path, ...],
+) -> None:
+    """Call METHOD of PLUGIN and print the result.
+
+    ARG is JSON, or @FILE for the bytes of a file. A result of bytes is
+    written as it is, so redirect it to a file.
+    """
+    from plugin_system import errors
+    from plugin_system.executor import Executor
+    from plugin_system.registry import discover
+
+    values = [_argument(text) for text in arguments]
+    found, problems = discover(folders)
+    for problem in problems:
+        click.echo(f"Not used: {problem}", err=True)
+    try:
+        with Executor(found.values()) as executor:
+            result = executor.call(plugin, method, *values, timeout=timeout)
+    except errors.CallError as error:
+        if as_json:
+            _print_json({"error": _fields(error)})
+            sys.exit(_exit_code(error))
+        if isinstance(error, errors.PluginError):
+            click.echo(error.traceback, err=True)
+        elif error.maybe_done:
+            click.echo("The work may have been done.", err=True)
+        raise
+    except (TypeError, ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        _print_json({"result": result})
+    elif isinstance(result, bytes):
+        if sys.stdout.isatty():
+            raise click.ClickException(
+                f"the result is {len(result)} bytes, not for a terminal; "
+                "redirect it to a file: > FILE"
+            )
+        sys.stdout.buffer.write(result)
+    elif isinstance(result, str):
+        click.echo(result)
+    else:
+        _print_json(result)
+
+
+@main.command()
+@click.argument("plugin", default="chaos")
+@as_json
+@folders
+def check(plugin: str, as_json: bool, folders: tuple[Path, ...]) -> None:
+    """Hurt PLUGIN in every way, and show what the host sees.
+
+    Without PLUGIN it is the chaos plugin, which breaks itself in more ways.
+    """
+    from plugin_system.check import check as run
+    from plugin_system.registry import discover
+
+    logging.getLogger("plugin_system.plugin").setLevel(logging.CRITICAL)
+    found, _ = discover(folders)
+    if plugin not in found:
+        raise click.UsageError(
+            f"no such plugin: {plugin}; there are {', '.join(found)}"
+        )
+    rows = []
+    if not as_json:
+        click.echo(
+            f"{'FAULT':31} {'DETECTED AS':20} {'AFTER':>9} {'RECOVERED':>10}"
+        )
+    for row in run(found[plugin], plugin == "chaos"):
+        rows.append(row)
+        if as_json:
+            continue
+        back = "-" if row.recovered_ms is None else f"{row.recovered_ms:.1f}"
+        mark = "" if row.good else f"  EXPECTED {row.expected}"
+        click.echo(
+            f"{row.fault:31} {row.detected_as:20} {row.after_ms:6.1f} ms "
+            f"{back:>7}{' ms' if back != '-' else ''}{mark}"
+        )
+    bad = [row for row in rows if not row.good]
+    if as_json:
+        _print_json([row.as_json() for row in rows])
+    else:
+        click.echo(f"{len(rows)} faults, {len(rows) - len(bad)} as expected.")
+    sys.exit(1 if bad else 0)
+
+
+@main.command()
+@as_json
+def bench(as_json: bool) -> None:
+    """Measure calls and faults beside other ways to call a process."""
+    from plugin_system.bench import lines, measure
+
+    logging.getLogger("plugin_system.plugin").setLevel(logging.CRITICAL)
+    result = measure()
+    if as_json:
+        _print_json(result)
+    else:
+        for line in lines(result):
+            click.echo(line)
+
+
+@main.command()
+def demo() -> None:
+    """Ten seconds: kill, hang and lie, and see the host go on."""
+    from plugin_system.demo import run
+
+    logging.getLogger("plugin_system.plugin").setLevel(logging.CRITICAL)
+    for line in run():
+        click.echo(line)
+
+
+def _argument(text: str) -> Any:
+    if text.startswith("@"):
+        try:
+            return Path(text[1:]).read_bytes()
+        except OSError as error:
+            raise click.UsageError(f"{text}: {error.strerror}") from None
+    try:
+        return json.loads(text)
+    except ValueError:
+        quoted = json.dumps(text, ensure_ascii=False)
+        raise click.UsageError(
+            f"{text} is no JSON; if it is text, quote it twice: '{quoted}'"
+        ) from None
+
+
+def _print_json(value: Any) -> None:
+    def bytes_as_text(each: Any) -> Any:
+        from base64 import b64encode
+
+        return {"base64": b64encode(each).decode()}
+
+    click.echo(
+        json.dumps(value, indent=2, ensure_ascii=False, default=bytes_as_text)
+    )
+
+
+def _fields(error: Exception) -> dict[str, Any]:
+    kind = type(error).__name__
+    return {"kind": kind, **vars(error)}
+
+
+def _exit_code(error: Exception) -> int:
+    kinds = {
+        "PluginError": 1,
+        "NoSuchPlugin": 2,
+        "NoSuchMethod": 2,
+        "PluginCrashed": 3,
+        "PluginTimeout": 4,
+        "PluginProtocolError": 5,
+        "PluginUnavailable": 6,
+        "IncompatiblePlugin": 7,
+    }
+    return kinds[type(error).__name__]
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m plugin_system")

@@ -1,0 +1,95 @@
+"""What may become of a call, other than a result.
+
+Each error says in `maybe_done` whether the plugin may have done the work,
+or some of it. False is a promise: the request never reached the method.
+True is an honest doubt: a plugin that replied and died at once usually
+takes its reply with it, so a crash never proves that nothing was done.
+"""
+
+
+class CallError(Exception):
+    """A call had no result: `sentence` says why, `plugin` whose."""
+
+    def __init__(
+        self, plugin: str, sentence: str, *, maybe_done: bool = False
+    ) -> None:
+        super().__init__(f"{plugin}: {sentence}")
+        self.plugin = plugin
+        self.sentence = sentence
+        self.maybe_done = maybe_done
+
+
+class PluginCrashed(CallError):
+    """The process ended, while it started or with a call in its hands.
+
+    Of `exit_code` and `signal_name` (such as "SIGSEGV") one is None.
+    `stderr` holds the last lines that the plugin wrote there.
+    """
+
+    def __init__(
+        self,
+        plugin: str,
+        doing: str,
+        *,
+        exit_code: int | None,
+        signal_name: str | None,
+        stderr: list[str],
+        maybe_done: bool,
+    ) -> None:
+        how = (
+            f"was ended by {signal_name}"
+            if signal_name
+            else f"ended with exit code {exit_code}"
+        )
+        said = f"; it said: {stderr[-1]}" if stderr else ""
+        super().__init__(
+            plugin, f"the process {how} {doing}{said}", maybe_done=maybe_done
+        )
+        self.exit_code = exit_code
+        self.signal_name = signal_name
+        self.stderr = stderr
+
+
+class PluginTimeout(CallError):
+    """The deadline passed. A plugin that had the call was killed for it."""
+
+
+class PluginProtocolError(CallError):
+    """The plugin answered what the protocol does not allow; it was killed."""
+
+
+class PluginError(CallError):
+    """The method raised an exception. The plugin lives on.
+
+    `type`, `message` and `traceback` are the plugin's own words.
+    """
+
+    def __init__(
+        self, plugin: str, type_: str, message: str, traceback: str
+    ) -> None:
+        super().__init__(plugin, f"{type_}: {message}", maybe_done=True)
+        self.type = type_
+        self.message = message
+        self.traceback = traceback
+
+
+class PluginUnavailable(CallError):
+    """Nothing was tried. Ask again in `retry_after` seconds; None: never."""
+
+    def __init__(
+        self, plugin: str, sentence: str, *, retry_after: float | None
+    ) -> None:
+        super().__init__(plugin, sentence)
+        self.retry_after = retry_after
+
+
+class IncompatiblePlugin(CallError):
+    """It is no plugin, or one of another protocol. Never tried again."""
+
+
+class NoSuchPlugin(CallError):
+    """Nothing is registered under this name."""
+
+
+class NoSuchMethod(CallError):
+    """The plugin has no method of this name."""

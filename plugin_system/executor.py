@@ -1,0 +1,144 @@
+"""The host: calls plugins, each a process of its own, and outlives them.
+
+with Executor() as executor:
+    executor.call("text", "count", "to be or not to be", timeout=1.0)
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import zmq
+
+from plugin_system import linux
+from plugin_system.errors import CallError, NoSuchPlugin
+from plugin_system.incarnation import Host
+from plugin_system.output import OutputReader
+from plugin_system.registry import Registration, discover
+from plugin_system.restarts import RestartPolicy
+from plugin_system.runtime_folder import RuntimeFolder
+from plugin_system.supervisor import Status, Supervisor
+
+LEAVE_S = 0.5  # what an idle plugin gets to go by itself at the end
+CLOSE_S = 3.0  # what `close` takes at most
+
+
+class Executor:
+    """Holds plugins and calls them. All methods are thread-safe.
+
+    Without `registrations` it holds all that `discover` finds. A plugin is
+    started by the first call that needs it. Sockets live in a private
+    folder in `runtime_base`; by default XDG_RUNTIME_DIR or the temporary
+    folder. Raises `linux.Unsupported` where plugins could not be watched.
+    """
+
+    def __init__(
+        self,
+        registrations: Iterable[Registration] | None = None,
+        *,
+        policy: RestartPolicy | None = None,
+        runtime_base: Path | None = None,
+    ) -> None:
+        linux.require()
+        if registrations is None:
+            registrations = discover()[0].values()
+        self._folder = RuntimeFolder(runtime_base)
+        self._host = Host(
+            folder=self._folder.path,
+            context=zmq.Context(),
+            output=OutputReader(),
+            spawner=ThreadPoolExecutor(1, "plugin spawner"),
+        )
+        self._supervisors = {
+            each.name: Supervisor(each, self._host, policy or RestartPolicy())
+            for each in registrations
+        }
+        self._closing = threading.Lock()
+
+    def call(
+        self, plugin: str, method: str, *arguments: Any, timeout: float = 5.0
+    ) -> Any:
+        """Return what `method` of `plugin` returns for `arguments`.
+
+        `timeout` is in seconds and covers everything: waiting for other
+        calls to this plugin, its start, sending, and the reply. Raises the
+        `CallError`s of `plugin_system.errors`, each of which says whether
+        the work may have been done; TypeError and ValueError for arguments
+        that cannot be sent.
+        """
+        deadline = _deadline(timeout)
+        return self._find(plugin).call(method, list(arguments), deadline)
+
+    def ping(self, plugin: str, *, timeout: float = 5.0) -> None:
+        """Return when the plugin has answered; raises as `call` does."""
+        self._find(plugin).call("", [], _deadline(timeout))
+
+    def start(
+        self, *plugins: str, timeout: float = 10.0
+    ) -> dict[str, CallError | None]:
+        """Start plugins side by side, all without arguments.
+
+        Returns what went wrong with each, or None.
+        """
+        deadline = _deadline(timeout)
+        names = plugins or tuple(self._supervisors)
+
+        def attempt(name: str) -> CallError | None:
+            try:
+                self._find(name).start(deadline)
+            except CallError as error:
+                return error
+            return None
+
+        with ThreadPoolExecutor(max(1, len(names))) as starters:
+            return dict(zip(names, starters.map(attempt, names), strict=True))
+
+    def status(self, plugin: str) -> Status:
+        """Return what is known about a plugin, without waiting for it."""
+        return self._find(plugin).status()
+
+    def close(self) -> None:
+        """End all plugins, within 3 seconds. Calls under way are ended."""
+        with self._closing:
+            if self._host.closing.is_set():
+                return
+            self._host.closing.set()
+            now = time.monotonic()
+            for supervisor in self._supervisors.values():
+                supervisor.ask_to_leave()
+            for supervisor in self._supervisors.values():
+                supervisor.close(now + CLOSE_S, now + LEAVE_S)
+            self._host.spawner.shutdown(wait=False)
+            self._host.output.close()
+            self._host.context.destroy(linger=0)
+            self._folder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _find(self, plugin: str) -> Supervisor:
+        try:
+            return self._supervisors[plugin]
+        except KeyError:
+            known = ", ".join(self._supervisors) or "none"
+            raise NoSuchPlugin(
+                plugin, f"no such plugin; registered: {known}"
+            ) from None
+
+
+def _deadline(timeout: float) -> float:
+    if not 0 < timeout < threading.TIMEOUT_MAX:
+        raise ValueError(f"a timeout is above 0 s and finite, not {timeout}")
+    return time.monotonic() + timeout

@@ -1,0 +1,1 @@
+"""Three plugins: two useful ones, and one that fails in every way."""

@@ -1,0 +1,247 @@
+"""A plugin that fails in every way, for `check`, `demo` and the tests.
+
+Some methods crash, some hang, some make the next reply a lie. How it fails
+before it is ready is told by CHAOS_START in its environment.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from plugin_system import wire
+from plugin_system.sdk import Plugin
+from proto.messages_pb2 import PluginReady, PluginReply
+
+Lie = Callable[[bytes], bytes]
+
+
+class Chaos(Plugin):
+    """A plugin whose next reply can be replaced."""
+
+    lie: Lie | None = None
+
+    def answer(self, request: bytes, incarnation: int) -> bytes:
+        reply = super().answer(request, incarnation)
+        lie, self.lie = self.lie, None
+        return lie(reply) if lie else reply
+
+
+plugin = Chaos(version="1.0")
+
+
+@plugin.method
+def echo(value: Any) -> Any:
+    """Return the argument."""
+    return value
+
+
+@plugin.idempotent
+def once(path: str, how: str) -> int:
+    """Die at the first call, as `crash` does; return how often it came."""
+    times = note(path)
+    if times == 1:
+        crash(how)
+    return times
+
+
+@plugin.method
+def die_noting(path: str, how: str) -> int:
+    """Do as `once` does, without the promise that it may be done twice."""
+    return once(path, how)
+
+
+@plugin.method
+def note(path: str) -> int:
+    """Add a byte to a file, and return how many it has: a side effect."""
+    with Path(path).open("ab") as file:
+        file.write(b".")
+        return file.tell()
+
+
+@plugin.method
+def environment() -> dict[str, str]:
+    """Return the environment that the host handed over."""
+    return dict(os.environ)
+
+
+@plugin.method
+def allocate(size: int) -> int:
+    """Take `size` bytes of memory for a moment."""
+    return len(bytearray(size))
+
+
+@plugin.method
+def print_much(size: int) -> None:
+    """Print `size` bytes in one line, then as many in lines."""
+    print("x" * size)
+    print("line of output\n" * (size // 15))
+
+
+@plugin.method
+def deep() -> list[Any]:
+    """Return what no message can hold."""
+    nested: list[Any] = []
+    for _ in range(wire.MAX_DEPTH):
+        nested = [nested]
+    return nested
+
+
+@plugin.method
+def fail(text: str) -> None:
+    """Raise an exception."""
+    raise ValueError(text)
+
+
+@plugin.method
+def crash(how: str | int) -> None:
+    """End: with an exit code, by a signal's name, or after the reply."""
+    sys.stderr.write(f"now comes {how}\n")
+    if how == "exit after the reply":
+        plugin.lie = _last_words
+    elif isinstance(how, int):
+        os._exit(how)
+    else:
+        os.kill(os.getpid(), signal.Signals[how])
+
+
+@plugin.method
+def hang(how: str, path: str = "") -> None:
+    """Never return."""
+    if path and how != "with a child":
+        note(path)
+    if how == "with SIGTERM ignored":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if how == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    if how == "with the interpreter's lock":
+        re.match(r"(a+)+$", "a" * 64 + "b")  # longer than the universe
+    if how == "with a child":
+        # It inherits stdout and stderr, so the pipes stay open.
+        child = subprocess.Popen(["sleep", "1000"])
+        Path(path).write_text(str(child.pid))
+        child.wait()
+    while True:
+        time.sleep(1000)
+
+
+@plugin.method
+def lie(how: str) -> None:
+    """Send something else instead of, or beside, the reply."""
+    plugin.lie = LIES[how]
+
+
+def _other(**changes: int) -> Lie:
+    def alter(reply: bytes) -> bytes:
+        altered = PluginReply.FromString(reply)
+        for name, value in changes.items():
+            setattr(altered, name, value)
+        return altered.SerializeToString()
+
+    return alter
+
+
+def _raw(data: bytes) -> Lie:
+    def write(reply: bytes) -> bytes:
+        _connection().sendall(data)
+        return reply
+
+    return write
+
+
+def _send_raw(reply: bytes) -> None:
+    # A ZMTP message of two frames, by hand: the empty delimiter of REQ and
+    # the reply (RFC 23).
+    head = b"\x01\x00\x02" + len(reply).to_bytes(8, "big")
+    _connection().sendall(head + reply)
+
+
+def _twice(reply: bytes) -> bytes:
+    _send_raw(reply)
+    return reply
+
+
+def _last_words(reply: bytes) -> bytes:
+    _send_raw(reply)
+    os._exit(0)
+
+
+def _silence(_reply: bytes) -> bytes:
+    hang("asleep")
+    return b""
+
+
+LIES: dict[str, Lie] = {
+    "noise": lambda _: b"\xff\xfe\xfd beyond all reading",
+    "nothing": lambda _: b"",
+    "wrong id": _other(id=2**60),
+    "wrong incarnation": _other(incarnation=1),
+    "no outcome": lambda reply: PluginReply(
+        id=PluginReply.FromString(reply).id,
+        incarnation=PluginReply.FromString(reply).incarnation,
+    ).SerializeToString(),
+    "too much": lambda _: bytes(wire.MAX_MESSAGE_BYTES + 1),
+    "raw bytes": _raw(b"HTTP/1.1 200 OK\r\n\r\n" + b"\xff" * 100),
+    "twice": _twice,
+    "silence": _silence,
+}
+
+
+def _connection() -> socket.socket:
+    """Return the one connected socket of this process: the host's."""
+    for fd in Path("/proc/self/fd").iterdir():
+        try:
+            found = socket.socket(fileno=os.dup(int(fd.name)))
+            found.getpeername()
+        except OSError:
+            continue
+        if found.family is socket.AddressFamily.AF_UNIX:
+            found.setblocking(True)
+            return found
+    raise RuntimeError("the host is not connected")
+
+
+def _say_ready(data: bytes) -> None:
+    with os.fdopen(int(os.environ["PLUGIN_READY_FD"]), "wb") as pipe:
+        pipe.write(data)
+    time.sleep(1000)
+
+
+def _framed(ready: PluginReady) -> bytes:
+    message = ready.SerializeToString()
+    return len(message).to_bytes(4, "big") + message
+
+
+match os.environ.get("CHAOS_START"):
+    case "prints first":
+        print("hello from the plugin")
+        sys.stderr.write("and from its stderr\n")
+    case "slow":
+        time.sleep(float(os.environ["CHAOS_SECONDS"]))
+    case "silent":
+        time.sleep(1000)
+    case "broken import":
+        import no_such_module  # type: ignore[import-not-found] # noqa: F401
+    case "exits":
+        sys.exit(0)
+    case "closes the pipe":
+        os.close(int(os.environ["PLUGIN_READY_FD"]))
+        time.sleep(1000)
+    case "no plugin":
+        _say_ready(b"* OK IMAP4rev1 Service Ready\r\n")
+    case "wrong magic":
+        _say_ready(_framed(PluginReady(magic="other", protocol_min=1)))
+    case "wrong version":
+        _say_ready(
+            _framed(
+                PluginReady(magic=wire.MAGIC, protocol_min=7, protocol_max=9)
+            )
+        )
+    case "killed":
+        os.kill(os.getpid(), signal.SIGKILL)

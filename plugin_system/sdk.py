@@ -1,0 +1,181 @@
+"""What the author of a plugin needs: a `Plugin`, and functions.
+
+    from plugin_system.sdk import Plugin
+
+    plugin = Plugin(version="1.0")
+
+    @plugin.method
+    def greet(name):
+        return f"Hello, {name}!"
+
+    if __name__ == "__main__":
+        plugin.serve()
+
+Role: the server. Socket: REP, binds PLUGIN_ENDPOINT, which only the host
+that started this process connects to. In: PluginCall. Out: PluginReply.
+One call at a time, because REP is lock-step: for two at once register the
+plugin under two names.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import zmq
+
+from plugin_system.wire import (
+    MAGIC,
+    MAX_MESSAGE_BYTES,
+    PROTOCOL,
+    decode,
+    encode,
+)
+from proto.messages_pb2 import PluginCall, PluginReady, PluginReply
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+MAX_TRACEBACK = 16_384  # characters; a RecursionError has far more
+
+
+class NoSuchMethod(Exception):
+    """The host asked for a method that the plugin does not have."""
+
+
+class DeadlinePassed(Exception):
+    """The host no longer waits for this call, so it was not begun."""
+
+
+class Plugin:
+    """A named set of functions that a host may call.
+
+    Arguments and results are None, bool, int, float, str, bytes, list and
+    dict (with keys of str). An exception reaches the caller as
+    `PluginError`, and the plugin lives on.
+    """
+
+    def __init__(self, version: str = "0") -> None:
+        self.version = version
+        self._methods: dict[str, Callable[..., Any]] = {}
+        self._idempotent: set[str] = set()
+        self._deadline_ns = 0
+
+    def method(self, function: Method) -> Method:
+        """Offer `function` under its own name."""
+        self._methods[function.__name__] = function
+        return function
+
+    def idempotent(self, function: Method) -> Method:
+        """Offer `function`, which may be called twice for one call.
+
+        Only such a method is sent again when the plugin died with it.
+        """
+        self._idempotent.add(function.__name__)
+        return self.method(function)
+
+    def remaining(self) -> float:
+        """Return the seconds until the caller stops waiting."""
+        return (self._deadline_ns - time.monotonic_ns()) / 1e9
+
+    def serve(self) -> None:
+        """Answer calls until the host closes stdin or dies.
+
+        Exits with a sentence when no host has started this process.
+        """
+        try:
+            endpoint = os.environ["PLUGIN_ENDPOINT"]
+            ready_fd = int(os.environ["PLUGIN_READY_FD"])
+            incarnation = int(os.environ["PLUGIN_INCARNATION"])
+        except KeyError as missing:
+            sys.exit(
+                f"{missing.args[0]} is not set: a plugin is started by its "
+                "host; try `python -m plugin_system call`"
+            )
+        with zmq.Context() as context, context.socket(zmq.REP) as replies:
+            replies.maxmsgsize = MAX_MESSAGE_BYTES
+            # The host reads at once or is gone: no reply is worth a wait.
+            replies.linger = 1000
+            replies.bind(endpoint)
+            try:
+                _leave_at_end_of_stdin()
+                self._announce(ready_fd)
+                while True:
+                    request = replies.recv()
+                    replies.send(self.answer(request, incarnation))
+            except KeyboardInterrupt:
+                return  # the host said so, see _leave_at_end_of_stdin
+
+    def answer(self, request: bytes, incarnation: int) -> bytes:
+        """Return the serialised reply to a serialised call."""
+        reply = PluginReply(incarnation=incarnation)
+        try:
+            call = PluginCall.FromString(request)
+            reply.id = call.id
+            if call.incarnation != incarnation or not call.id:
+                raise ValueError("the call was not meant for this process")
+            encode(self._perform(call), reply.result)
+            frame = reply.SerializeToString()
+            if len(frame) <= MAX_MESSAGE_BYTES:
+                return frame
+            raise ValueError(
+                f"the result has {len(frame)} bytes; a message holds "
+                f"{MAX_MESSAGE_BYTES}"
+            )
+        except Exception as error:  # noqa: BLE001
+            # Whatever it is, the caller must hear of it.
+            _describe(error, reply)
+            return reply.SerializeToString()
+
+    def _perform(self, call: PluginCall) -> Any:
+        method = self._methods.get(call.method)
+        if method is None:
+            raise NoSuchMethod(f"there is no method {call.method!r}")
+        if time.monotonic_ns() > call.deadline_ns:
+            raise DeadlinePassed("nobody waits for this call any more")
+        self._deadline_ns = call.deadline_ns
+        return method(*[decode(each) for each in call.arguments])
+
+    def _announce(self, ready_fd: int) -> None:
+        ready = PluginReady(
+            magic=MAGIC,
+            protocol_min=PROTOCOL,
+            protocol_max=PROTOCOL,
+            version=self.version,
+        )
+        for name in self._methods:
+            ready.methods.add(name=name, idempotent=name in self._idempotent)
+        message = ready.SerializeToString()
+        with os.fdopen(ready_fd, "wb") as pipe:
+            pipe.write(len(message).to_bytes(4, "big") + message)
+
+
+def _describe(error: BaseException, reply: PluginReply) -> None:
+    lines = traceback.format_exception(error)
+    failure = reply.failure  # setting it clears the result: it is a oneof
+    failure.SetInParent()
+    failure.type = type(error).__name__
+    failure.message = _printable(str(error))[:MAX_TRACEBACK]
+    failure.traceback = _printable("".join(lines))[-MAX_TRACEBACK:]
+
+
+def _printable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _leave_at_end_of_stdin() -> None:
+    # The host never writes to stdin, so a read ends when the host closes it
+    # or dies. A signal, since nothing else interrupts a blocking recv.
+    # A host in a shell's background passes SIGINT on as ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    main = threading.main_thread().ident
+    assert main is not None  # noqa: S101  (it runs, so it has one)
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        signal.pthread_kill(main, signal.SIGINT)
+
+    threading.Thread(target=watch, name="stdin", daemon=True).start()

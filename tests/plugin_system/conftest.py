@@ -1,0 +1,64 @@
+"""Executors that clean up after themselves, and plugins that misbehave."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from plugin_system.executor import Executor
+from plugin_system.registry import Registration
+from plugin_system.restarts import RestartPolicy
+
+# What most tests use: a plugin may die as often as the test wants.
+IMMORTAL = RestartPolicy(deaths=10_000, backoff=0.0)
+
+# Long enough for a loaded machine; no test waits this long when it passes.
+LONG_S = 30.0
+# Short, for a call that is going to hang.
+SHORT_S = 0.3
+
+Run = Callable[..., Executor]
+
+
+def chaos(name: str = "chaos", **options: Any) -> Registration:
+    return Registration(
+        name, target="plugin_system.samples.chaos:plugin", **options
+    )
+
+
+def starting(how: str, **options: Any) -> Registration:
+    return chaos(env={"CHAOS_START": how}, **options)
+
+
+def is_good(executor: Executor, name: str = "chaos") -> bool:
+    answer: str = executor.call(name, "echo", "good", timeout=LONG_S)
+    return answer == "good"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short path: a socket's is at most 107 bytes."""
+    with TemporaryDirectory(prefix="t-") as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def run(folder: Path) -> Iterator[Run]:
+    """Make executors of the given registrations, by default of chaos."""
+    with ExitStack() as stack:
+
+        def make(
+            *registrations: Registration, policy: RestartPolicy = IMMORTAL
+        ) -> Executor:
+            return stack.enter_context(
+                Executor(
+                    registrations or [chaos()],
+                    policy=policy,
+                    runtime_base=folder,
+                )
+            )
+
+        yield make

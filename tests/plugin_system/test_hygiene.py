@@ -1,0 +1,204 @@
+"""Nothing is left behind: descriptors, threads, zombies, files, noise."""
+
+import logging
+import os
+import stat
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from plugin_system import linux
+from plugin_system.errors import (
+    NoSuchMethod,
+    NoSuchPlugin,
+    PluginCrashed,
+    PluginError,
+    PluginUnavailable,
+)
+from plugin_system.executor import CLOSE_S, Executor
+
+from .conftest import LONG_S, Run, chaos, is_good, starting
+from .test_host_death import wait_for_file
+
+
+def possessions() -> tuple[int, int, int]:
+    """Count our file descriptors, threads and children."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    return (
+        len(list(Path("/proc/self/fd").iterdir())),
+        threading.active_count(),
+        len(children.read_text().split()),
+    )
+
+
+@pytest.mark.timeout(240)
+def test_two_hundred_crashes_leave_nothing_behind(
+    run: Run, folder: Path
+) -> None:
+    names = ["a", "b", "c", "d"]
+    executor = run(*(chaos(name) for name in names))
+    executor.start()
+    before = possessions()
+
+    def crash_often(name: str) -> None:
+        for _ in range(50):
+            with pytest.raises(PluginCrashed):
+                executor.call(name, "crash", "SIGKILL", timeout=LONG_S)
+        assert is_good(executor, name)
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(crash_often, names))
+
+    (runtime,) = folder.iterdir()
+    assert len(list(runtime.iterdir())) == len(names)
+    # libzmq's own thread closes sockets a moment later.
+    deadline = time.monotonic() + LONG_S
+    while possessions() != before:
+        assert time.monotonic() < deadline, (before, possessions())
+    assert sum(executor.status(name).starts for name in names) == 204
+
+
+def test_closing_twice_is_quiet_and_leaves_nothing(
+    run: Run, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = possessions()
+    executor = run()
+    assert is_good(executor)
+    executor.close()
+    executor.close()
+    assert not list(folder.iterdir())
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
+    assert possessions() == before
+    with pytest.raises(PluginUnavailable, match="is closed"):
+        is_good(executor)
+
+
+def test_closing_ends_a_call_under_way(run: Run, tmp_path: Path) -> None:
+    executor = run()
+    executor.start()
+    with ThreadPoolExecutor(1) as pool:
+        noted = tmp_path / "noted"
+        call = pool.submit(
+            executor.call,
+            "chaos",
+            "hang",
+            "with SIGTERM ignored",
+            str(noted),
+            timeout=1000,
+        )
+        wait_for_file(noted)
+        begun = time.monotonic()
+        executor.close()
+        assert time.monotonic() - begun < CLOSE_S + LONG_S / 3
+        with pytest.raises(PluginUnavailable, match="closed") as caught:
+            call.result(LONG_S)
+    assert caught.value.maybe_done
+
+
+def test_closing_ends_a_start_under_way(run: Run, folder: Path) -> None:
+    executor = run(starting("silent", start_timeout=1000))
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(executor.ping, "chaos", timeout=1000)
+        while not executor.status("chaos").pid:
+            assert not call.done()
+        executor.close()
+        with pytest.raises(PluginUnavailable, match="closed"):
+            call.result(LONG_S)
+    assert not list(folder.iterdir())
+
+
+def test_closing_after_a_crash_is_quiet(run: Run) -> None:
+    executor = run()
+    with pytest.raises(PluginCrashed):
+        executor.call("chaos", "crash", 1, timeout=LONG_S)
+    executor.close()
+
+
+def test_the_runtime_folder_is_private(run: Run, folder: Path) -> None:
+    executor = run()
+    assert is_good(executor)
+    (runtime,) = folder.iterdir()
+    assert stat.S_IMODE(runtime.stat().st_mode) == 0o700
+
+
+def test_a_folder_with_too_long_a_path_is_refused(folder: Path) -> None:
+    long = folder / ("x" * 100)
+    long.mkdir()
+    with pytest.raises(ValueError, match="too long a path for sockets"):
+        Executor([chaos()], runtime_base=long)
+    assert not list(long.iterdir())
+
+
+def test_a_kernel_without_pidfd_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_pid: int) -> int:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    with pytest.raises(linux.Unsupported, match="came with Linux"):
+        Executor([])
+
+
+def test_a_plugin_gets_no_more_of_the_environment_than_it_needs(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "of the host")
+    executor = run(chaos(env={"GREETING": "hello"}))
+    env = executor.call("chaos", "environment", timeout=LONG_S)
+    assert env["GREETING"] == "hello"
+    assert "PATH" in env
+    assert "SECRET" not in env
+
+
+def test_limits_hold_and_their_breach_has_a_name(run: Run) -> None:
+    executor = run(
+        chaos("small", limits={"RLIMIT_AS": 800_000_000}),
+        chaos("brief", limits={"RLIMIT_CPU": 1}),
+    )
+    with pytest.raises(PluginError, match="MemoryError"):
+        executor.call("small", "allocate", 2_000_000_000, timeout=LONG_S)
+    assert is_good(executor, "small")
+    with pytest.raises(PluginCrashed) as caught:
+        executor.call(
+            "brief", "hang", "with the interpreter's lock", timeout=LONG_S
+        )
+    assert caught.value.signal_name in ("SIGXCPU", "SIGKILL")
+
+
+def test_a_flood_of_output_neither_blocks_nor_fills_memory(run: Run) -> None:
+    executor = run()
+    executor.call("chaos", "print_much", 5_000_000, timeout=LONG_S)
+    assert is_good(executor)
+
+
+def test_a_name_that_is_not_there_is_told_before_anything_is_sent(
+    run: Run,
+) -> None:
+    executor = run()
+    with pytest.raises(NoSuchPlugin, match="registered: chaos"):
+        executor.call("ghost", "echo")
+    with pytest.raises(NoSuchMethod, match="it has echo, ") as caught:
+        executor.call("chaos", "ghost", timeout=LONG_S)
+    assert not caught.value.maybe_done
+
+
+@pytest.mark.parametrize("bad", [(1, 2), {1}, {1: 2}, object()])
+def test_what_cannot_be_sent_is_refused_and_hurts_no_plugin(
+    run: Run, bad: object
+) -> None:
+    executor = run()
+    executor.start()
+    with pytest.raises(TypeError, match="can be sent"):
+        executor.call("chaos", "echo", bad, timeout=LONG_S)
+    assert is_good(executor)
+    assert executor.status("chaos").starts == 1
+
+
+@pytest.mark.parametrize("bad", [0, -1, float("inf"), float("nan")])
+def test_a_timeout_that_is_none_is_refused(run: Run, bad: float) -> None:
+    with pytest.raises(ValueError, match="timeout is above 0"):
+        run().call("chaos", "echo", 1, timeout=bad)

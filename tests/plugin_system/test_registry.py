@@ -1,0 +1,144 @@
+"""Registration without code: metadata and files, and never an import."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from plugin_system.errors import IncompatiblePlugin, PluginError
+from plugin_system.registry import (
+    BadRegistration,
+    Registration,
+    discover,
+    read,
+)
+
+from .conftest import LONG_S, Run
+
+BARE = Path(__file__).with_name("bare_plugin.py")
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_the_samples_are_there_without_installation() -> None:
+    found, _ = discover()
+    assert {"text", "image", "chaos"} <= set(found)
+
+
+def test_an_entry_point_is_read_and_its_module_is_never_imported(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "greeter-1.0.dist-info"
+    info.mkdir()
+    write(info, "METADATA", "Metadata-Version: 2.1\nName: greeter\n")
+    write(
+        info,
+        "entry_points.txt",
+        "[plugin_system.plugins]\ngreeter = greeter_module:plugin\n",
+    )
+    write(
+        tmp_path,
+        "greeter_module.py",
+        "from plugin_system.sdk import Plugin\n"
+        "plugin = Plugin(version='1.0')\n"
+        "@plugin.method\n"
+        "def greet(name):\n"
+        "    return f'Hello, {name}!'\n",
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found, _ = discover()
+    assert found["greeter"].source == "entry point of greeter"
+    executor = run(found["greeter"])
+    answer = executor.call("greeter", "greet", "you", timeout=LONG_S)
+    assert answer == "Hello, you!"
+    assert executor.status("greeter").version == "1.0"
+    assert "greeter_module" not in sys.modules
+
+
+def test_a_plugin_that_uses_only_pyzmq_and_protobuf(
+    run: Run, tmp_path: Path
+) -> None:
+    write(tmp_path, "bare.toml", f'argv = ["python", "{BARE}"]\n')
+    executor = run(discover([tmp_path])[0]["bare"])
+    assert executor.call("bare", "double", 21, timeout=LONG_S) == 42
+    with pytest.raises(PluginError, match="NotUnderstood: cannot double"):
+        executor.call("bare", "double", "text", timeout=LONG_S)
+    executor.ping("bare")
+    assert executor.status("bare").starts == 1
+
+
+def test_a_program_that_is_no_plugin_says_so(
+    run: Run, tmp_path: Path
+) -> None:
+    read_it = read(write(tmp_path, "true.toml", 'argv = ["true"]\n'))
+    with pytest.raises(IncompatiblePlugin, match="so it is no plugin"):
+        run(read_it).ping("true", timeout=LONG_S)
+
+
+def test_a_program_that_is_not_there_says_so(
+    run: Run, tmp_path: Path
+) -> None:
+    missing = read(write(tmp_path, "gone.toml", 'argv = ["./gone"]\n'))
+    with pytest.raises(Exception, match=r"cannot run \./gone: No such file"):
+        run(missing).ping("gone", timeout=LONG_S)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("argv = [", "plug.toml"),
+        ("", "needs a target or an argv"),
+        ('argv = "ls"', "argv must be a list"),
+        ("argv = [1]", "argv and env hold strings"),
+        ('argv = ["x"]\ncolour = "red"', "nobody knows colour"),
+        ('argv = ["x"]\n[limits]\nfuel = 1', "nobody knows fuel"),
+        ('argv = ["x"]\n[limits]\nopen_files = -1', "numbers above 0"),
+    ],
+)
+def test_a_bad_file_is_told_and_stops_no_other(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    write(tmp_path, "plug.toml", text)
+    write(tmp_path, "good.toml", 'argv = ["x"]')
+    found, problems = discover([tmp_path])
+    assert "good" in found
+    assert len(problems) == 1
+    assert message in problems[0]
+
+
+def test_two_plugins_of_one_name_are_told(tmp_path: Path) -> None:
+    write(tmp_path, "text.toml", 'argv = ["x"]')
+    found, problems = discover([tmp_path])
+    assert found["text"].source == "this package"
+    assert "the name text is taken by this package" in problems[0]
+
+
+def test_all_of_a_file_is_used(tmp_path: Path) -> None:
+    registration = read(
+        write(
+            tmp_path,
+            "plug.toml",
+            'argv = ["x", "y"]\nstart_timeout = 3\n'
+            "[limits]\nmemory_bytes = 10\ncpu_seconds = 20\nopen_files = 30\n"
+            '[env]\nA = "b"\n',
+        )
+    )
+    assert registration == Registration(
+        "plug",
+        argv=("x", "y"),
+        folder=tmp_path,
+        env={"A": "b"},
+        limits={"RLIMIT_AS": 10, "RLIMIT_CPU": 20, "RLIMIT_NOFILE": 30},
+        start_timeout=3.0,
+        source=str(tmp_path / "plug.toml"),
+    )
+
+
+@pytest.mark.parametrize("name", ["", "../up", "UPPER", "a" * 33, "-x"])
+def test_a_name_that_is_no_file_name_is_refused(name: str) -> None:
+    with pytest.raises(BadRegistration, match="cannot name a plugin"):
+        Registration(name, target="a:b")
