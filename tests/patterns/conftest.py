@@ -1,0 +1,105 @@
+"""Fixtures of the chapters: patient contexts, threads and processes."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import zmq
+
+from tests.patterns.helpers import PATIENCE_S, make_patient
+from tests.support import Program, terminate
+
+
+@pytest.fixture
+def in_thread() -> Iterator[Callable[..., Future[Any]]]:
+    """Run `function(*args)` in a thread; its result is a future.
+
+    A server may run for ever: terminating its context wakes it, and leaving
+    by `ContextTerminated` is a good end. Any other exception fails the
+    test, and so does a thread that does not end.
+    """
+    runs: list[tuple[Thread, Future[Any]]] = []
+
+    def begin(function: Callable[..., Any], *args: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+
+        def body() -> None:
+            try:
+                future.set_result(function(*args))
+            except Exception as error:  # noqa: BLE001 (the future has it)
+                future.set_exception(error)
+
+        thread = Thread(target=body, name=function.__name__, daemon=True)
+        runs.append((thread, future))
+        thread.start()
+        return future
+
+    yield begin
+    for thread, future in runs:
+        thread.join(PATIENCE_S)
+        assert future.done(), f"thread {thread.name} did not end"
+        with suppress(zmq.ContextTerminated):
+            future.result()
+
+
+@pytest.fixture
+def new_context(
+    in_thread: object,  # noqa: ARG001 (threads end after their contexts)
+) -> Iterator[Callable[[], zmq.Context[Any]]]:
+    """Make contexts whose sockets wait with a bound (see `make_patient`).
+
+    At the end each must terminate within a deadline, which also wakes every
+    thread that still waits in it.
+    """
+    contexts: list[zmq.Context[Any]] = []
+
+    def make() -> zmq.Context[Any]:
+        context: zmq.Context[Any] = zmq.Context()
+        make_patient(context)
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        terminate(context)
+
+
+@pytest.fixture
+def spawn(
+    start: Callable[..., Program],
+) -> Callable[..., Program]:
+    """Run `function(context, *args)` as a process; args must be strings.
+
+    The function must be a public one of a chapter: the process imports it
+    by name (see run.py).
+    """
+
+    def run(function: Callable[..., Any], *args: str) -> Program:
+        target = f"{function.__module__}:{function.__qualname__}"
+        return start("tests.patterns.run", target, *args)
+
+    return run
+
+
+@pytest.fixture
+def ipc_folder() -> Iterator[Path]:
+    """A private folder (mode 0700) with a name short enough for ipc."""
+    folder = Path(tempfile.mkdtemp(prefix="zmq-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def endpoint(ipc_folder: Path) -> str:
+    """An endpoint known before anyone binds it, and free to bind again.
+
+    A tcp port that a killed server gives back may be taken by a stranger
+    before the next server binds it; a path in a private folder may not.
+    """
+    return f"ipc://{ipc_folder}/socket"

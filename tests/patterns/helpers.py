@@ -1,0 +1,158 @@
+"""What several chapters need: patient contexts, endpoints, monitors."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+# A test that passes never waits this long; one that fails should end soon.
+PATIENCE_S = 10.0
+
+
+def make_patient(context: zmq.Context[Any]) -> None:
+    """Bound every wait of the sockets that `context` makes from now on.
+
+    A recv or send gives up (`zmq.Again`) instead of waiting for ever, and
+    closing a socket drops what was not sent. A chapter about one of these
+    options sets it itself.
+    """
+    context.rcvtimeo = int(PATIENCE_S * 1000)
+    context.sndtimeo = int(PATIENCE_S * 1000)
+    context.linger = 0
+
+
+def bind_anywhere(binder: zmq.Socket[Any]) -> str:
+    """Bind to a free port on loopback and return the real endpoint."""
+    binder.bind("tcp://127.0.0.1:*")
+    return binder.get_string(zmq.LAST_ENDPOINT)
+
+
+def is_silent(listener: zmq.Socket[Any], for_s: float = 0.1) -> bool:
+    """True where nothing arrives within `for_s` seconds.
+
+    Silence proves little by itself. Use it after a later message has
+    arrived, or where the receiver could not have been overtaken.
+    """
+    return not listener.poll(int(for_s * 1000))
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Poll `condition`, for what no event announces (a file, a process)."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"never became true: {what}"
+        time.sleep(0.005)
+
+
+class Monitor:
+    """The events of one socket (libzmq documentation, zmq_socket_monitor)."""
+
+    def __init__(self, events: zmq.Socket[Any]) -> None:
+        self._events = events
+        self.seen: list[zmq.Event] = []
+
+    def next(self, within_s: float = PATIENCE_S) -> zmq.Event:
+        """Return the next event; fail if none comes within `within_s`."""
+        assert self._events.poll(int(within_s * 1000)), (
+            f"no more events, got {self.seen}"
+        )
+        event = zmq.Event(recv_monitor_message(self._events)["event"])
+        self.seen.append(event)
+        return event
+
+    def so_far(self) -> list[zmq.Event]:
+        """Return every event seen up to now, without waiting."""
+        while self._events.poll(0):
+            self.next()
+        return self.seen
+
+    def wait_for(self, event: zmq.Event, times: int = 1) -> None:
+        """Return once `event` came `times` more times; fail if it does not.
+
+        What comes in between is kept in `seen`, in order.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while times:
+            left = max(0.0, deadline - time.monotonic())
+            times -= self.next(left) == event
+
+
+@contextmanager
+def watch(watched: zmq.Socket[Any]) -> Iterator[Monitor]:
+    """Watch a socket; enter this before the bind or connect it is about."""
+    events = watched.get_monitor_socket()
+    try:
+        yield Monitor(events)
+    finally:
+        if not watched.closed:
+            watched.disable_monitor()
+        events.close()
+
+
+class Wiretap:
+    """A TCP relay between two peers, which records what passes.
+
+    `open` is a gate: while it is cleared, bytes wait in the kernel and the
+    peers are connected but do not hear each other, as on a slow network.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        host, port = endpoint.removeprefix("tcp://").split(":")
+        self._server = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.from_server = bytearray()
+        self.from_client = bytearray()
+        self.open = threading.Event()
+        self.open.set()
+        self._sockets = [self._listener]
+        self._threads: list[threading.Thread] = []
+        self._begin(self._accept)
+
+    def close(self) -> None:
+        self.open.set()
+        for end in self._sockets:
+            with suppress(OSError):  # not connected any more
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(PATIENCE_S)
+        for end in self._sockets:
+            end.close()
+
+    def _begin(self, body: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=body, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # the listener was shut down
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._server, PATIENCE_S)
+                self._sockets += [client, server]
+                self._begin(self._pump, client, server, self.from_client)
+                self._begin(self._pump, server, client, self.from_server)
+
+    def _pump(
+        self, source: socket.socket, to: socket.socket, heard: bytearray
+    ) -> None:
+        with suppress(OSError):  # one of the two has gone
+            while self.open.wait(PATIENCE_S) and (data := source.recv(65536)):
+                heard += data
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def wiretap(endpoint: str) -> Iterator[Wiretap]:
+    """Listen in on what passes to and from the tcp `endpoint`."""
+    tap = Wiretap(endpoint)
+    try:
+        yield tap
+    finally:
+        tap.close()

@@ -1,0 +1,274 @@
+"""One speaks, everyone who wants to hear it does, and nobody answers.
+
+Sockets: PUB or XPUB binds, SUB connects. Messages: one way; a subscription
+is a prefix of the first frame. Why: the publisher knows nobody and waits
+for nobody. The price: whoever subscribes late has missed what was said,
+unless the publisher listens for subscriptions first (Guide, chapter 2,
+"Getting the Message Out").
+"""
+
+import time
+from contextlib import ExitStack
+
+import pytest
+import zmq
+
+from tests.patterns.helpers import (
+    PATIENCE_S,
+    bind_anywhere,
+    is_silent,
+    watch,
+    wiretap,
+)
+
+
+def wait_for_subscribers(
+    publisher: zmq.SyncSocket, count: int, timeout_s: float
+) -> None:
+    """Return once `count` subscriptions have reached an XPUB socket.
+
+    Raises TimeoutError when some of them do not come in time. The socket
+    needs XPUB_VERBOSE, or it reports only the first one of each prefix.
+    """
+    deadline = time.monotonic() + timeout_s
+    while count:
+        left = max(0.0, deadline - time.monotonic())
+        if not publisher.poll(int(left * 1000)):
+            raise TimeoutError(f"{count} more subscribers expected")
+        count -= publisher.recv().startswith(b"\x01")
+
+
+def test_every_subscriber_gets_every_message(
+    context: zmq.SyncContext,
+) -> None:
+    """Publishing fans out: every subscriber gets every message, in order."""
+    with ExitStack() as stack:
+        publisher = stack.enter_context(context.socket(zmq.XPUB))
+        publisher.xpub_verbose = True
+        endpoint = bind_anywhere(publisher)
+        subscribers = [
+            stack.enter_context(context.socket(zmq.SUB)) for _ in range(5)
+        ]
+        for subscriber in subscribers:
+            subscriber.subscribe(b"")
+            subscriber.connect(endpoint)
+        wait_for_subscribers(publisher, 5, PATIENCE_S)
+        news = [b"news %d" % number for number in range(100)]
+        for message in news:
+            publisher.send(message)
+        for subscriber in subscribers:
+            assert [subscriber.recv() for _ in news] == news
+
+
+@pytest.mark.parametrize(
+    ("speaker", "listener"), [(zmq.PUB, zmq.SUB), (zmq.PUSH, zmq.PULL)]
+)
+def test_publishing_and_pushing_go_one_way(
+    context: zmq.SyncContext, speaker: int, listener: int
+) -> None:
+    """PUB and PUSH cannot receive, and SUB and PULL cannot send."""
+    with context.socket(speaker) as out, context.socket(listener) as into:
+        into.connect(bind_anywhere(out))
+        with pytest.raises(zmq.ZMQError) as deaf:
+            out.recv()
+        with pytest.raises(zmq.ZMQError) as mute:
+            into.send(b"me too")
+    assert deaf.value.errno == mute.value.errno == zmq.ENOTSUP
+
+
+def test_a_sub_that_subscribed_to_nothing_hears_nothing(
+    context: zmq.SyncContext,
+) -> None:
+    """A SUB without a subscription hears nothing; the empty one hears all."""
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        context.socket(zmq.SUB) as forgetful,
+        context.socket(zmq.SUB) as listener,
+        watch(publisher) as monitor,
+    ):
+        endpoint = bind_anywhere(publisher)
+        forgetful.connect(endpoint)
+        listener.subscribe(b"")
+        listener.connect(endpoint)
+        monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED, times=2)
+        wait_for_subscribers(publisher, 1, PATIENCE_S)
+        publisher.send(b"hello")
+        assert listener.recv() == b"hello"
+        assert is_silent(forgetful)
+
+
+def test_a_subscription_is_a_prefix_not_a_word(
+    context: zmq.SyncContext,
+) -> None:
+    """A subscription is a prefix: `weather` also gets `weatherproof`."""
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        context.socket(zmq.SUB) as subscriber,
+    ):
+        subscriber.subscribe(b"weather")
+        subscriber.connect(bind_anywhere(publisher))
+        wait_for_subscribers(publisher, 1, PATIENCE_S)
+        for topic in (b"sports", b"weather", b"weatherproof", b"end weather"):
+            publisher.send(topic)
+        publisher.send(b"weather: end")
+        heard = [subscriber.recv() for _ in range(3)]
+    assert heard == [b"weather", b"weatherproof", b"weather: end"]
+
+
+def test_the_publisher_filters_not_the_subscriber(
+    context: zmq.SyncContext,
+) -> None:
+    """The publisher filters: what nobody wants never crosses the network."""
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        context.socket(zmq.SUB) as subscriber,
+        wiretap(bind_anywhere(publisher)) as tap,
+    ):
+        subscriber.subscribe(b"weather")
+        subscriber.connect(tap.endpoint)
+        wait_for_subscribers(publisher, 1, PATIENCE_S)
+        publisher.send(b"sports: a long report")
+        publisher.send(b"weather: rain")
+        assert subscriber.recv() == b"weather: rain"
+        assert b"weather: rain" in tap.from_server
+        assert b"sports" not in tap.from_server
+
+
+def test_a_late_subscriber_has_missed_what_was_said(
+    context: zmq.SyncContext,
+) -> None:
+    """A late subscriber misses all that was published before."""
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        context.socket(zmq.SUB) as late,
+    ):
+        endpoint = bind_anywhere(publisher)
+        publisher.send(b"before")
+        late.subscribe(b"")
+        late.connect(endpoint)
+        wait_for_subscribers(publisher, 1, PATIENCE_S)
+        publisher.send(b"after")
+        assert late.recv() == b"after"
+
+
+def test_a_connected_subscriber_may_still_be_late(
+    context: zmq.SyncContext,
+) -> None:
+    """A subscriber that connected first still misses the first messages.
+
+    This is the Guide's slow joiner. The wiretap stands for the network: the
+    subscription is under way when the publisher speaks.
+    """
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        context.socket(zmq.SUB) as subscriber,
+        watch(subscriber) as monitor,
+        wiretap(bind_anywhere(publisher)) as tap,
+    ):
+        tap.open.clear()
+        subscriber.subscribe(b"")
+        subscriber.connect(tap.endpoint)
+        monitor.wait_for(zmq.EVENT_CONNECTED)
+        publisher.send(b"too early")
+        tap.open.set()
+        wait_for_subscribers(publisher, 1, PATIENCE_S)
+        publisher.send(b"in time")
+        assert subscriber.recv() == b"in time"
+
+
+def test_a_publisher_that_waits_for_subscribers_loses_nothing(
+    context: zmq.SyncContext,
+) -> None:
+    """XPUB receives subscriptions as messages: wait, and none is late."""
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        context.socket(zmq.SUB) as subscriber,
+        wiretap(bind_anywhere(publisher)) as tap,
+    ):
+        subscriber.subscribe(b"news")
+        subscriber.connect(tap.endpoint)
+        wait_for_subscribers(publisher, 1, PATIENCE_S)
+        for number in range(100):
+            publisher.send(b"news %d" % number)
+        heard = [subscriber.recv() for _ in range(100)]
+    assert heard == [b"news %d" % number for number in range(100)]
+
+
+def test_waiting_for_subscribers_ends_without_them(
+    context: zmq.SyncContext,
+) -> None:
+    """Waiting for subscribers that never come ends with an error."""
+    with context.socket(zmq.XPUB) as publisher:
+        bind_anywhere(publisher)
+        with pytest.raises(TimeoutError, match="2 more subscribers"):
+            wait_for_subscribers(publisher, 2, timeout_s=0.05)
+
+
+@pytest.mark.parametrize(("verbose", "reported"), [(False, 1), (True, 2)])
+def test_an_xpub_counts_prefixes_unless_it_is_verbose(
+    context: zmq.SyncContext, verbose: bool, reported: int
+) -> None:
+    """XPUB reports each prefix once; only XPUB_VERBOSE counts subscribers."""
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        context.socket(zmq.SUB) as one,
+        context.socket(zmq.SUB) as two,
+    ):
+        publisher.xpub_verbose = verbose
+        publisher.bind("inproc://news")
+        for subscriber in (one, two):
+            subscriber.subscribe(b"news")
+            subscriber.connect("inproc://news")
+        heard = []
+        while not is_silent(publisher):
+            heard.append(publisher.recv())
+        assert heard == [b"\x01news"] * reported
+        publisher.send(b"news")  # both of them hear it all the same
+        assert one.recv() == two.recv() == b"news"
+
+
+def test_the_publisher_hears_when_the_last_subscriber_leaves(
+    context: zmq.SyncContext,
+) -> None:
+    """XPUB also hears when the last subscriber to a prefix has gone."""
+    with context.socket(zmq.XPUB) as publisher:
+        endpoint = bind_anywhere(publisher)
+        with context.socket(zmq.SUB) as subscriber:
+            subscriber.subscribe(b"news")
+            subscriber.connect(endpoint)
+            assert publisher.recv() == b"\x01news"
+        assert publisher.recv() == b"\x00news"
+
+
+def test_a_slow_reader_reads_old_news(context: zmq.SyncContext) -> None:
+    """A subscriber that reads rarely reads the oldest message first."""
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        context.socket(zmq.SUB) as subscriber,
+    ):
+        publisher.bind("inproc://clock")
+        subscriber.subscribe(b"")
+        subscriber.connect("inproc://clock")
+        wait_for_subscribers(publisher, 1, PATIENCE_S)
+        for tick in range(100):
+            publisher.send(b"%d" % tick)
+        assert subscriber.recv() == b"0"
+
+
+def test_conflate_keeps_only_the_last_message(
+    context: zmq.SyncContext,
+) -> None:
+    """CONFLATE keeps only the last message: the present, not the past."""
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        context.socket(zmq.SUB) as subscriber,
+    ):
+        publisher.bind("inproc://clock")
+        subscriber.conflate = True  # before connecting, or it has no effect
+        subscriber.subscribe(b"")
+        subscriber.connect("inproc://clock")
+        wait_for_subscribers(publisher, 1, PATIENCE_S)
+        for tick in range(100):
+            publisher.send(b"%d" % tick)
+        assert subscriber.recv() == b"99"
+        assert is_silent(subscriber)

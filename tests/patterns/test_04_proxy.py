@@ -1,0 +1,174 @@
+"""A proxy in the middle, and publishers and subscribers need only know it.
+
+Sockets: the proxy's XSUB and XPUB both bind; publishers connect to the one,
+subscribers to the other. Messages: news down, subscriptions up. Why: many
+publishers and many subscribers come and go, and only one address is fixed
+(Guide, chapter 2, "The Dynamic Discovery Problem").
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack
+
+import pytest
+import zmq
+
+from tests.patterns.helpers import PATIENCE_S, bind_anywhere, wiretap
+from tests.support import terminate
+
+PUBLISHERS = "inproc://publishers"
+SUBSCRIBERS = "inproc://subscribers"
+CAPTURE = "inproc://capture"
+
+
+def forward(
+    context: zmq.SyncContext, publishers: str, subscribers: str
+) -> None:
+    """Pass news down and subscriptions up, until the context ends."""
+    with (
+        context.socket(zmq.XSUB) as upstream,
+        context.socket(zmq.XPUB) as downstream,
+    ):
+        upstream.bind(publishers)
+        downstream.bind(subscribers)
+        zmq.proxy(upstream, downstream)
+
+
+def forward_and_record(
+    context: zmq.SyncContext, publishers: str, subscribers: str, record: str
+) -> None:
+    """The same, with a copy of all that passes for a recorder."""
+    with (
+        context.socket(zmq.XSUB) as upstream,
+        context.socket(zmq.XPUB) as downstream,
+        context.socket(zmq.PUSH) as capture,
+    ):
+        capture.connect(record)
+        upstream.bind(publishers)
+        downstream.bind(subscribers)
+        zmq.proxy(upstream, downstream, capture)
+
+
+def test_many_publishers_reach_many_subscribers(
+    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+) -> None:
+    """Publishers and subscribers meet at a proxy, not knowing each other."""
+    in_thread(forward, context, PUBLISHERS, SUBSCRIBERS)
+    with ExitStack() as stack:
+        subscribers = [
+            stack.enter_context(context.socket(zmq.SUB)) for _ in range(2)
+        ]
+        for number, subscriber in enumerate(subscribers):
+            subscriber.subscribe(b"all")
+            subscriber.subscribe(b"for %d" % number)
+            subscriber.connect(SUBSCRIBERS)
+        for name in (b"A", b"B", b"C"):
+            publisher = stack.enter_context(context.socket(zmq.XPUB))
+            publisher.connect(PUBLISHERS)
+            heard = {publisher.recv() for _ in range(3)}
+            assert heard == {b"\x01all", b"\x01for 0", b"\x01for 1"}
+            for topic in (b"for 0", b"for 1", b"all"):
+                publisher.send_multipart([topic, name])
+            for number, subscriber in enumerate(subscribers):
+                mine = [subscriber.recv_multipart() for _ in range(2)]
+                assert mine == [[b"for %d" % number, name], [b"all", name]]
+
+
+def test_subscriptions_travel_upstream(
+    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+) -> None:
+    """Subscriptions, and their ends, travel through the proxy upstream."""
+    in_thread(forward, context, PUBLISHERS, SUBSCRIBERS)
+    with context.socket(zmq.XPUB) as publisher:
+        publisher.connect(PUBLISHERS)
+        with context.socket(zmq.SUB) as subscriber:
+            subscriber.subscribe(b"weather")
+            subscriber.connect(SUBSCRIBERS)
+            assert publisher.recv() == b"\x01weather"
+        assert publisher.recv() == b"\x00weather"
+
+
+def test_a_proxy_of_sub_and_pub_asks_for_everything(
+    context: zmq.SyncContext,
+) -> None:
+    """A SUB in the middle must ask for all, though nobody may want it."""
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        context.socket(zmq.SUB) as middle,
+    ):
+        middle.subscribe(b"")  # it cannot know what will be wanted
+        middle.connect(bind_anywhere(publisher))
+        assert publisher.recv() == b"\x01"
+
+
+def test_what_nobody_wants_does_not_reach_the_proxy(
+    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+) -> None:
+    """Through XSUB and XPUB, the first publisher still does the filtering."""
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        wiretap(bind_anywhere(publisher)) as tap,
+        context.socket(zmq.SUB) as subscriber,
+    ):
+        subscriber.subscribe(b"weather")
+        subscriber.connect(SUBSCRIBERS)
+        in_thread(_forward_from, context, tap.endpoint)
+        assert publisher.recv() == b"\x01weather"
+        publisher.send(b"sports: a long report")
+        publisher.send(b"weather: rain")
+        assert subscriber.recv() == b"weather: rain"
+        assert b"weather: rain" in tap.from_server
+        assert b"sports" not in tap.from_server
+
+
+def _forward_from(context: zmq.SyncContext, publisher: str) -> None:
+    with (
+        context.socket(zmq.XSUB) as upstream,
+        context.socket(zmq.XPUB) as downstream,
+    ):
+        upstream.connect(publisher)
+        downstream.bind(SUBSCRIBERS)
+        zmq.proxy(upstream, downstream)
+
+
+def test_a_capture_socket_gets_a_copy_of_all_that_passes(
+    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+) -> None:
+    """A capture socket gets a copy of what passes, in both directions."""
+    with (
+        context.socket(zmq.PULL) as recorder,
+        context.socket(zmq.XPUB) as publisher,
+        context.socket(zmq.SUB) as subscriber,
+    ):
+        recorder.bind(CAPTURE)
+        in_thread(
+            forward_and_record, context, PUBLISHERS, SUBSCRIBERS, CAPTURE
+        )
+        publisher.connect(PUBLISHERS)
+        subscriber.subscribe(b"news")
+        subscriber.connect(SUBSCRIBERS)
+        assert recorder.recv() == publisher.recv() == b"\x01news"
+        publisher.send_multipart([b"news", b"rain"])
+        assert subscriber.recv_multipart() == [b"news", b"rain"]
+        assert recorder.recv_multipart() == [b"news", b"rain"]
+
+
+def test_a_proxy_ends_with_its_context(
+    new_context: Callable[[], zmq.SyncContext],
+    in_thread: Callable[..., Future[None]],
+) -> None:
+    """A proxy runs until its context is terminated, and ends with ETERM."""
+    context = new_context()
+    proxy = in_thread(forward, context, PUBLISHERS, SUBSCRIBERS)
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        context.socket(zmq.SUB) as subscriber,
+    ):
+        publisher.connect(PUBLISHERS)
+        subscriber.subscribe(b"")
+        subscriber.connect(SUBSCRIBERS)
+        publisher.recv()
+        assert not proxy.done()
+    terminate(context)
+    with pytest.raises(zmq.ContextTerminated):
+        proxy.result(PATIENCE_S)

@@ -1,0 +1,267 @@
+"""Connections come and go, and the program need not notice.
+
+Sockets: any; one binds, the other connects, in whichever order. Messages:
+they wait while there is no connection. Why: a peer may start late, crash,
+move or stand still, and ZeroMQ connects again by itself. It does not send
+again what was under way, and without heartbeats it does not notice a peer
+that is alive and silent (libzmq documentation, zmq_setsockopt).
+"""
+
+import os
+import random
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from tests.patterns.helpers import (
+    bind_anywhere,
+    is_silent,
+    watch,
+)
+from tests.support import Program
+
+
+def serve(context: zmq.SyncContext, endpoint: str) -> None:
+    """Send back whatever comes, until somebody kills this process."""
+    with context.socket(zmq.ROUTER) as server:
+        server.bind(endpoint)
+        while True:
+            server.send_multipart(server.recv_multipart())
+
+
+def notice_silence(client: zmq.SyncSocket, within_s: float) -> None:
+    """Let `client` drop a connection whose other end stands still.
+
+    Call it before connecting. A ping goes out in every half of the time,
+    and any traffic within the other half counts as an answer.
+    """
+    client.heartbeat_ivl = client.heartbeat_timeout = int(within_s * 500)
+
+
+def swallow(context: zmq.SyncContext, endpoint: str) -> None:
+    """Take one message, say so, and never answer."""
+    with context.socket(zmq.ROUTER) as server:
+        server.bind(endpoint)
+        server.recv_multipart()
+        print("SWALLOWED", flush=True)
+        server.poll()  # until it is killed
+
+
+def publish(context: zmq.SyncContext, endpoint: str) -> None:
+    """Tell each subscription the number of this process."""
+    with context.socket(zmq.XPUB) as publisher:
+        publisher.bind(endpoint)
+        while True:
+            publisher.recv()
+            publisher.send(b"news from %d" % os.getpid())
+
+
+@pytest.fixture
+def tcp_endpoint() -> str:
+    """A tcp endpoint that a second server can bind after the first died.
+
+    All of 127.0.0.0/8 is loopback on Linux, so an address chosen at random
+    is as good as a private one.
+    """
+    host = ".".join(["127", *(str(random.randint(1, 250)) for _ in "xyz")])
+    with socket.create_server((host, 0)) as free:
+        return f"tcp://{host}:{free.getsockname()[1]}"
+
+
+@pytest.fixture(params=["tcp", "ipc"])
+def address(
+    request: pytest.FixtureRequest, tcp_endpoint: str, endpoint: str
+) -> str:
+    return tcp_endpoint if request.param == "tcp" else endpoint
+
+
+def test_connect_may_come_before_bind(
+    context: zmq.SyncContext, address: str
+) -> None:
+    """Connect returns at once, though nobody is there, and messages wait."""
+    with (
+        context.socket(zmq.PUSH) as early,
+        context.socket(zmq.PULL) as late,
+    ):
+        early.connect(address)
+        early.send(b"are you there yet?")
+        late.bind(address)
+        assert late.recv() == b"are you there yet?"
+
+
+def test_inproc_too_may_connect_first(context: zmq.SyncContext) -> None:
+    """Since libzmq 4.0 inproc, too, may connect before the other binds."""
+    with (
+        context.socket(zmq.PUSH) as early,
+        context.socket(zmq.PULL) as late,
+    ):
+        early.connect("inproc://late")
+        early.send(b"are you there yet?")
+        late.bind("inproc://late")
+        assert late.recv() == b"are you there yet?"
+
+
+def test_a_client_finds_its_server_again_by_itself(
+    context: zmq.SyncContext,
+    address: str,
+    spawn: Callable[..., Program],
+) -> None:
+    """After a server was killed, its clients reconnect by themselves."""
+    server = spawn(serve, address)
+    with context.socket(zmq.DEALER) as client, watch(client) as monitor:
+        client.connect(address)
+        client.send(b"first")
+        assert client.recv() == b"first"
+        server.close()  # SIGKILL
+        monitor.wait_for(zmq.EVENT_DISCONNECTED)
+        client.send(b"second")  # waits in the queue
+        spawn(serve, address)
+        assert client.recv() == b"second"
+        monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        assert zmq.EVENT_CONNECT_RETRIED in monitor.seen
+
+
+def test_what_was_under_way_is_not_sent_again(
+    context: zmq.SyncContext,
+    endpoint: str,
+    spawn: Callable[..., Program],
+) -> None:
+    """It reconnects, but what a dead server had taken is not sent again."""
+    server = spawn(swallow, endpoint)
+    with context.socket(zmq.DEALER) as client, watch(client) as monitor:
+        client.connect(endpoint)
+        client.send(b"under way")
+        server.wait_for("SWALLOWED")
+        server.close()
+        monitor.wait_for(zmq.EVENT_DISCONNECTED)
+        client.send(b"next")
+        spawn(serve, endpoint)
+        assert client.recv() == b"next"
+        assert is_silent(client)
+
+
+def test_a_subscription_is_renewed_by_itself(
+    context: zmq.SyncContext,
+    endpoint: str,
+    spawn: Callable[..., Program],
+) -> None:
+    """A subscriber that reconnects subscribes again by itself."""
+    with context.socket(zmq.SUB) as subscriber:
+        subscriber.subscribe(b"news")
+        subscriber.connect(endpoint)
+        for _ in range(2):
+            publisher = spawn(publish, endpoint)
+            news = b"news from %d" % publisher.pid
+            assert subscriber.recv() == news
+            publisher.close()
+
+
+def test_one_socket_has_many_peers_on_many_transports(
+    context: zmq.SyncContext, ipc_folder: Path
+) -> None:
+    """One socket binds and connects at once, to many peers, on any mix."""
+    with (
+        context.socket(zmq.PULL) as sink,
+        context.socket(zmq.PUSH) as by_tcp,
+        context.socket(zmq.PUSH) as by_ipc,
+        context.socket(zmq.PUSH) as by_inproc,
+        context.socket(zmq.PUSH) as called,
+    ):
+        by_tcp.connect(bind_anywhere(sink))
+        sink.bind(f"ipc://{ipc_folder}/sink")
+        by_ipc.connect(f"ipc://{ipc_folder}/sink")
+        sink.bind("inproc://sink")
+        by_inproc.connect("inproc://sink")
+        sink.connect(bind_anywhere(called))
+        for number, push in enumerate((by_tcp, by_ipc, by_inproc, called)):
+            push.send(b"%d" % number)
+        assert {int(sink.recv()) for _ in range(4)} == {0, 1, 2, 3}
+
+
+def test_half_of_the_messages_wait_for_an_absent_peer(
+    context: zmq.SyncContext, endpoint: str
+) -> None:
+    """A message may be queued for a peer that is absent, and stuck there."""
+    with (
+        context.socket(zmq.PUSH) as push,
+        context.socket(zmq.PULL) as present,
+        context.socket(zmq.PULL) as absent,
+    ):
+        push.connect(bind_anywhere(present))
+        push.connect(endpoint)  # where nobody is, so far
+        for number in range(10):
+            push.send(b"%d" % number)
+        here = [int(present.recv()) for _ in range(5)]
+        assert is_silent(present)
+        absent.bind(endpoint)
+        assert here == [0, 2, 4, 6, 8]
+        assert [int(absent.recv()) for _ in range(5)] == [1, 3, 5, 7, 9]
+
+
+def test_immediate_queues_only_for_those_who_are_there(
+    context: zmq.SyncContext, endpoint: str
+) -> None:
+    """With IMMEDIATE, messages go only to peers that are connected."""
+    with (
+        context.socket(zmq.PUSH) as push,
+        context.socket(zmq.PULL) as present,
+        watch(push) as monitor,
+    ):
+        push.immediate = True
+        push.connect(endpoint)  # where nobody is
+        with pytest.raises(zmq.Again):
+            push.send(b"to nobody", zmq.DONTWAIT)
+        push.connect(bind_anywhere(present))
+        monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        for number in range(10):
+            push.send(b"%d" % number)
+        assert [int(present.recv()) for _ in range(10)] == list(range(10))
+
+
+def test_a_client_backs_off_when_it_is_told_to(
+    context: zmq.SyncContext, endpoint: str
+) -> None:
+    """With RECONNECT_IVL_MAX the pause between tries doubles up to it."""
+    with context.socket(zmq.DEALER) as client:
+        client.reconnect_ivl, client.reconnect_ivl_max = 10, 80
+        events = client.get_monitor_socket(zmq.EVENT_CONNECT_RETRIED)
+        with events:
+            client.connect(endpoint)
+            pauses_ms = [
+                int(recv_monitor_message(events)["value"]) for _ in range(5)
+            ]
+            client.disable_monitor()
+    assert pauses_ms == [10, 20, 40, 80, 80]
+
+
+def test_heartbeats_notice_a_peer_that_is_silent_but_alive(
+    context: zmq.SyncContext,
+    tcp_endpoint: str,
+    spawn: Callable[..., Program],
+) -> None:
+    """Heartbeats find a stopped peer; without them it looks well."""
+    server = spawn(serve, tcp_endpoint)
+    with (
+        context.socket(zmq.DEALER) as trusting,
+        context.socket(zmq.DEALER) as careful,
+        watch(trusting) as trust,
+        watch(careful) as care,
+    ):
+        notice_silence(careful, within_s=1.0)
+        for client in (trusting, careful):
+            client.connect(tcp_endpoint)
+            client.send(b"hello")
+            assert client.recv() == b"hello"
+        server.signal(signal.SIGSTOP)
+        care.wait_for(zmq.EVENT_DISCONNECTED)
+        assert zmq.EVENT_HANDSHAKE_SUCCEEDED in trust.so_far()
+        assert zmq.EVENT_DISCONNECTED not in trust.so_far()
+        server.signal(signal.SIGCONT)
+        care.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        careful.send(b"welcome back")
+        assert careful.recv() == b"welcome back"

@@ -1,0 +1,205 @@
+"""Logs and metrics leave a program without ever making it wait.
+
+A log is published: PUB drops what nobody listens to, and what a listener is
+too slow for; the records are numbered, so that a listener knows what it has
+missed. A measurement is pushed to one aggregator with DONTWAIT: where there
+is no room it is dropped, and the program counts that.
+
+Sockets: PUB binds, SUB connects; PUSH connects, PULL binds. Sources: libzmq
+documentation, zmq_socket (mute state of PUB and PUSH); pyzmq,
+zmq.log.handlers.PUBHandler, whose lock lets all threads share its socket.
+"""
+
+import logging
+import signal
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import zmq
+from zmq.log.handlers import PUBHandler
+
+from tests.patterns.helpers import bind_anywhere, wait_until, watch
+from tests.support import Program
+
+
+def log_over(socket: zmq.Socket[Any], topic: str) -> logging.Logger:
+    """Make a logger whose records go out as `topic.LEVEL` on a socket."""
+    logger = logging.Logger(topic)
+    handler = PUBHandler(socket, root_topic=topic)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    return logger
+
+
+def report(push: zmq.Socket[Any], metric: bytes, amount: int) -> bool:
+    """Send a measurement if there is room; say whether it was sent."""
+    try:
+        push.send_multipart([metric, b"%d" % amount], zmq.DONTWAIT)
+    except zmq.Again:
+        return False
+    return True
+
+
+def aggregate(
+    context: zmq.Context[Any], endpoint: str, programs: str = "1"
+) -> None:
+    """Add up what is reported, until so many programs have said `stop`."""
+    totals: Counter[str] = Counter()
+    with context.socket(zmq.PULL) as pull:
+        pull.bind(endpoint)
+        print("ready", flush=True)
+        while totals["stop"] < int(programs):
+            metric, amount = pull.recv_multipart()
+            totals[metric.decode()] += int(amount)
+    print(dict(totals), flush=True)
+
+
+def count_records(context: zmq.Context[Any], endpoint: str) -> None:
+    """Read numbered records; say how many came and how many are missing."""
+    received, expected = 0, 0
+    with context.socket(zmq.SUB) as sub:
+        sub.connect(endpoint)
+        sub.subscribe(b"app.")
+        while True:
+            topic, text = sub.recv_multipart()
+            number = int(text.split()[0])
+            if topic == b"app.CRITICAL":  # the last, with the total
+                break
+            received, expected = received + 1, number + 1
+            if number == 0:
+                print("listening", flush=True)
+    missed = number - received
+    print(f"{received=} {missed=} up to {expected}", flush=True)
+
+
+def test_a_listener_subscribes_to_a_program_and_a_level(
+    context: zmq.Context[Any],
+) -> None:
+    """The topic of a record is its program and level, to be filtered on."""
+    with context.socket(zmq.XPUB) as pub, context.socket(zmq.SUB) as sub:
+        pub.bind("inproc://log")
+        sub.connect("inproc://log")
+        sub.subscribe(b"shop.ERROR")
+        assert pub.recv() == b"\x01shop.ERROR"
+
+        log = log_over(pub, "shop")
+        log.info("a customer came in")
+        log.error("the till is empty")
+        topic, text = sub.recv_multipart()
+        assert topic == b"shop.ERROR"
+        assert b"the till is empty" in text
+
+
+def test_a_log_over_push_stops_the_program_when_nobody_listens(
+    context: zmq.Context[Any],
+) -> None:
+    """PUSH waits for a listener, so it is the wrong socket for a log."""
+    with context.socket(zmq.PUSH) as push:
+        push.sndtimeo = 100  # or the next line would never return
+        bind_anywhere(push)
+        with pytest.raises(zmq.Again):
+            log_over(push, "app").info("is there anybody there?")
+
+
+def test_a_log_over_pub_costs_nothing_when_nobody_listens(
+    context: zmq.Context[Any],
+) -> None:
+    """PUB drops every record that nobody has subscribed to."""
+    with context.socket(zmq.PUB) as pub:
+        pub.sndtimeo = 0  # a send that had to wait would raise
+        bind_anywhere(pub)
+        log = log_over(pub, "app")
+        for number in range(3_000):
+            log.info("%d", number)
+
+
+def test_a_stalled_listener_does_not_stop_the_program(
+    context: zmq.Context[Any], spawn: Callable[..., Program]
+) -> None:
+    """PUB drops what a listener cannot take; the numbers show the gap."""
+    records = 3_000
+    padding = "." * 20_000  # 60 MB in all, more than buffers will hold
+    with context.socket(zmq.XPUB) as pub:
+        pub.sndtimeo = 0
+        pub.sndhwm = 100
+        listener = spawn(count_records, bind_anywhere(pub))
+        assert pub.recv() == b"\x01app."
+        log = log_over(pub, "app")
+        log.info("%d", 0)
+        listener.wait_for("listening")
+
+        listener.signal(signal.SIGSTOP)
+        for number in range(1, records):
+            log.info("%d %s", number, padding)
+        listener.signal(signal.SIGCONT)
+
+        def listener_has_ended() -> bool:
+            log.critical("%d", records)  # again, in case this was dropped
+            return listener.process.poll() is not None
+
+        wait_until(listener_has_ended, "the listener hears the last record")
+        result = listener.wait_for(r"received=(\d+) missed=(\d+)")
+        received, missed = map(int, result.groups())
+        assert received > 1, "what was queued has been delivered"
+        assert missed > 0, "and the rest was dropped, not waited for"
+        assert received + missed == records
+
+
+def test_metrics_of_many_programs_add_up_in_one_place(
+    context: zmq.Context[Any], spawn: Callable[..., Program], endpoint: str
+) -> None:
+    """One PULL adds up what any number of PUSH sockets report."""
+    aggregator = spawn(aggregate, endpoint, "3")
+    programs = [context.socket(zmq.PUSH) for _ in range(3)]
+    for program in programs:
+        program.connect(endpoint)
+        for _ in range(100):
+            assert report(program, b"requests", 1)
+            assert report(program, b"bytes", 50)
+        assert report(program, b"stop", 1)
+    totals = aggregator.wait_for(r"'requests': (\d+), 'bytes': (\d+)")
+    assert totals.groups() == ("300", "15000")
+    assert aggregator.wait() == 0, aggregator.stderr
+    for program in programs:
+        program.close()
+
+
+def test_a_stalled_aggregator_costs_numbers_but_no_time(
+    context: zmq.Context[Any],
+) -> None:
+    """What finds no room is dropped and counted, so the counts add up."""
+    with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
+        push.sndhwm = pull.rcvhwm = 100
+        push.connect(bind_anywhere(pull))
+        outcomes = Counter(
+            report(push, b"." * 10_000, 1) for _ in range(10_000)
+        )
+        sent, dropped = outcomes[True], outcomes[False]
+        assert dropped > 0, "nobody reads, and the program is past it"
+
+        assert sum(int(pull.recv_multipart()[1]) for _ in range(sent)) == sent
+        assert sent + dropped == 10_000
+
+
+def test_metrics_go_on_after_the_aggregator_was_killed(
+    context: zmq.Context[Any], spawn: Callable[..., Program], endpoint: str
+) -> None:
+    """The next aggregator gets what was reported while there was none."""
+    first = spawn(aggregate, endpoint)
+    with context.socket(zmq.PUSH) as push, watch(push) as monitor:
+        push.sndhwm = 100
+        push.connect(endpoint)
+        monitor.wait_for(zmq.Event.HANDSHAKE_SUCCEEDED)
+        first.signal(signal.SIGKILL)
+        assert first.wait() == -signal.SIGKILL
+        monitor.wait_for(zmq.Event.DISCONNECTED)
+
+        sent = sum(report(push, b"requests", 1) for _ in range(1_000))
+        assert 0 < sent < 1_000, "the queue has a limit, and nothing blocks"
+
+        second = spawn(aggregate, endpoint)
+        wait_until(lambda: report(push, b"stop", 1), "there is room again")
+        totals = second.wait_for(r"'requests': (\d+)")
+        assert int(totals.group(1)) == sent
