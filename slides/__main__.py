@@ -1,0 +1,191 @@
+"""python -m slides: build, serve, check, record, chart."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from slides import DeckError
+
+DEFAULT_OUT = Path("build/slides")
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what is wrong with the deck into a sentence and exit code 1."""
+    try:
+        yield
+    except DeckError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """The deck of the talk, built offline from Markdown and tested code."""
+
+
+@main.command()
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT_OUT,
+    show_default=True,
+    help="Folder to write.",
+)
+def build(out: Path) -> None:
+    """Write one folder that works from file:// with no network."""
+    from slides.site import build as write
+
+    with _explained():
+        write(out)
+    click.echo(f"Open {(out / 'index.html').resolve().as_uri()}")
+
+
+@main.command()
+@click.option("--port", default=8000, show_default=True)
+@click.option("--open", "show", is_flag=True, help="Open a browser on it.")
+def serve(port: int, show: bool) -> None:
+    """Show the deck on loopback; it reloads when a source changes."""
+    import tempfile
+    import webbrowser
+
+    from slides.serve import Live, server
+
+    with tempfile.TemporaryDirectory() as out, _explained():
+        try:
+            http = server(Live(Path(out), click.echo), port)
+        except OSError as error:
+            raise click.ClickException(
+                f"Cannot listen on port {port}: {error}. Try --port 0."
+            ) from error
+        address = f"http://127.0.0.1:{http.server_port}/"
+        click.echo(f"Serving {address} (Ctrl-C ends)")
+        if show:
+            webbrowser.open(address)
+        with http:
+            try:
+                http.serve_forever()
+            except KeyboardInterrupt:
+                click.echo("")
+
+
+@main.command()
+@click.argument(
+    "pdf",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("build/slides.pdf"),
+)
+def pdf(pdf: Path) -> None:
+    """Print the deck into the file PDF, if Chromium is there."""
+    import tempfile
+
+    from slides.paper import print_to
+    from slides.site import build as write
+
+    with tempfile.TemporaryDirectory() as out, _explained():
+        write(Path(out))
+        print_to(pdf.resolve(), Path(out) / "print.html")
+    click.echo(f"Wrote {pdf}")
+
+
+@main.command()
+def check() -> None:
+    """See that every claim has its test, every quote its code, and time."""
+    from slides import DECK, TALK_S
+    from slides.check import faults
+    from slides.deck import read
+
+    with _explained():
+        found = faults()
+        slides = read(DECK)
+    for fault in found:
+        click.echo(fault, err=True)
+    total = sum(slide.seconds for slide in slides)
+    claims = sum(len(slide.claims) for slide in slides)
+    click.echo(
+        f"{len(slides)} slides, {claims} claims, {len(found)} faults, "
+        f"{total // 60}:{total % 60:02} of {TALK_S // 60}:00 minutes"
+    )
+    raise SystemExit(1 if found else 0)
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+def record(names: tuple[str, ...]) -> None:
+    """Run the commands of the recordings again and keep what they print.
+
+    NAMES are those of files in slides/recordings, all of them if left out.
+    """
+    from slides import HERE
+    from slides.record import record as run
+
+    folder = HERE / "recordings"
+    chosen = [folder / f"{name}.txt" for name in names]
+    for path in chosen or sorted(folder.glob("*.txt")):
+        with _explained():
+            path.write_text(run(path), encoding="utf-8")
+        click.echo(f"recorded {path.stem}")
+
+
+@main.command()
+def chart() -> None:
+    """Draw the bars of slides/charts from slides/data/bench.json."""
+    from slides.chart import draw
+
+    for path in draw():
+        click.echo(f"drew {path.stem}")
+
+
+@main.command()
+def demo() -> None:
+    """Play the demos of the three examples, in the talk's order."""
+    from slides.demos import DEMOS, headline, play, summary
+
+    played = []
+    try:
+        for each in DEMOS:
+            click.echo(headline(each))
+            played.append(play(each))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    click.echo(summary(played))
+    raise SystemExit(0 if all(each.well for each in played) else 1)
+
+
+@main.command()
+def rehearse() -> None:
+    """Type every command of the deck, in order, and see that it works."""
+    from slides import DECK
+    from slides.deck import read
+    from slides.rehearse import rehearse as type_all
+
+    failed = 0
+    with _explained():
+        for done in type_all(read(DECK)):
+            click.echo(str(done))
+            failed += bool(done.fault)
+    click.echo(f"{failed} failed" if failed else "all well")
+    raise SystemExit(1 if failed else 0)
+
+
+@main.command()
+@click.argument("packages", nargs=-1)
+def bench(packages: tuple[str, ...]) -> None:
+    """Measure everything again and redraw all that shows a number.
+
+    PACKAGES are those to measure, the others keep their numbers; all if
+    left out. It takes a few minutes and wants a machine that is quiet.
+    """
+    from slides.chart import draw
+    from slides.figures import PACKAGES, keep, measure
+
+    with _explained():
+        for package in packages or PACKAGES:
+            click.echo(f"python -m {package} bench --json")
+            keep({package: measure(package)})
+        draw()
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m slides")

@@ -1,0 +1,110 @@
+"""Draw what `bench` measured as bars: one SVG for each of its tables."""
+
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+from slides import BENCH, HERE
+from slides.numbers import UNITS
+
+CHARTS = HERE / "charts"
+WIDTH, HEIGHT = 1200, 520
+NAMES, BARS = 380, 520  # where names end, and the longest bar's length
+MOST_ROWS = 9
+# Above how many seconds a chart speaks in each unit.
+FROM = {"s": 1.0, "ms": 2e-3, "us": 0.0}
+
+STYLE = """
+    .chart { font-family: var(--sans, sans-serif); font-size: 26px; }
+    .chart text { fill: var(--ink, #16202e); }
+    .chart .name { text-anchor: end; }
+    .chart .quiet { fill: var(--muted, #566273); }
+    .chart .machine { font-size: 22px; fill: var(--muted, #566273); }
+    .chart rect { fill: var(--box-line, #93a9dd); }
+    .chart .ours rect { fill: var(--accent, #2152cf); }
+    .chart .ours text { font-weight: 600; }
+"""
+
+
+def draw() -> list[Path]:
+    """Write a chart for each table of bench.json; return what was written."""
+    bench = json.loads(BENCH.read_text(encoding="utf-8"))
+    CHARTS.mkdir(exist_ok=True)
+    written = []
+    for name, table in bench.items():
+        if isinstance(table, dict) and "rows" in table:
+            path = CHARTS / f"{name}.svg"
+            path.write_text(chart(name, table), encoding="utf-8")
+            written.append(path)
+    return written
+
+
+def chart(name: str, table: dict[str, Any]) -> str:
+    """Return one table of `bench` as SVG: fastest first, ours marked.
+
+    The row that the ratios are taken from (ratio 1) is the one of ours.
+    """
+    rows = sorted(_alternatives(table["rows"]), key=_seconds)[:MOST_ROWS]
+    longest = _seconds(rows[-1])
+    unit = next(u for u in ("s", "ms", "us") if longest >= FROM[u])
+    pitch = min(64, (HEIGHT - 92) // len(rows))
+    top = (HEIGHT - 92 - pitch * len(rows)) // 2
+    bars = "".join(
+        _bar(row, unit, longest, top + pitch * number, pitch)
+        for number, row in enumerate(rows)
+    )
+    title = f"{name}: times, {', '.join(r['name'] for r in rows)}"
+    machine, versions = (
+        ", ".join(f"{key} {value}" for key, value in table[of].items())
+        for of in ("machine", "versions")
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" '
+        f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-labelledby="{name}-chart-title">\n'
+        f'<title id="{name}-chart-title">{html.escape(title)}</title>\n'
+        f"<style>{STYLE}</style>\n{bars}"
+        f'<text class="machine" x="20" y="{HEIGHT - 52}">'
+        f"{html.escape(machine)}</text>\n"
+        f'<text class="machine" x="20" y="{HEIGHT - 22}">'
+        f"{html.escape(versions)}</text>\n</svg>\n"
+    )
+
+
+def _alternatives(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows that are compared with the first, which has ratio 1.
+
+    A second row of ratio 1 begins another comparison, on another task.
+    """
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        if found and row.get("ratio") == 1:
+            break
+        if "ratio" in row:
+            found.append(row)
+    return found
+
+
+def _seconds(row: dict[str, Any]) -> float:
+    return float(row["median_s"] if "median_s" in row else row["wall_s"])
+
+
+def _bar(
+    row: dict[str, Any], unit: str, longest: float, top: int, pitch: int
+) -> str:
+    median, ratio = _seconds(row), row["ratio"]
+    length = max(4, round(BARS * median / longest))
+    middle = top + pitch // 2 + 9
+    group = ' class="ours"' if ratio == 1 else ""
+    times = f' <tspan class="quiet">{ratio:.1f} times</tspan>'
+    return (
+        f"<g{group}>"
+        f'<text class="name" x="{NAMES - 16}" y="{middle}">'
+        f"{html.escape(row['name'])}</text>"
+        f'<rect x="{NAMES}" y="{top + 6}" width="{length}" '
+        f'height="{pitch - 12}" rx="4"/>'
+        f'<text x="{NAMES + length + 14}" y="{middle}">'
+        f"{UNITS[unit](median)}{times if ratio != 1 else ''}</text>"
+        f"</g>\n"
+    )

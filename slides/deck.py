@@ -1,0 +1,160 @@
+"""Read the deck: one `Slide` for each part of deck.md between two rules.
+
+The Markdown parser does the splitting, not a regular expression over lines,
+so `---` and `Notes:` inside a code block are code. The directives are
+ordinary Markdown, so that the deck also reads well on GitHub:
+
+    <!-- time: 60; layout: split -->           settings, seconds first
+    [proved by](../tests/test_x.py#test_name)  a claim and its test
+    [code](../pingpong/server.py#serve)        a quote; "poll|send" after
+                                               the name lights it in steps
+    ![what it shows](diagrams/name.svg)        a drawing, inlined
+    [136 us](<data/bench.json#...> "us")       a measured number
+    Notes:                                     the speaker's, to the end
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from slides import DeckError
+
+SETTINGS = {"time", "layout", "steps", "unproved"}
+PROVED_BY = "proved by"
+STAYS = "console stays"  # a command that goes on until its slide is over
+CONSOLES = ("console", STAYS)
+
+MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a slide says is shown by `test`, a function in `path`."""
+
+    path: str  # from the root of the repository
+    test: str
+
+    @property
+    def node(self) -> str:
+        return f"{self.path}::{self.test}"
+
+
+@dataclass
+class Slide:
+    line: int
+    head: list[Token] = field(default_factory=list)
+    body: list[Token] = field(default_factory=list)
+    notes: list[Token] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def titles(self) -> list[str]:
+        """Its headings: the chapter, then the one idea of this slide."""
+        return [t.content for t in self.head if t.type == "inline"]
+
+    @property
+    def seconds(self) -> int:
+        return int(self.settings["time"])
+
+    @property
+    def slug(self) -> str:
+        words = re.sub(r"[^a-z0-9]+", "-", " ".join(self.titles).lower())
+        return words.strip("-")
+
+
+def read(deck: Path) -> list[Slide]:
+    """Return the slides of `deck`; `DeckError` says what is amiss."""
+    tokens = MARKDOWN.parse(deck.read_text(encoding="utf-8"))
+    slides = [
+        _slide(part, f"{deck.name}:{_line(part)}") for part in _split(tokens)
+    ]
+    slugs = [slide.slug for slide in slides]
+    twins = {slug for slug in slugs if slugs.count(slug) > 1}
+    if twins:
+        raise DeckError(f"Slides share their headings: {sorted(twins)}.")
+    return slides
+
+
+def _split(tokens: list[Token]) -> Iterator[list[Token]]:
+    part: list[Token] = []
+    for token in tokens:
+        if token.type == "hr":
+            yield part
+            part = []
+        else:
+            part.append(token)
+    yield part
+
+
+def _line(part: list[Token]) -> int:
+    return next((t.map[0] + 1 for t in part if t.map), 0)
+
+
+def _slide(part: list[Token], where: str) -> Slide:
+    slide = Slide(line=_line(part))
+    into = slide.head
+    for block in _blocks(part):
+        first = block[0]
+        if first.markup in ("=", "-") and first.type == "heading_open":
+            raise DeckError(f"{where}: a rule needs a blank line before it.")
+        if first.type == "html_block" and first.content.startswith("<!--"):
+            slide.settings |= _settings(first.content, where)
+        elif into is slide.notes:
+            into.extend(block)
+        elif _text(block) == "Notes:":
+            into = slide.notes
+        elif claims := _claims(block, where):
+            slide.claims.extend(claims)
+        elif into is slide.head and first.type != "heading_open":
+            into = slide.body
+            into.extend(block)
+        else:
+            into.extend(block)
+    if not slide.titles:
+        raise DeckError(f"{where}: a slide needs a heading.")
+    if not slide.settings.get("time", "").isdigit():
+        raise DeckError(f"{where}: a slide needs its time in seconds.")
+    return slide
+
+
+def _blocks(part: list[Token]) -> Iterator[list[Token]]:
+    """Group tokens into top-level blocks (paragraph, list, fence, ...)."""
+    block: list[Token] = []
+    for token in part:
+        block.append(token)
+        if token.level == 0 and token.nesting <= 0:
+            yield block
+            block = []
+
+
+def _settings(comment: str, where: str) -> dict[str, str]:
+    text = comment.strip().removeprefix("<!--").removesuffix("-->")
+    pairs = [pair.partition(":") for pair in text.split(";")]
+    found = {key.strip(): value.strip() for key, _, value in pairs}
+    if unknown := found.keys() - SETTINGS:
+        raise DeckError(f"{where}: no such setting: {sorted(unknown)}.")
+    return found
+
+
+def _text(block: list[Token]) -> str:
+    if block[0].type != "paragraph_open":
+        return ""
+    return block[1].content.strip()
+
+
+def _claims(block: list[Token], where: str) -> list[Claim]:
+    if not _text(block).startswith(f"[{PROVED_BY}]"):
+        return []
+    claims = []
+    for token in block[1].children or []:
+        if token.type == "link_open":
+            path, _, test = str(token.attrs["href"]).partition("#")
+            if not path.startswith("../tests/") or not test:
+                raise DeckError(f"{where}: {path}#{test} names no test.")
+            claims.append(Claim(path.removeprefix("../"), test))
+    return claims

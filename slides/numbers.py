@@ -1,0 +1,39 @@
+"""Numbers on slides: read from what `bench` measured, never typed."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from slides import BENCH, DeckError
+
+UNITS: dict[str, Callable[[Any], str]] = {
+    "us": lambda seconds: f"{seconds * 1e6:,.0f} µs",
+    "ms": lambda seconds: f"{seconds * 1e3:,.1f} ms",
+    "s": lambda seconds: f"{seconds:,.1f} s",
+    "times": lambda ratio: f"{ratio:.1f} times",
+    "": str,
+}
+
+
+def measured(where: str) -> Any:
+    """Return the value at `package/row name/field` of bench.json.
+
+    A row's name may hold slashes; `package/versions/libzmq` works too.
+    """
+    table, *middle, last = where.split("/")
+    name = "/".join(middle)
+    try:
+        found = json.loads(BENCH.read_text(encoding="utf-8"))[table]
+        rows = {row["name"]: row for row in found["rows"]}
+        return (rows[name] if name in rows else found[name])[last]
+    except KeyError as missing:
+        raise DeckError(
+            f"bench.json has nothing at {where}: no {missing}."
+        ) from None
+
+
+def text(where: str, unit: str) -> str:
+    """Return the number at `where` for people: `us`, `ms`, `s`, `times`."""
+    if unit not in UNITS:
+        raise DeckError(f"{where}: {unit} is no unit of {sorted(UNITS)}.")
+    return UNITS[unit](measured(where))

@@ -1,0 +1,41 @@
+"""Print the built deck with whatever Chromium the machine has."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from slides import DeckError
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+LONGEST_S = 60
+
+
+def print_to(pdf: Path, page: Path) -> None:
+    """Write `page` of the built deck to `pdf`.
+
+    Raises `DeckError` when there is no Chromium, or when it fails.
+    """
+    chromium = next(filter(None, map(shutil.which, NAMES)), None)
+    if chromium is None:
+        raise DeckError("There is no Chromium here to print with.")
+    pdf.parent.mkdir(parents=True, exist_ok=True)
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory() as profile:
+        printed = subprocess.run(
+            [
+                chromium,
+                "--headless",
+                *sandbox,
+                f"--user-data-dir={profile}",
+                "--no-pdf-header-footer",
+                f"--print-to-pdf={pdf}",
+                page.as_uri(),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_S,
+        )
+    if printed.returncode or not pdf.exists():
+        raise DeckError(f"{chromium} did not print: {printed.stderr[-300:]}")

@@ -1,0 +1,79 @@
+"""Keep what the commands really printed, and tell when they print otherwise.
+
+A recording is a text file: `$ ` and a command, then what it printed, and so
+on. Running it again gives another one that differs in times, ports and
+process numbers only; `timeless` takes these out, so that the two can be
+compared.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from slides import ROOT, DeckError
+
+LONGEST_S = 120
+TYPED = "$ "
+
+VOLATILE = [
+    (r"(/tmp|/run|/var)/[^\s:]+", "PATH"),
+    (r"(tcp://[\w.]+):\d+", r"\1:PORT"),
+    (r"\bpid \d+", "pid N"),
+    (r"(?<![.\d])(?!0(?![.\d]))\d+(\.\d+)?", "N"),  # but 0 is 0
+    (r"[ \t]+", " "),
+]
+
+
+def record(recording: Path) -> str:
+    """Run the commands of `recording`, each in a folder of its own.
+
+    Returns what it would say now. Raises `DeckError` when a command fails.
+    """
+    lines = recording.read_text(encoding="utf-8").splitlines()
+    commands = [line for line in lines if line.startswith(TYPED)]
+    return "".join(
+        f"{command}\n{_run(command.removeprefix(TYPED))}"
+        for command in commands
+    )
+
+
+def timeless(text: str) -> set[str]:
+    """Return the lines of `text` without what differs between two runs.
+
+    Processes that run side by side speak in any order and some of them
+    twice, so neither the order nor the number of equal lines counts.
+    """
+    for pattern, name in VOLATILE:
+        text = re.sub(pattern, name, text)
+    return set(text.splitlines())
+
+
+def _run(command: str) -> str:
+    argv = shlex.split(command)
+    if argv[0] != "python":
+        raise DeckError(f"A recording runs python, not {argv[0]}.")
+    with tempfile.TemporaryDirectory() as scratch:
+        ended = subprocess.run(
+            [sys.executable, *argv[1:]],
+            cwd=scratch,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "COLUMNS": "80",
+                "NO_COLOR": "1",
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LONGEST_S,
+        )
+    if ended.returncode:
+        raise DeckError(
+            f"`{command}` ended with {ended.returncode}: {ended.stdout}"
+        )
+    return ended.stdout

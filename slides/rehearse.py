@@ -1,0 +1,191 @@
+"""Do what the deck tells the speaker to do, before there is an audience.
+
+Every command on a slide or in its notes is typed in the order of the talk,
+in a scratch folder for each slide. It must end with exit code 0, and where
+the deck shows a recording of it, print the same but for times. What stands
+in a block marked `console stays` is left running, as a server is, until the
+slide is over; then Ctrl-C must end it with exit code 0.
+"""
+
+import os
+import queue
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from slides import HERE, ROOT
+from slides.deck import CONSOLES, STAYS, Slide
+from slides.record import TYPED, timeless
+
+COMMAND = re.compile(r"(python -m|make) \w")  # as told in a sentence
+LIMIT_S = 240.0
+READY_S = 20.0
+# The suite rehearses too, so a rehearsal cannot run the suite.
+DRY = {"make test": "make --dry-run test"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, and whether it goes on until its slide is over."""
+
+    command: str
+    stays: bool
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a step went; `fault` is empty when it went as it should."""
+
+    slide: Slide
+    step: Step
+    seconds: float
+    fault: str
+
+    def __str__(self) -> str:
+        mark = "fails" if self.fault else "ok"
+        line = f"{mark:>5} {self.seconds:6.1f} s  {self.step.command}"
+        if not self.fault:
+            return line
+        return f"{line}\n      {' / '.join(self.slide.titles)}: {self.fault}"
+
+
+def steps(slide: Slide) -> list[Step]:
+    """Return what the slide and its notes say to type, each once."""
+    found: dict[str, Step] = {}
+    for token in [*slide.body, *slide.notes]:
+        if token.type == "fence" and token.info in CONSOLES:
+            typed = token.content.splitlines()
+        else:
+            inline = token.children or []
+            typed = [
+                TYPED + each.content
+                for each in inline
+                if each.type == "code_inline" and COMMAND.match(each.content)
+            ]
+        for line in typed:
+            if line.startswith(TYPED):
+                command = line.removeprefix(TYPED)
+                found.setdefault(command, Step(command, token.info == STAYS))
+    return list(found.values())
+
+
+def rehearse(
+    slides: list[Slide],
+    environment: Mapping[str, str] | None = None,
+    chosen: Callable[[Step], bool] = lambda _: True,
+) -> Iterator[Done]:
+    """Yield how each chosen step of the talk went, as it ends."""
+    for slide in slides:
+        with ExitStack() as stage:
+            scratch = stage.enter_context(tempfile.TemporaryDirectory())
+            env = {
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "COLUMNS": "80",
+                "NO_COLOR": "1",
+                **(environment or {}),
+            }
+            left: list[tuple[Step, Running]] = []
+            for step in filter(chosen, steps(slide)):
+                running = stage.enter_context(
+                    Running(step.command, Path(scratch), env)
+                )
+                if step.stays:
+                    fault = running.fault_in_starting()
+                    left.append((step, running))
+                else:
+                    fault = running.fault_in_ending(LIMIT_S)
+                yield Done(slide, step, running.seconds, fault)
+            for step, running in left:
+                running.process.send_signal(signal.SIGINT)
+                fault = running.fault_in_ending(READY_S)
+                yield Done(slide, step, running.seconds, fault)
+
+
+class Running:
+    """A command as it runs. Leaving `with` kills it and all it started."""
+
+    def __init__(
+        self, command: str, folder: Path, env: Mapping[str, str]
+    ) -> None:
+        self.command = command
+        self._began = time.monotonic()
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        argv = shlex.split(DRY.get(command, command))
+        if argv[0] == "python":
+            argv[0] = sys.executable
+        self.process = subprocess.Popen(
+            argv,
+            cwd=ROOT if argv[0] == "make" else folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._reader.join()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def fault_in_starting(self) -> str:
+        """Wait for its first line, and say what went wrong, or nothing."""
+        try:
+            first = self._lines.get(timeout=READY_S)
+        except queue.Empty:
+            return f"printed nothing within {READY_S:.0f} s"
+        return "" if first else f"ended at once: {self.process.wait()}"
+
+    def fault_in_ending(self, patience: float) -> str:
+        """Wait for its end, and say what went wrong with it, or nothing."""
+        try:
+            code = self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            return f"still running after {patience:.0f} s"
+        self._reader.join()
+        said = "".join(iter(self._lines.get, None))
+        if code:
+            return f"ended with {code}: {said}"
+        if "Traceback" in said:
+            return f"showed a traceback: {said}"
+        shown = recorded(self.command)
+        if shown and timeless(shown) != timeless(said):
+            return f"prints what the deck does not show: {said}"
+        return ""
+
+    def _read(self) -> None:
+        assert self.process.stdout  # noqa: S101 - asked for above
+        with self.process.stdout as pipe:
+            for line in pipe:
+                self._lines.put(line)
+        self._lines.put(None)
+
+
+def recorded(command: str) -> str:
+    """Return what the deck shows of `command`, or nothing."""
+    for path in sorted((HERE / "recordings").glob("*.txt")):
+        typed, _, said = path.read_text(encoding="utf-8").partition("\n")
+        if typed == TYPED + command and f"\n{TYPED}" not in said:
+            return said
+    return ""

@@ -1,0 +1,161 @@
+"""Turn a slide into HTML: quotes, drawings, numbers and notes in place.
+
+Everything happens at build time, so the page needs no Markdown parser and no
+highlighter, and what the test looks at is what the room sees.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from markdown_it.token import Token
+
+from slides import BENCH, HERE, ROOT, DeckError
+from slides.code import (
+    HALF,
+    WIDE,
+    block,
+    coloured,
+    read_steps,
+    size,
+    terminal,
+)
+from slides.deck import CONSOLES, MARKDOWN, Claim, Slide
+from slides.numbers import text
+from slides.quote import line_of, quote
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is being filled: how wide it is, and which files went in."""
+
+    width: int
+    read: set[Path]
+
+
+def section(slide: Slide, number: int, read: set[Path]) -> str:
+    """Return the slide as a reveal.js section; add what was read to `read`.
+
+    Raises `DeckError` when it points at something that is not there.
+    """
+    layout = slide.settings.get("layout", "")
+    frame = Frame(HALF if layout == "split" else WIDE, read)
+    body = _html(_resolve(slide.body, frame))
+    if "steps" in slide.settings:
+        body = body.replace("<li>", '<li class="fragment">')
+    return (
+        f'<section id="{slide.slug}" data-timing="{slide.seconds}">\n'
+        f'<div class="slide {layout}">\n'
+        f"<header>{_html(slide.head)}</header>\n"
+        f'<div class="body">{body}</div>\n'
+        f"<footer>{''.join(map(_proof, slide.claims))}</footer>\n"
+        f'<span class="page">{number}</span>\n</div>\n'
+        f'<aside class="notes">{_html(slide.notes)}</aside>\n</section>\n'
+    )
+
+
+def source_page(path: str) -> str:
+    """Name the page of the built deck that shows a file of ours."""
+    return "source/" + path.replace("/", "_") + ".html"
+
+
+def _html(tokens: Iterable[Token]) -> str:
+    renderer = MARKDOWN.renderer
+    return str(renderer.render(list(tokens), MARKDOWN.options, {}))
+
+
+def _proof(claim: Claim) -> str:
+    """Say what the test says: its name is a sentence."""
+    sentence = claim.test.removeprefix("test_").replace("_", " ")
+    line = line_of(ROOT / claim.path, claim.test)
+    return (
+        f'<p class="proof"><a href="{source_page(claim.path)}#L{line}"'
+        f' title="{claim.node}">proved by <b>{sentence}</b></a></p>'
+    )
+
+
+def _resolve(tokens: list[Token], frame: Frame) -> list[Token]:
+    """Replace what points at something by what it points at."""
+    resolved: list[Token] = []
+    for token in tokens:
+        if token.type == "inline" and (made := _directive(token, frame)):
+            resolved[-1] = _raw(made)  # in the place of its paragraph
+        elif token.type == "fence":
+            resolved.append(_raw(_commands(token, frame)))
+        elif token.type != "paragraph_close" or resolved[-1].type != "raw":
+            resolved.append(token)
+    for token in resolved:
+        token.type = "html_block" if token.type == "raw" else token.type
+    return resolved
+
+
+def _raw(content: str) -> Token:
+    return Token("raw", "", 0, content=content)
+
+
+def _commands(fence: Token, frame: Frame) -> str:
+    if fence.info not in CONSOLES:
+        raise DeckError(
+            f"{fence.content[:40]!r}: code is quoted from a tested file; "
+            "only commands (```console) are typed into the deck."
+        )
+    return terminal(fence.content.splitlines(), [], frame.width)
+
+
+def _directive(token: Token, frame: Frame) -> str:
+    """Return what a paragraph of one link or one picture stands for."""
+    children = token.children or []
+    if len(children) == 1 and children[0].type == "image":
+        return _drawing(HERE / str(children[0].attrs["src"]), frame.read)
+    for first, label, last in zip(
+        children, children[1:], children[2:], strict=False
+    ):
+        if first.type == "link_open" and last.type == "link_close":
+            _number(first, label, last, frame.read)
+    if len(children) != 3 or children[0].tag != "a":
+        return ""
+    href, _, name = unquote(str(children[0].attrs["href"])).partition("#")
+    if not href.startswith(("../", "recordings/")):
+        return ""
+    options = str(children[0].attrs.get("title", ""))
+    return _quotation((HERE / href).resolve(), name, options, frame)
+
+
+def _quotation(path: Path, name: str, options: str, frame: Frame) -> str:
+    frame.read.add(path)
+    part, _, lit = options.partition(" ")
+    if part not in ("bare", "body"):
+        part, lit = "", options
+    lines = quote(path, name, part)
+    steps = read_steps(lit, lines, f"{path.name}#{name}")
+    if path.suffix == ".txt":
+        return terminal(lines, steps, frame.width)
+    tracked = path.relative_to(ROOT).as_posix()
+    return (
+        f'<figure class="code">'
+        f"{block(coloured(path, lines), steps, size(lines, frame.width))}"
+        f'<figcaption><a href="{source_page(tracked)}">{tracked}</a>'
+        f"</figcaption></figure>"
+    )
+
+
+def _drawing(path: Path, read: set[Path]) -> str:
+    """Inline a drawing, so that the theme and its steps reach into it."""
+    read.add(path)
+    try:
+        drawing = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DeckError(f"A slide shows {path}: {error}.") from error
+    return f'<figure class="drawing">{drawing}</figure>'
+
+
+def _number(link: Token, label: Token, end: Token, read: set[Path]) -> None:
+    """Put the measured number where a link to bench.json stands."""
+    href, _, where = unquote(str(link.attrs["href"])).partition("#")
+    if href != "data/bench.json":
+        return
+    read.add(BENCH)
+    label.content = text(where, str(link.attrs.get("title", "")))
+    link.tag = end.tag = "span"
+    link.attrs = {"class": "number"}

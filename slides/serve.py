@@ -1,0 +1,86 @@
+"""Serve the deck on loopback; the page reloads when a source changes.
+
+The page asks for the version twice a second, and the question is what makes
+the deck anew: no watcher, no thread of our own, nothing to stop.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from slides import DECK, DeckError
+from slides.site import build
+
+
+class Live:
+    """A built deck that follows its sources."""
+
+    def __init__(
+        self, out: Path, say: Callable[[str], None], deck: Path = DECK
+    ) -> None:
+        self.out = out
+        self.deck = deck
+        self._say = say
+        self._one_at_a_time = threading.Lock()
+        self._read: set[Path] = set()
+        self._built_at = 0.0
+        self._version = ""
+
+    def version(self) -> str:
+        """Return the deck's version, built anew if a source has changed.
+
+        A deck that cannot be built leaves the last one that could standing:
+        the talk goes on while its author mistypes.
+        """
+        with self._one_at_a_time:
+            if self._changed():
+                self._built_at = time.time()
+                version = str(self._built_at)
+                try:
+                    self._read = build(
+                        self.out, deck=self.deck, version=version
+                    )
+                    self._version = version
+                    self._say("built")
+                except DeckError as error:
+                    self._say(str(error))
+            return self._version
+
+    def _changed(self) -> bool:
+        times = [p.stat().st_mtime for p in self._read if p.exists()]
+        gone = len(times) < len(self._read)
+        return not times or gone or max(times) > self._built_at
+
+
+class Handler(SimpleHTTPRequestHandler):
+    def __init__(self, live: Live, *args: Any) -> None:
+        self.live = live
+        super().__init__(*args, directory=str(live.out))
+
+    def do_GET(self) -> None:
+        if self.path != "/version":
+            super().do_GET()
+            return
+        body = self.live.version().encode()
+        self.send_response(200)
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-store")
+        super().end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the terminal is for what is wrong with the deck."""
+
+
+def server(live: Live, port: int) -> ThreadingHTTPServer:
+    """Bind `port` on loopback (0: any) and return the server, not running."""
+    live.version()
+    return ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, live))

@@ -1,0 +1,40 @@
+"""One Chromium for all tests of the deck, and one deck built for it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from slides.site import build
+
+# No name resolves: what asks for the network fails, at once and in sight.
+OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+
+
+# Not for the session: while Playwright is there an event loop is running, and
+# no test that comes later could start another.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must install chromium")
+        pytest.skip("chromium is not installed")
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=[OFFLINE, *sandbox]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def deck(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the built deck."""
+    out = tmp_path_factory.mktemp("deck")
+    build(out)
+    return out

@@ -1,0 +1,5 @@
+"""A demo that never ends, for the test that stops one."""
+
+import signal
+
+signal.pause()

@@ -1,0 +1,285 @@
+"""The deck as the room will see it: each slide and step, in a Chromium.
+
+It opens from file:// with name resolution switched off, in the two sizes
+that projectors have, and is walked from the first step to the last.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Browser, Page, expect
+
+from slides import DECK, TALK_S
+from slides.deck import read
+from slides.paper import print_to
+
+# Chromium on a busy machine takes its time.
+pytestmark = pytest.mark.timeout(180)
+
+SIZES = {"720p": (1280, 720), "1080p": (1920, 1080)}
+SMALLEST_PX = 18  # at 720p; what the back row can read
+
+# What is wrong with the slide that is shown: a sentence each.
+LOOK = """() => {
+  const slide = Reveal.getCurrentSlide().querySelector('.slide');
+  const scale = Reveal.getScale();
+  const frame = slide.getBoundingClientRect();
+  const faults = [];
+  const within = (inner, outer, room = 1.5) =>
+    inner.left >= outer.left - room && inner.right <= outer.right + room &&
+    inner.top >= outer.top - room && inner.bottom <= outer.bottom + room;
+  const boxOf = (selector) =>
+    slide.querySelector(selector).getBoundingClientRect();
+
+  const body = boxOf('.body');
+  const proofs = boxOf('footer');
+  for (const child of slide.querySelectorAll('.body > :not(.drawing), pre')) {
+    if (!within(child.getBoundingClientRect(), body, 2)) {
+      faults.push(`overflows: <${child.tagName}> ${child.textContent.trim()
+        .slice(0, 40)}`);
+    }
+  }
+  const number = boxOf('.page');
+  const words = document.createTreeWalker(slide, NodeFilter.SHOW_TEXT);
+  while (words.nextNode()) {
+    const text = words.currentNode.data.trim();
+    const element = words.currentNode.parentElement;
+    if (!text || element.closest('title, desc, style')) continue;
+    const range = document.createRange();
+    range.selectNodeContents(words.currentNode);
+    const box = range.getBoundingClientRect();
+    const says = text.slice(0, 40);
+    if (!within(box, frame)) faults.push(`off the slide: ${says}`);
+    if (!element.matches('.page') && box.right > number.left &&
+        box.bottom > number.top) {
+      faults.push(`under the slide's number: ${says}`);
+    }
+    if (proofs.height && element.closest('.body') &&
+        box.bottom > proofs.top + 1) {
+      faults.push(`over what proves it: ${says}`);
+    }
+    const svg = element.closest('svg');
+    if (svg && !within(box, svg.getBoundingClientRect())) {
+      faults.push(`clipped by its drawing: ${says}`);
+    }
+    const pixels = parseFloat(getComputedStyle(element).fontSize) *
+      (svg ? element.getScreenCTM().a / scale : 1);
+    if (pixels < SMALLEST - 0.01) {
+      faults.push(`only ${pixels.toFixed(1)} px: ${says}`);
+    }
+  }
+  for (const element of slide.querySelectorAll('*')) {
+    const style = getComputedStyle(element);
+    if (style.overflow !== 'visible' && !element.closest('svg') &&
+        (element.scrollWidth > element.clientWidth + 1 ||
+         element.scrollHeight > element.clientHeight + 1)) {
+      faults.push(`clipped: <${element.tagName}>`);
+    }
+  }
+  for (const image of slide.querySelectorAll('img')) {
+    if (!image.naturalWidth) faults.push(`no picture: ${image.src}`);
+  }
+  const notes = Reveal.getSlideNotes();
+  if (!notes || !notes.trim()) faults.push('no notes');
+  if (!(Reveal.getCurrentSlide().dataset.timing > 0)) faults.push('no time');
+  for (const link of slide.querySelectorAll('a[href^="#"]')) {
+    const name = link.getAttribute('href').replace('#/', '');
+    if (!document.getElementById(name)) faults.push(`dead link ${name}`);
+  }
+  return faults;
+}""".replace("SMALLEST", str(SMALLEST_PX))
+
+STEP = """() => {
+  const at = () => JSON.stringify(Reveal.getIndices());
+  const before = at();
+  Reveal.next();
+  return at() !== before;
+}"""
+
+
+class Room:
+    """A page that shows the deck, and what it complained of."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self._complain(f"error: {error}"))
+        page.on("request", self._request)
+
+    def enter(self, address: str) -> None:
+        self.page.goto(address)
+        self.page.wait_for_function("window.Reveal && Reveal.isReady()")
+        self.page.evaluate("document.fonts.ready")
+
+    def walk(self) -> Iterator[str]:
+        """Go through every step; yield the faults that are to be seen."""
+        while True:
+            title = self.page.evaluate("Reveal.getCurrentSlide().id")
+            for fault in self.page.evaluate(LOOK):
+                yield f"{title}: {fault}"
+            if not self.page.evaluate(STEP):
+                break
+        yield from self.complaints
+
+    def _complain(self, what: str) -> None:
+        self.complaints.append(what)
+
+    def _console(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self._complain(f"console: {message.text}")
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            self._complain(f"request: {request.url}")
+
+
+@pytest.fixture
+def room(browser: Browser, deck: Path) -> Iterator[Room]:
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    room = Room(page)
+    room.enter((deck / "index.html").as_uri())
+    yield room
+    page.context.close()
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES.keys())
+def test_every_step_of_every_slide_is_whole_and_legible(
+    room: Room, size: tuple[int, int]
+) -> None:
+    room.page.set_viewport_size({"width": size[0], "height": size[1]})
+    room.page.evaluate("Reveal.layout()")
+
+    assert list(room.walk()) == []
+    assert room.page.evaluate("Reveal.isLastSlide()")
+    assert room.page.locator(".fragment:not(.visible)").count() == 0
+
+
+# A checker that sees nothing would pass too: each of these must be seen.
+SEEDS = {
+    "overflows": "body.innerHTML = '<p>line</p>'.repeat(30)",
+    "off the slide": "body.innerHTML = `<p>${'wide'.repeat(200)}</p>`",
+    "clipped:": (
+        "body.innerHTML = `<pre style='overflow: hidden; width: 300px'>"
+        "${'wide'.repeat(200)}</pre>`"
+    ),
+    "only 17.0 px": "body.innerHTML = '<p style=\"font-size:17px\">a</p>'",
+    "only 12.0 px": (
+        'body.innerHTML = \'<svg viewBox="0 0 200 100" width="100">'
+        '<text y="50" font-size="24">a</text></svg>\''
+    ),
+    "clipped by its drawing": (
+        'body.innerHTML = \'<svg viewBox="0 0 99 99" width="99">'
+        '<text x="90" y="50" font-size="24">abc</text></svg>\''
+    ),
+    "under the slide's number": (
+        "slide.querySelector('.slide').insertAdjacentHTML('beforeend',"
+        " '<b style=\"position:absolute;right:64px;bottom:30px\">b</b>')"
+    ),
+    "over what proves it": (
+        'body.innerHTML = \'<figure class="drawing"><p style="position:'
+        "absolute;bottom:30px\">b</p></figure>'"
+    ),
+    "no notes": "slide.querySelector('.notes').remove()",
+    "no time": "delete slide.dataset.timing",
+    "dead link": "body.innerHTML = '<a href=\"#/nowhere\">a</a>'",
+    "no picture": "body.innerHTML = '<img src=\"nope.png\">'",
+    "request:": "body.innerHTML = '<img src=\"https://example.org/a.png\">'",
+    "console:": "console.error('oh')",
+    "error:": "setTimeout(() => nope())",
+}
+
+
+@pytest.mark.parametrize("fault", SEEDS)
+def test_a_fault_that_is_put_in_is_seen(room: Room, fault: str) -> None:
+    last = "Reveal.slide(Reveal.getTotalSlides() - 1, 0, 99)"
+    room.page.evaluate(
+        f"""() => {{
+          {last};
+          const slide = Reveal.getCurrentSlide();
+          const body = slide.querySelector('.body');
+          {SEEDS[fault]};
+        }}"""
+    )
+    room.page.wait_for_timeout(50)  # an error is told in a turn of its own
+
+    assert any(fault in seen for seen in room.walk())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_to_complain_of(
+    browser: Browser, deck: Path, scheme: Any
+) -> None:
+    # index.html as it opens, and print.html: all slides with every step.
+    found = []
+    for name in ("index.html", "print.html"):
+        page = browser.new_page(color_scheme=scheme)
+        page.goto((deck / name).as_uri())
+        page.evaluate(AXE_SCRIPT)
+        # In the dark only colours differ, and those of code are held by
+        # test_words_stand_out_from_what_they_are_written_on.
+        where: dict[str, Any] = {"include": ["html"]}
+        rules: dict[str, Any] = {"resultTypes": ["violations"]}
+        if scheme == "dark":
+            where["exclude"] = ["pre"]
+            rules["runOnly"] = "color-contrast"
+        found += page.evaluate(
+            "([where, rules]) => axe.run(where, rules)", [where, rules]
+        )["violations"]
+        page.context.close()
+
+    assert [
+        f"{violation['id']}: {node['html'][:200]}"
+        for violation in found
+        for node in violation["nodes"]
+    ] == []
+
+
+def test_the_speaker_view_opens_over_file_and_shows_the_notes(
+    room: Room,
+) -> None:
+    first, second, *_ = read(DECK)
+    with room.page.expect_popup() as opened:
+        room.page.keyboard.press("s")
+    speaker = opened.value
+    notes = speaker.locator(".speaker-controls-notes .value")
+
+    expect(notes).to_contain_text(first.notes[1].content.split("\n")[0])
+    room.page.bring_to_front()
+    room.page.keyboard.press("ArrowRight")
+    expect(notes).to_contain_text(second.notes[1].content.split("\n")[0])
+    speaker.close()
+
+
+def test_a_key_shows_the_overview_and_another_the_keys(room: Room) -> None:
+    room.page.keyboard.press("o")
+    assert room.page.evaluate("Reveal.isOverview()")
+    room.page.keyboard.press("o")
+    room.page.keyboard.press("Shift+?")
+    expect(room.page.locator(".r-overlay")).to_contain_text("Light or dark")
+
+
+def test_a_key_changes_between_light_and_dark(room: Room) -> None:
+    paper = "getComputedStyle(document.body).backgroundColor"
+    before = room.page.evaluate(paper)
+    room.page.keyboard.press("t")
+    after = room.page.evaluate(paper)
+    room.page.keyboard.press("t")
+
+    assert before != after
+    assert room.page.evaluate(paper) == before
+
+
+@pytest.mark.usefixtures("browser")  # or skip
+def test_the_pdf_has_every_slide(deck: Path, tmp_path: Path) -> None:
+    pdf = tmp_path / "slides.pdf"
+    print_to(pdf, deck / "print.html")
+
+    assert pdf.read_bytes().count(b"/Type /Page\n") == len(read(DECK))
+
+
+def test_the_speaker_view_paces_the_talk(room: Room) -> None:
+    assert room.page.evaluate("Reveal.getConfig().totalTime") == TALK_S

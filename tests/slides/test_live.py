@@ -1,0 +1,94 @@
+"""While the author writes, the page follows, and stays on its slide."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from slides import HERE, ROOT
+from slides.serve import Live, server
+from slides.site import build
+
+SLIDE = """## Part
+
+### Slide {number}
+
+<!-- time: 30 -->
+
+{words}
+"""
+
+
+def write(deck: Path, words: str) -> None:
+    deck.write_text(
+        "\n---\n\n".join(
+            SLIDE.format(number=number, words=words) for number in (1, 2, 3)
+        )
+    )
+
+
+@pytest.fixture
+def deck_being_written(tmp_path: Path) -> Path:
+    path = tmp_path / "deck.md"
+    write(path, "before")
+    return path
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def address(
+    tmp_path: Path, deck_being_written: Path, said: list[str]
+) -> Iterator[str]:
+    live = Live(tmp_path / "out", said.append, deck_being_written)
+    with server(live, 0) as http:
+        thread = threading.Thread(target=http.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}/"
+        http.shutdown()
+        thread.join(10)
+
+
+def test_an_edit_shows_at_once_and_keeps_the_slide(
+    browser: Browser, address: str, deck_being_written: Path
+) -> None:
+    page = browser.new_page()
+    page.goto(f"{address}#/part-slide-2")
+    shown = page.locator("section.present")
+    expect(shown).to_contain_text("before")
+    write(deck_being_written, "after")
+
+    expect(shown).to_contain_text("after")
+    expect(shown).to_contain_text("Slide 2")
+    page.context.close()
+
+
+def test_a_slip_of_the_author_leaves_the_last_good_deck_standing(
+    browser: Browser, address: str, deck_being_written: Path, said: list[str]
+) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    shown = page.locator("section.present")
+    with page.expect_response("**/version"):
+        deck_being_written.write_text("no slide at all")
+    expect(shown).to_contain_text("before")
+    write(deck_being_written, "mended")
+
+    expect(shown).to_contain_text("mended")
+    assert any("needs a heading" in line for line in said)
+    page.context.close()
+
+
+def test_the_deck_is_made_of_its_text_drawings_and_quoted_source(
+    tmp_path: Path,
+) -> None:
+    read = build(tmp_path)
+
+    assert HERE / "deck.md" in read
+    assert HERE / "diagrams" / "ping-pong.svg" in read
+    assert ROOT / "pingpong" / "server.py" in read

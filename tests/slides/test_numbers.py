@@ -1,0 +1,72 @@
+"""Numbers on slides are those that bench wrote, and no others."""
+
+import json
+import re
+
+import pytest
+
+from slides import BENCH, DECK, DeckError
+from slides.chart import CHARTS, chart
+from slides.deck import read
+from slides.numbers import measured, text
+
+TABLE = {
+    "machine": {"cores": 2},
+    "versions": {"libzmq": "4.3.5"},
+    "rows": [
+        {"name": "ours", "median_s": 0.00013, "ratio": 1.0},
+        {"name": "A & B", "median_s": 0.00026, "ratio": 2.0},
+        {"name": "a crash", "median_s": 0.5},
+    ],
+}
+
+
+def test_the_charts_are_drawn_from_the_measurements() -> None:
+    bench = json.loads(BENCH.read_text())
+    tables = {name: t for name, t in bench.items() if "rows" in t}
+
+    assert {path.stem for path in CHARTS.glob("*.svg")} == set(tables)
+    for name, table in tables.items():
+        drawn = (CHARTS / f"{name}.svg").read_text()
+        assert drawn == chart(name, table), (
+            f"{name}: `python -m slides chart`"
+        )
+
+
+def test_a_chart_says_who_what_and_on_which_machine() -> None:
+    drawn = chart("x", TABLE)
+
+    assert "A &amp; B" in drawn and "2.0 times" in drawn
+    assert "130 µs" in drawn and "260 µs" in drawn
+    assert "cores 2" in drawn and "libzmq 4.3.5" in drawn
+    assert "a crash" not in drawn  # it is no alternative to the others
+
+
+def test_a_bar_is_as_long_as_its_time() -> None:
+    ours, other = map(
+        int,
+        re.findall(r'<rect x="\d+" y="\d+" width="(\d+)"', chart("x", TABLE)),
+    )
+
+    assert other == 2 * ours
+
+
+def test_no_measured_time_is_typed_into_a_slide() -> None:
+    typed = re.compile(r"\d[\d.,]* ?(µs|us|ms|MB/s|times faster)\b")
+    for slide in read(DECK):
+        for token in slide.body:
+            assert not typed.search(token.content), slide.titles
+
+
+def test_a_number_that_was_not_measured_stops_the_build() -> None:
+    with pytest.raises(DeckError, match="nothing at pingpong/no such row"):
+        measured("pingpong/no such row/median_s")
+    with pytest.raises(DeckError, match="no unit"):
+        text("pingpong/versions/libzmq", "furlongs")
+
+
+def test_a_number_is_written_for_people() -> None:
+    assert text("pingpong/versions/libzmq", "") == "4.3.5"
+    assert re.fullmatch(
+        r"[\d,]+ µs", text("pingpong/REQ\u002fREP, tcp/median_s", "us")
+    )
