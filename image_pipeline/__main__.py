@@ -6,7 +6,7 @@ worker process begins here too.
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from image_pipeline.files import Files
     from image_pipeline.names import Folding
     from image_pipeline.recipe import Recipe
+    from image_pipeline.run import Crew
     from image_pipeline.store import Store
     from image_pipeline.walk import Found
+    from proto import messages_pb2 as pb
 
 TASKS = "tcp://127.0.0.1:5557"
 RESULTS = "tcp://127.0.0.1:5558"
@@ -194,32 +196,32 @@ def run(
 
     The same command again resumes: what is up to date is left alone.
     """
-    import os
-
-    from image_pipeline.batch import Incomplete
-    from image_pipeline.gallery import PAGE
-    from image_pipeline.run import Transport, pipeline
-    from image_pipeline.store import CannotKeep, Store, TargetError
     from image_pipeline.walk import BadFolders, check_folders
 
     how, timeout, force = read_recipe(**making)
     try:
         check_folders(src, dst)
-        if dry_run:
-            rehearse(src, dst, files_from, how, force)
-        with (
-            Store(dst) as store,
-            on_cluster(store, scheduler)
-            if scheduler
-            else pipeline(
-                store,
-                workers=workers or len(os.sched_getaffinity(0)),
-                transport=Transport(transport),
-            ) as running,
-        ):
-            # The workers start meanwhile, so what is slow comes here.
-            from image_pipeline.terminal import show_batch
+    except BadFolders as error:
+        raise click.UsageError(str(error)) from None
+    if dry_run:
+        rehearse(src, dst, files_from, how, force)
+    # Worker processes load their decoders while we load the rest.
+    crew = None if scheduler else hire(transport, workers)
 
+    from image_pipeline.batch import Incomplete
+    from image_pipeline.gallery import PAGE
+    from image_pipeline.run import Transport, pipeline
+    from image_pipeline.store import CannotKeep, Store, TargetError
+    from image_pipeline.terminal import show_batch
+
+    try:
+        with (
+            closing(crew) if crew else nullcontext(),
+            Store(dst) as store,
+            pipeline(store, crew, Transport(transport))
+            if crew
+            else on_cluster(store, scheduler or "") as running,
+        ):
             found = find(src, dst, files_from, how, store.folding())
             code = show_batch(
                 running.deliver,
@@ -229,8 +231,6 @@ def run(
                 keep_sheet=partial(store.write, PAGE) if gallery else None,
                 quiet=quiet,
             )
-    except BadFolders as error:
-        raise click.UsageError(str(error)) from None
     except (TargetError, Incomplete) as error:
         end(error, INCOMPLETE)
     except CannotKeep as error:
@@ -334,6 +334,10 @@ def worker(
     from image_pipeline.signals import stop_on_signals
     from image_pipeline.worker import die_after, outcome_line, work
 
+    def show(report: "pb.Report") -> None:
+        if line := outcome_line(report):
+            click.echo(line)
+
     prepare()
     name = name or f"{socket.gethostname()} {os.getpid()}"
     with (
@@ -353,9 +357,7 @@ def worker(
                 once=once,
                 alarm=die_after,
                 keys=curve,
-                watch=lambda report: (
-                    None if quiet else click.echo(outcome_line(report))
-                ),
+                watch=(lambda _: None) if quiet else show,
             )
         except Refused as error:
             end(error, INCOMPLETE)
@@ -569,6 +571,19 @@ def rehearse(
     for line in rehearse(files, found, dst):
         click.echo(line)
     sys.exit(0)
+
+
+def hire(transport: str, workers: int | None) -> "Crew":
+    import os
+
+    count = workers or len(os.sched_getaffinity(0))
+    if transport == "inproc":
+        from image_pipeline.threads import Threads
+
+        return Threads(count)
+    from image_pipeline.crew import Processes
+
+    return Processes(count)
 
 
 def on_cluster(

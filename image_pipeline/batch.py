@@ -353,7 +353,8 @@ class _Batch:
                 self._status.workers.pop(gone.worker, None)
             else:  # those who live are heard of again soon
                 self._status.workers.clear()
-            failures += self._ledger.lost(gone, now)
+            at = wire.number_of(self._number, gone.image)
+            failures += self._ledger.lost(gone, now, at)
         for failure in failures:
             self._write_down(
                 failure.number,

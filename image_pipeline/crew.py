@@ -2,21 +2,25 @@
 
 A decoder that crashes, or is killed because it took all the memory, takes
 its process with it and nothing else. How it died is told to the ventilator,
-which knows what the worker was at.
+and at which image: a message that says so may die with its sender, before
+libzmq has put it on the wire. So each worker notes the image in a piece of
+memory that is shared with us, and outlives it.
 """
 
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from image_pipeline.roll import Departure
+
+if TYPE_CHECKING:
+    import zmq
 
 WORKER = (sys.executable, "-m", "image_pipeline.process")
 STOPPED_S = 5.0  # a process that is stopped (SIGSTOP) for so long is replaced
@@ -32,18 +36,21 @@ class CrewError(Exception):
 class _Process:
     name: str
     popen: subprocess.Popen[bytes]
-    stderr: IO[bytes]
+    stderr: IO[bytes]  # a file in memory, as is the next
+    notes: IO[bytes]  # the id of the image that it is at, or 0
     stopped_since: float | None = None
 
 
 @dataclass(slots=True)
 class Processes:
-    """`count` worker processes that connect to `tasks` and `results`."""
+    """`count` worker processes, which load their decoders at once.
+
+    They wait for `work` to tell them whom to work for.
+    """
 
     count: int
-    tasks: str
-    results: str
     command: Sequence[str] = WORKER
+    _ends: bytes = b""
     _alive: list[_Process] = field(default_factory=list)
     _named: int = 0
     _stillborn: int = 0
@@ -52,23 +59,48 @@ class Processes:
         for _ in range(self.count):
             self._start()
 
+    def work(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        tasks: str,
+        results: str,
+    ) -> None:
+        """Let them connect, each in a context of its own."""
+        del context
+        self._ends = f"{tasks}\n{results}\n".encode()
+        for process in self._alive:
+            self._tell(process)
+
     def _start(self) -> None:
         self._named += 1
         name = f"worker {self._named}"
-        stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _bury
+        stderr, notes = (
+            os.fdopen(os.memfd_create(what), "rb")
+            for what in ("stderr", "notes")
+        )
         # A signal mask is inherited: Ctrl-C in the terminal reaches us, who
         # end the workers in good order, and not them.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             popen = subprocess.Popen(
-                [*self.command, self.tasks, self.results, name],
-                stdin=subprocess.DEVNULL,
+                [*self.command, name, str(notes.fileno())],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
+                pass_fds=[notes.fileno()],
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        self._alive.append(_Process(name, popen, stderr))
+        process = _Process(name, popen, stderr, notes)
+        self._alive.append(process)
+        if self._ends:
+            self._tell(process)
+
+    def _tell(self, process: _Process) -> None:
+        if stdin := process.popen.stdin:
+            # One that is dead already is for `reap` to see.
+            with suppress(BrokenPipeError), stdin:
+                stdin.write(self._ends)
 
     @property
     def pids(self) -> dict[str, int]:
@@ -85,15 +117,16 @@ class Processes:
             code = process.popen.poll()
             if code is None:
                 continue
-            said = self._bury(process)
+            said, image = self._bury(process)
             self._stillborn = self._stillborn + 1 if code > 0 else 0
             if self._stillborn >= STILLBORN:
                 raise CrewError(
                     f"worker processes end at once, with status {code}: "
                     f"{said or 'they say nothing'}"
                 )
+            timed_out = code == -signal.SIGALRM
             deaths.append(
-                Departure(process.name, _cause(code), code == -signal.SIGALRM)
+                Departure(process.name, _cause(code), timed_out, image)
             )
             self._start()
         return deaths
@@ -111,14 +144,16 @@ class Processes:
         elif now - process.stopped_since > STOPPED_S:
             process.popen.kill()
 
-    def _bury(self, process: _Process) -> str:
-        """Forget `process`; return the last line that it wrote."""
+    def _bury(self, process: _Process) -> tuple[str, int]:
+        """Forget `process`; return its last words, and at which image."""
         self._alive.remove(process)
-        with process.stderr as stderr:
+        if process.popen.stdin:
+            process.popen.stdin.close()
+        with process.stderr as stderr, process.notes as notes:
             size = stderr.seek(0, os.SEEK_END)
             stderr.seek(max(0, size - 2_000))
             lines = stderr.read().decode(errors="replace").splitlines()
-        return lines[-1] if lines else ""
+            return lines[-1] if lines else "", int.from_bytes(notes.read())
 
     def close(self) -> bool:
         """End them all; True, as processes can always be ended.

@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,9 @@ from image_pipeline.gallery import PAGE, contact_sheet
 from image_pipeline.outcomes import FileRecord, Outcome, Tally
 from image_pipeline.photographs import photograph
 from image_pipeline.recipe import Recipe
-from image_pipeline.run import Running, Transport, pipeline
+from image_pipeline.run import Crew, Running, Transport, pipeline
 from image_pipeline.store import Store
+from image_pipeline.threads import Threads
 
 PHOTOGRAPHS = 48
 Tell = Callable[[str], object]
@@ -86,7 +87,7 @@ def run(folder: Path, stop: Event, title: Tell, show: Tell) -> bool:
     files = partial(Files, os.fsencode(folder / "photographs"), names)
 
     title("2. One worker process, over tcp.")
-    alone = play(folder / "alone", files(Recipe()), stop, workers=1)
+    alone = play(folder / "alone", files(Recipe()), stop, Processes(1))
     tell(alone, show)
 
     title(f"3. {everyone} workers over tcp, and one is killed by SIGKILL.")
@@ -94,7 +95,7 @@ def run(folder: Path, stop: Event, title: Tell, show: Tell) -> bool:
         folder / "tcp",
         files(Recipe()),
         stop,
-        workers=everyone,
+        Processes(everyone),
         victim="worker 1",
     )
     tell(crowd, show)
@@ -107,8 +108,8 @@ def run(folder: Path, stop: Event, title: Tell, show: Tell) -> bool:
         folder / "inproc",
         files(Recipe()),
         stop,
-        workers=everyone,
-        transport=Transport.INPROC,
+        Threads(everyone),
+        Transport.INPROC,
     )
     tell(threads, show)
 
@@ -146,15 +147,15 @@ def play(
     target: Path,
     files: Files,
     stop: Event,
-    *,
-    workers: int,
+    crew: Crew,
     transport: Transport = Transport.TCP,
     victim: str = "",
 ) -> Act:
     """Make all thumbnails once, with a contact sheet beside them."""
     with (
+        closing(crew),
         Store(target) as store,
-        pipeline(store, workers=workers, transport=transport) as running,
+        pipeline(store, crew, transport) as running,
     ):
         act = Act(running, victim)
         with suppress(Incomplete):  # the records say what is missing

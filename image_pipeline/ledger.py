@@ -230,26 +230,35 @@ class Ledger:
 
     # -- trouble ---------------------------------------------------------
 
-    def lost(self, gone: Departure, now: float) -> list[Failure]:
-        """A worker is gone: send again what it may have held."""
+    def lost(
+        self, gone: Departure, now: float, at: int | None = None
+    ) -> list[Failure]:
+        """A worker is gone: send again what it may have held.
+
+        `at` is the file that it was at, where that is certain.
+        """
         worker = gone.worker or None
         held = [
             number
             for number, entry in self._flying.items()
-            if worker is None or entry.worker in ("", worker)
+            if worker is None or entry.worker in ("", worker) or number == at
         ]
         # Once it is known what the dead worker was at, the rest of what may
         # have been in its queue is innocent.
-        known = worker is not None and any(
-            self._flying[number].worker == worker for number in held
+        known = at is not None or (
+            worker is not None
+            and any(self._flying[each].worker == worker for each in held)
         )
         last = len(held) == len(self._flying) == 1
         failures = []
         for number in held:
             entry = self._flying[number]
-            own = known and entry.worker == worker
-            certain = (own and entry.alone) or last
-            if gone.cause and (own or not known):
+            own = number == at or (
+                at is None and known and entry.worker == worker
+            )
+            suspect = own or not known
+            certain = suspect and (last or (own and (at or entry.alone)))
+            if gone.cause and suspect:
                 entry.deaths += 1
                 entry.suspected += not certain
             late = entry.worker and now - entry.started >= self.timeout

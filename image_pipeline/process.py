@@ -1,11 +1,12 @@
-"""One worker process of a run: python -m image_pipeline.process.
+"""One worker process of a run: python -m image_pipeline.process NAME NOTES.
 
-It takes TASKS RESULTS NAME and is not for people, who have `worker`. It
-starts in a fraction of the time, since it has no options to parse, and the
-batch waits for it. It has no signal handlers: `run` ends it when nothing is
-left that it could lose.
+It is not for people, who have `worker`. It loads what it needs and then
+reads from stdin whom to work for: TASKS and RESULTS, a line each. NOTES is
+the descriptor where it notes the id of the image that it is at. It has no
+signal handlers: `run` ends it when nothing is left that it could lose.
 """
 
+import os
 import sys
 from threading import Event
 
@@ -14,12 +15,22 @@ import zmq
 from image_pipeline.links import Refused
 from image_pipeline.pixels import make_thumbnails, prepare
 from image_pipeline.worker import Make, die_after, work
+from proto import messages_pb2 as pb
 
 
 def main(make: Make = make_thumbnails) -> None:
     """Work until the ventilator has gone."""
-    tasks, results, name = sys.argv[1:]
+    name, notes = sys.argv[1], int(sys.argv[2])
+
+    def note(report: pb.Report) -> None:
+        at = report.id if report.stage == pb.STAGE_STARTED else 0
+        os.pwrite(notes, at.to_bytes(8), 0)
+
     prepare()
+    ends = sys.stdin.read().splitlines()
+    if not ends:  # the run has ended before it began
+        return
+    tasks, results = ends
     try:
         with zmq.Context() as context:
             work(
@@ -31,6 +42,7 @@ def main(make: Make = make_thumbnails) -> None:
                 stop=Event(),
                 once=True,
                 alarm=die_after,
+                watch=note,
             )
     except Refused as error:
         sys.exit(str(error))

@@ -16,12 +16,14 @@ class Departure:
     """A worker that is gone; `worker` is empty where nobody knows which.
 
     `cause` is empty when it left in good order. `timed_out` says that its
-    own timer ended it.
+    own timer ended it. `image` is the id of what it was at, where somebody
+    knows that for certain, and else 0.
     """
 
     worker: str
     cause: str = ""
     timed_out: bool = False
+    image: int = 0
 
 
 @dataclass(slots=True)

@@ -2,24 +2,22 @@
 
 Each part is the very function that also runs in a terminal of its own:
 
-    tcp, ipc   workers are processes, `count` of them, replaced when they die
-    inproc     workers are threads of this process
+    tcp, ipc   workers are processes (`crew`), replaced when they die
+    inproc     workers are threads of this process (`threads`)
 
 The sink is a thread here. Receipts and plans go over inproc in any case.
 """
 
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from typing import Protocol
-from uuid import uuid4
 
 import zmq
 
 from image_pipeline.batch import Incomplete, Status, deliver
-from image_pipeline.crew import WORKER, CrewError, Processes
+from image_pipeline.crew import CrewError
 from image_pipeline.files import Files
 from image_pipeline.outcomes import FileRecord
 from image_pipeline.roll import Departure
@@ -27,6 +25,7 @@ from image_pipeline.sink import Shelf, Sink
 from image_pipeline.store import TargetError
 from image_pipeline.ventilator import Ventilator
 
+RECEIPTS = "inproc://receipts"
 SINK_END_S = 5.0
 
 
@@ -39,6 +38,15 @@ class Transport(StrEnum):
 class Crew(Protocol):
     """The workers of a run: `crew.Processes` or `threads.Threads`."""
 
+    count: int
+
+    def work(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        tasks: str,
+        results: str,
+    ) -> None: ...
+
     def reap(self) -> list[Departure]: ...
 
     def close(self) -> bool: ...
@@ -48,12 +56,11 @@ class Running:
     """A pipeline that is set up, its workers on their way."""
 
     def __init__(
-        self, ventilator: Ventilator, sink: Sink, crew: Crew, workers: int
+        self, ventilator: Ventilator, sink: Sink, crew: Crew
     ) -> None:
         self.crew = crew
         self._ventilator = ventilator
         self._sink = sink
-        self._workers = workers
         self._trouble = ""
 
     def deliver(
@@ -74,7 +81,7 @@ class Running:
             deliver(
                 self._ventilator,
                 files,
-                workers=self._workers,
+                workers=self.crew.count,
                 stop=stop,
                 record=record,
                 watch=watch,
@@ -104,26 +111,21 @@ class Running:
 
 @contextmanager
 def pipeline(
-    shelf: Shelf,
-    *,
-    workers: int,
-    transport: Transport = Transport.TCP,
-    command: Sequence[str] = WORKER,
+    shelf: Shelf, crew: Crew, transport: Transport = Transport.TCP
 ) -> Iterator[Running]:
-    """Bind everything and start the workers, which takes them a moment.
+    """Bind everything and let the workers of `crew` connect.
 
-    What else is to be prepared, finding the files say, is best done inside.
-    `command` starts a worker process, with the arguments of `process`.
+    They end with the pipeline. What else is to be prepared, finding the
+    files say, is best done inside, while they connect.
     """
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     all_ended = True
     try:
         with ExitStack() as stack:
             tasks, results = stack.enter_context(_endpoints(transport))
-            receipts = f"inproc://{uuid4()}"
             sink = stack.enter_context(
                 Sink(
-                    shelf, context=context, results=results, receipts=receipts
+                    shelf, context=context, results=results, receipts=RECEIPTS
                 )
             )
             ventilator = stack.enter_context(
@@ -131,17 +133,12 @@ def pipeline(
                     context=context,
                     tasks=tasks,
                     results=sink.endpoint,
-                    receipts=receipts,
+                    receipts=RECEIPTS,
                 )
             )
-            ends = ventilator.tasks_endpoint, sink.endpoint
-            crew: Crew = (
-                _threads(workers, *ends, context)
-                if transport is Transport.INPROC
-                else Processes(workers, *ends, command)
-            )
+            crew.work(context, ventilator.tasks_endpoint, sink.endpoint)
             try:
-                yield Running(ventilator, sink, crew, workers)
+                yield Running(ventilator, sink, crew)
             finally:
                 all_ended = crew.close()
     finally:
@@ -156,20 +153,10 @@ def _endpoints(transport: Transport) -> Iterator[tuple[str, str]]:
     match transport:
         case Transport.TCP:
             yield "tcp://127.0.0.1:*", "tcp://127.0.0.1:*"
-        case Transport.INPROC:
-            yield f"inproc://{uuid4()}", f"inproc://{uuid4()}"
+        case Transport.INPROC:  # these names are known in our context only
+            yield "inproc://tasks", "inproc://results"
         case Transport.IPC:  # in a folder that is ours alone
-            with tempfile.TemporaryDirectory() as folder:
+            from tempfile import TemporaryDirectory
+
+            with TemporaryDirectory() as folder:
                 yield f"ipc://{folder}/tasks", f"ipc://{folder}/results"
-
-
-def _threads(
-    workers: int,
-    tasks: str,
-    results: str,
-    context: zmq.Context[zmq.Socket[bytes]],
-) -> Crew:
-    # Only these need Pillow in this process.
-    from image_pipeline.threads import Threads
-
-    return Threads(workers, tasks, results, context=context)

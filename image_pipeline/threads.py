@@ -21,21 +21,24 @@ FAREWELL_S = 2.0  # for a worker to end by itself
 class Threads:
     """`count` worker threads in this process, on the same context."""
 
-    def __init__(
+    def __init__(self, count: int, make: Make = make_thumbnails) -> None:
+        self.count = count
+        self._make = make
+        self._over = threading.Event()
+        self._threads: list[threading.Thread] = []
+        prepare()
+
+    def work(
         self,
-        count: int,
+        context: zmq.Context[zmq.Socket[bytes]],
         tasks: str,
         results: str,
-        *,
-        context: zmq.Context[zmq.Socket[bytes]],
-        make: Make = make_thumbnails,
     ) -> None:
-        prepare()
-        self._over = threading.Event()
-        self._threads = [
-            threading.Thread(
+        """Let them begin."""
+        for number in range(1, self.count + 1):
+            thread = threading.Thread(
                 target=work,
-                args=(make,),
+                args=(self._make,),
                 kwargs={
                     "context": context,
                     "tasks": tasks,
@@ -45,9 +48,7 @@ class Threads:
                 },
                 daemon=True,  # one that hangs must not keep us here
             )
-            for number in range(1, count + 1)
-        ]
-        for thread in self._threads:
+            self._threads.append(thread)
             thread.start()
 
     def reap(self) -> list[Departure]:

@@ -50,7 +50,8 @@ def work(
     """Make thumbnails until `stop` is set; return for how many images.
 
     With `once` it also ends when the ventilator has gone. `alarm` limits
-    the seconds that an image may take; `watch` is shown each report.
+    the seconds that an image may take; `watch` is shown each report, when
+    an image is started and when it is done.
     Raises Refused when a key or a protocol does not fit.
     """
     with (
@@ -91,6 +92,7 @@ def work(
             tell(outbox, stop, reports)
             thumbnails: list[bytes] = []
             for report, image in zip(reports, images, strict=True):
+                watch(report)
                 with alarm(task.timeout_ms / 1000):
                     thumbnails += attempt(make, image, recipe, report)
                 made += report.stage == pb.STAGE_MADE
@@ -180,7 +182,9 @@ def die_after(seconds: float) -> Iterator[None]:
 
 
 def outcome_line(report: pb.Report) -> str:
-    """Say in a line what a worker did; it knows no file's name."""
+    """Say in a line what a worker did, if it has; it knows no names."""
+    if report.stage == pb.STAGE_STARTED:
+        return ""
     number = report.id & 0xFFFF_FFFF
     if report.stage != pb.STAGE_MADE:
         return f"image {number}: {report.reason}"

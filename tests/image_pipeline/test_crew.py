@@ -13,6 +13,7 @@ from image_pipeline.crew import Processes
 from image_pipeline.outcomes import FileRecord, Outcome
 from image_pipeline.run import Running, Transport, pipeline
 from image_pipeline.store import Store
+from image_pipeline.threads import Threads
 from tests.image_pipeline import saboteur
 from tests.image_pipeline.stage import (
     PHOTO,
@@ -49,7 +50,7 @@ def test_what_a_killed_or_stopped_worker_held_is_made_by_another(
     make_photos(tmp_path / "src", 30, saboteur.WAIT)
     with (
         Store(tmp_path / "dst") as store,
-        pipeline(store, workers=2, command=saboteur.WORKER) as running,
+        pipeline(store, Processes(2, saboteur.WORKER)) as running,
     ):
         assassin = Assassin(running, number)
         records = deliver(running, files_in(tmp_path / "src"), assassin)
@@ -63,7 +64,7 @@ def test_a_single_worker_that_is_stopped_is_replaced(tmp_path: Path) -> None:
     make_photos(tmp_path / "src", 10, saboteur.WAIT)
     with (
         Store(tmp_path / "dst") as store,
-        pipeline(store, workers=1, command=saboteur.WORKER) as running,
+        pipeline(store, Processes(1, saboteur.WORKER)) as running,
     ):
         assassin = Assassin(running, signal.SIGSTOP)
         records = deliver(running, files_in(tmp_path / "src"), assassin)
@@ -78,7 +79,7 @@ def test_an_image_that_kills_every_worker_fails_and_nothing_else_does(
     (tmp_path / "src" / "010.jpg").write_bytes(PHOTO + saboteur.CRASH)
     with (
         Store(tmp_path / "dst") as store,
-        pipeline(store, workers=2, command=saboteur.WORKER) as running,
+        pipeline(store, Processes(2, saboteur.WORKER)) as running,
     ):
         records = deliver(running, files_in(tmp_path / "src"))
 
@@ -92,18 +93,23 @@ def test_an_image_that_kills_every_worker_fails_and_nothing_else_does(
 def test_a_crash_before_anybody_could_be_told_is_found_out_all_the_same(
     tmp_path: Path,
 ) -> None:
-    """The worker's STARTED dies with it, so it may take a fourth death."""
+    """The trap: STARTED dies with the worker that sent it.
+
+    What the worker noted in shared memory does not.
+    """
     make_photos(tmp_path / "src", 20)
     bad = tmp_path / "src" / "010.jpg"
     bad.write_bytes(PHOTO + saboteur.CRASH_AT_ONCE)
     with (
         Store(tmp_path / "dst") as store,
-        pipeline(store, workers=2, command=saboteur.WORKER) as running,
+        pipeline(store, Processes(2, saboteur.WORKER)) as running,
     ):
         records = deliver(running, files_in(tmp_path / "src"))
 
     assert outcomes(records) == {Outcome.MADE: 19, Outcome.FAILED: 1}
-    assert "signal 11 (SIGSEGV)" in records["010.jpg"].reason
+    assert records["010.jpg"].reason == (
+        "killed its worker 3 times: signal 11 (SIGSEGV)"
+    )
 
 
 def test_an_image_that_never_ends_fails_after_its_time(
@@ -113,7 +119,7 @@ def test_an_image_that_never_ends_fails_after_its_time(
     (tmp_path / "src" / "005.jpg").write_bytes(PHOTO + saboteur.HANG)
     with (
         Store(tmp_path / "dst") as store,
-        pipeline(store, workers=2, command=saboteur.WORKER) as running,
+        pipeline(store, Processes(2, saboteur.WORKER)) as running,
     ):
         records = deliver(running, files_in(tmp_path / "src", timeout=1.0))
 
@@ -128,7 +134,7 @@ def test_workers_that_cannot_even_start_end_the_run_with_their_words(
     broken = (sys.executable, "-c", "raise SystemExit('no Pillow here')")
     with (
         Store(tmp_path / "dst") as store,
-        pipeline(store, workers=2, command=broken) as running,
+        pipeline(store, Processes(2, broken)) as running,
         pytest.raises(Incomplete, match="no Pillow here"),
     ):
         deliver(running, files_in(tmp_path / "src"))
@@ -137,7 +143,7 @@ def test_workers_that_cannot_even_start_end_the_run_with_their_words(
 def test_a_run_leaves_no_process_behind(tmp_path: Path) -> None:
     with (
         Store(tmp_path / "dst") as store,
-        pipeline(store, workers=2) as running,
+        pipeline(store, Processes(2)) as running,
     ):
         assert isinstance(running.crew, Processes)
         pids = running.crew.pids.values()
@@ -150,7 +156,7 @@ def test_threads_do_what_processes_do(tmp_path: Path) -> None:
     make_photos(tmp_path / "src", 20)
     with (
         Store(tmp_path / "dst") as store,
-        pipeline(store, workers=2, transport=Transport.INPROC) as running,
+        pipeline(store, Threads(2), Transport.INPROC) as running,
     ):
         records = deliver(running, files_in(tmp_path / "src"))
 
@@ -171,7 +177,7 @@ def test_a_kill_costs_little_more_than_what_the_worker_held(
     make_photos(tmp_path / "src", 20, saboteur.WAIT)
     with (
         Store(tmp_path / "dst") as store,
-        pipeline(store, workers=2, command=saboteur.WORKER) as running,
+        pipeline(store, Processes(2, saboteur.WORKER)) as running,
     ):
         assassin = Assassin(running, signal.SIGKILL)
         began = time.monotonic()
