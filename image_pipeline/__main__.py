@@ -330,6 +330,7 @@ def worker(
     import socket
 
     from image_pipeline.links import Refused
+    from image_pipeline.memory import keep_memory
     from image_pipeline.pixels import make_thumbnails, prepare
     from image_pipeline.signals import stop_on_signals
     from image_pipeline.worker import die_after, outcome_line, work
@@ -338,6 +339,7 @@ def worker(
         if line := outcome_line(report):
             click.echo(line)
 
+    keep_memory()
     prepare()
     name = name or f"{socket.gethostname()} {os.getpid()}"
     with (

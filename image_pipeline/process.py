@@ -13,6 +13,7 @@ from threading import Event
 import zmq
 
 from image_pipeline.links import Refused
+from image_pipeline.memory import keep_memory
 from image_pipeline.pixels import make_thumbnails, prepare
 from image_pipeline.worker import Make, die_after, work
 from proto import messages_pb2 as pb
@@ -26,6 +27,7 @@ def main(make: Make = make_thumbnails) -> None:
         at = report.id if report.stage == pb.STAGE_STARTED else 0
         os.pwrite(notes, at.to_bytes(8), 0)
 
+    keep_memory()
     prepare()
     ends = sys.stdin.read().splitlines()
     if not ends:  # the run has ended before it began

@@ -19,6 +19,7 @@ import zmq
 from image_pipeline.batch import Incomplete, Status, deliver
 from image_pipeline.crew import CrewError
 from image_pipeline.files import Files
+from image_pipeline.memory import keep_memory
 from image_pipeline.outcomes import FileRecord
 from image_pipeline.roll import Departure
 from image_pipeline.sink import Shelf, Sink
@@ -118,6 +119,7 @@ def pipeline(
     They end with the pipeline. What else is to be prepared, finding the
     files say, is best done inside, while they connect.
     """
+    keep_memory()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     all_ended = True
     try:
