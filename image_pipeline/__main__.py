@@ -4,6 +4,7 @@ What is imported here must be quick: `--help` needs nothing else, and each
 worker process begins here too.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -203,6 +204,8 @@ def run(
         check_folders(src, dst)
     except BadFolders as error:
         raise click.UsageError(str(error)) from None
+    if gallery:
+        check_gallery(dst)
     if dry_run:
         rehearse(src, dst, files_from, how, force)
     # Worker processes load their decoders while we load the rest.
@@ -326,7 +329,6 @@ def worker(
     keys: Path | None,
 ) -> None:
     """Turn images into thumbnails until Ctrl-C."""
-    import os
     import socket
 
     from image_pipeline.links import Refused
@@ -548,11 +550,19 @@ def find(
     return found
 
 
+def check_gallery(dst: Path) -> None:
+    from image_pipeline.gallery import PAGE, is_in_the_way
+
+    if is_in_the_way(dst):
+        raise click.UsageError(
+            f"{dst / os.fsdecode(PAGE)} was not made by --gallery: move it "
+            "away, or choose another target"
+        )
+
+
 def files_of(
     src: Path, found: "Found", how: "Recipe", timeout: float, force: bool
 ) -> "Files":
-    import os
-
     from image_pipeline.files import Files
 
     return Files(os.fsencode(src), found.names, how, timeout, force)
@@ -576,8 +586,6 @@ def rehearse(
 
 
 def hire(transport: str, workers: int | None) -> "Crew":
-    import os
-
     count = workers or len(os.sched_getaffinity(0))
     if transport == "inproc":
         from image_pipeline.threads import Threads

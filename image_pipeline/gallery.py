@@ -9,12 +9,15 @@ import os
 from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import groupby
+from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 from image_pipeline.names import shown
 from image_pipeline.outcomes import FileRecord, Outcome
 
 PAGE = b"index.html"
+_OURS = '<meta name="generator" content="image_pipeline">'
+_HEAD_BYTES = 1024  # of a page of ours, which hold the line above
 
 _STYLE = """
 :root { color-scheme: light dark; --edge: color-mix(in srgb, CanvasText 12%,
@@ -36,6 +39,20 @@ img { height: 100%; object-fit: contain; width: 100%; }
 small { display: block; opacity: .7; overflow: hidden; padding: .25rem 0;
   text-overflow: ellipsis; white-space: nowrap; }
 """.strip()
+
+
+def is_in_the_way(target: Path) -> bool:
+    """Tell whether what stands at the place of the page is not ours."""
+    page = target / os.fsdecode(PAGE)
+    if page.is_symlink() or (page.exists() and not page.is_file()):
+        return True
+    try:
+        with page.open("rb") as file:
+            return _OURS.encode() not in file.read(_HEAD_BYTES)
+    except FileNotFoundError:
+        return False
+    except OSError:  # what cannot be read is somebody else's
+        return True
 
 
 def contact_sheet(records: Iterable[FileRecord], title: str) -> bytes:
@@ -64,6 +81,7 @@ def _page(records: list[FileRecord], title: str) -> Iterator[str]:
     yield (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
+        f"{_OURS}\n"
         f"<title>{heading}</title>\n<style>\n{_STYLE}\n</style>\n"
         f"<h1>{heading}</h1>\n<p>{len(records)} images</p>\n"
     )

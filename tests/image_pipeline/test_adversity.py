@@ -587,13 +587,50 @@ def test_an_output_that_goes_away_costs_no_thumbnail(
     assert len(thumbnails(target)) == 6
 
 
-def test_a_gallery_that_cannot_be_written_is_told(
-    run: Start, source: Path, target: Path
+@pytest.mark.parametrize("what", ["page", "folder", "link", "pipe"])
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_what_stands_where_the_gallery_goes_is_left_alone(
+    run: Start, source: Path, target: Path, what: str, dry: tuple[str, ...]
 ) -> None:
     fill(source, 2)
-    (target / "index.html").mkdir(parents=True)
+    target.mkdir()
+    page = target / "index.html"
+    match what:
+        case "page":
+            page.write_text("<!doctype html><title>My holidays</title>")
+        case "folder":
+            page.mkdir()
+        case "link":
+            page.symlink_to("elsewhere")
+        case "pipe":
+            os.mkfifo(page)
+    before = page.lstat()
+
+    program = run("--gallery", *dry)
+
+    assert program.wait() == 2
+    assert f"{page} was not made by --gallery" in program.stderr
+    assert page.lstat() == before
+    assert [*target.iterdir()] == [page]
+
+
+def test_a_gallery_of_ours_is_written_anew(
+    run: Start, source: Path, target: Path
+) -> None:
+    for count in (2, 3):
+        fill(source, count)
+        program = run("--gallery")
+        assert program.wait() == 0, program.stderr
+        assert f"{count} images" in (target / "index.html").read_text()
+
+
+def test_a_gallery_that_cannot_be_written_is_told(
+    run: Start, source: Path
+) -> None:
+    (source / "index.html").mkdir()  # it becomes a folder in the target too
+    (source / "index.html" / "a.jpg").write_bytes(PHOTO)
     program = run("--gallery")
     assert program.wait() == 3
-    assert counts(program) == {"made": 2}
+    assert counts(program) == {"made": 1}
     assert "no gallery" in program.stderr
     assert "Traceback" not in program.stderr
