@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from slides import ROOT, DeckError
@@ -23,6 +24,8 @@ VOLATILE = [
     (r"(/tmp|/run|/var)/[^\s:]+", "PATH"),
     (r"(tcp://[\w.]+):\d+", r"\1:PORT"),
     (r"\bpid \d+", "pid N"),
+    # A dead worker leaves the room any number of images, or none.
+    (r"\b\d+(?= images were sent again)", "N"),
     (r"(?<![.\d])(?!0(?![.\d]))\d+(\.\d+)?", "N"),  # but 0 is 0
     (r"[ \t]+", " "),
 ]
@@ -52,20 +55,35 @@ def timeless(text: str) -> set[str]:
     return set(text.splitlines())
 
 
-def _run(command: str) -> str:
+def typed(
+    command: str, environment: Mapping[str, str] | None = None
+) -> tuple[list[str], dict[str, str]]:
+    """Return the argv and the environment of a command that was typed.
+
+    It finds the packages from any folder, its `python` is the one that runs
+    this, and it prints what a slide can show: 80 columns, without colour.
+    """
     argv = shlex.split(command)
-    if argv[0] != "python":
-        raise DeckError(f"A recording runs python, not {argv[0]}.")
+    if argv[0] == "python":
+        argv[0] = sys.executable
+    return argv, {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "80",
+        "NO_COLOR": "1",
+        **(environment or {}),
+    }
+
+
+def _run(command: str) -> str:
+    if not command.startswith("python "):
+        raise DeckError(f"A recording runs python, not {command}.")
+    argv, env = typed(command)
     with tempfile.TemporaryDirectory() as scratch:
         ended = subprocess.run(
-            [sys.executable, *argv[1:]],
+            argv,
             cwd=scratch,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(ROOT),
-                "COLUMNS": "80",
-                "NO_COLOR": "1",
-            },
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -10,10 +10,8 @@ slide is over; then Ctrl-C must end it with exit code 0.
 import os
 import queue
 import re
-import shlex
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,7 +22,7 @@ from pathlib import Path
 
 from slides import HERE, ROOT
 from slides.deck import CONSOLES, STAYS, Slide
-from slides.record import TYPED, timeless
+from slides.record import TYPED, timeless, typed
 
 COMMAND = re.compile(r"(python -m|make) \w")  # as told in a sentence
 LIMIT_S = 240.0
@@ -63,15 +61,15 @@ def steps(slide: Slide) -> list[Step]:
     found: dict[str, Step] = {}
     for token in [*slide.body, *slide.notes]:
         if token.type == "fence" and token.info in CONSOLES:
-            typed = token.content.splitlines()
+            lines = token.content.splitlines()
         else:
             inline = token.children or []
-            typed = [
+            lines = [
                 TYPED + each.content
                 for each in inline
                 if each.type == "code_inline" and COMMAND.match(each.content)
             ]
-        for line in typed:
+        for line in lines:
             if line.startswith(TYPED):
                 command = line.removeprefix(TYPED)
                 found.setdefault(command, Step(command, token.info == STAYS))
@@ -87,17 +85,10 @@ def rehearse(
     for slide in slides:
         with ExitStack() as stage:
             scratch = stage.enter_context(tempfile.TemporaryDirectory())
-            env = {
-                **os.environ,
-                "PYTHONPATH": str(ROOT),
-                "COLUMNS": "80",
-                "NO_COLOR": "1",
-                **(environment or {}),
-            }
             left: list[tuple[Step, Running]] = []
             for step in filter(chosen, steps(slide)):
                 running = stage.enter_context(
-                    Running(step.command, Path(scratch), env)
+                    Running(step.command, Path(scratch), environment)
                 )
                 if step.stays:
                     fault = running.fault_in_starting()
@@ -115,14 +106,15 @@ class Running:
     """A command as it runs. Leaving `with` kills it and all it started."""
 
     def __init__(
-        self, command: str, folder: Path, env: Mapping[str, str]
+        self,
+        command: str,
+        folder: Path,
+        environment: Mapping[str, str] | None,
     ) -> None:
         self.command = command
         self._began = time.monotonic()
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        argv = shlex.split(DRY.get(command, command))
-        if argv[0] == "python":
-            argv[0] = sys.executable
+        argv, env = typed(DRY.get(command, command), environment)
         self.process = subprocess.Popen(
             argv,
             cwd=ROOT if argv[0] == "make" else folder,
@@ -185,7 +177,7 @@ class Running:
 def recorded(command: str) -> str:
     """Return what the deck shows of `command`, or nothing."""
     for path in sorted((HERE / "recordings").glob("*.txt")):
-        typed, _, said = path.read_text(encoding="utf-8").partition("\n")
-        if typed == TYPED + command and f"\n{TYPED}" not in said:
+        first, _, said = path.read_text(encoding="utf-8").partition("\n")
+        if first == TYPED + command and f"\n{TYPED}" not in said:
             return said
     return ""

@@ -15,6 +15,8 @@ from typing import Any
 from slides import DECK, DeckError
 from slides.site import build
 
+TICK_S = 0.02
+
 
 class Live:
     """A built deck that follows its sources."""
@@ -53,7 +55,8 @@ class Live:
     def _changed(self) -> bool:
         times = [p.stat().st_mtime for p in self._read if p.exists()]
         gone = len(times) < len(self._read)
-        return not times or gone or max(times) > self._built_at
+        # The time of a file may lag behind the clock by one of its ticks.
+        return not times or gone or max(times) > self._built_at - TICK_S
 
 
 class Handler(SimpleHTTPRequestHandler):

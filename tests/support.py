@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import pytest
 import zmq
@@ -42,15 +42,18 @@ def terminate(context: "zmq.Context[zmq.Socket[bytes]]") -> None:
         raise AssertionError("a socket of this context was never closed")
 
 
+def skip_or_fail(reason: str) -> NoReturn:
+    """Skip a test that cannot run here; in CI that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def needs(*commands: str) -> None:
     """Skip a test that lacks a command; in CI that is a failure."""
     missing = [name for name in commands if not shutil.which(name)]
-    if not missing:
-        return
-    reason = f"not installed: {', '.join(missing)}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    if missing:
+        skip_or_fail(f"not installed: {', '.join(missing)}")
 
 
 class Program:

@@ -29,7 +29,7 @@ from tests.image_pipeline.pictures import (
     quarters,
     saved,
 )
-from tests.support import PATIENCE_S, ROOT, Program
+from tests.support import PATIENCE_S, ROOT, Program, skip_or_fail
 
 Start = Callable[..., Program]
 MOMENTS = 20
@@ -235,8 +235,7 @@ def small_disk(target: Path) -> Iterator[Callable[[str], None]]:
             timeout=10,
         )
         if done.returncode:
-            reason = f"cannot mount a tmpfs: {done.stderr.strip()}"
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+            skip_or_fail(f"cannot mount a tmpfs: {done.stderr.strip()}")
         mounted = True
 
     yield mount

@@ -296,7 +296,7 @@ def pipeline(
             sink.bind(results)
             ventilator.sndhwm = mark
             workers = [spawn(work, tasks, results) for _ in range(2)]
-            bind_and_wait(ventilator, tasks, 2, 3 * PATIENCE_S)
+            bind_and_wait(ventilator, tasks, 2, PATIENCE_S)
             return Pipeline(ventilator, sink, workers)
 
         yield begin

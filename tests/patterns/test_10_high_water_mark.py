@@ -293,15 +293,8 @@ def test_over_tcp_the_kernel_holds_more_than_the_mark(
     ):
         out.sndhwm = into.rcvhwm = 1
         into.connect(bind_anywhere(out))
-        out.sndtimeo = 200
-        taken = 0
-        while taken < 1000:
-            try:
-                out.send(b"tiny")
-            except zmq.Again:
-                break
-            taken += 1
-    assert taken > 2
+        for _ in range(100):
+            out.send(b"tiny")  # and nobody has received any
 
 
 def test_a_burst_is_absorbed(context: zmq.SyncContext) -> None:
@@ -332,7 +325,7 @@ def test_a_slow_subscriber_slows_nobody(
         brisk.subscribe(b"")
         brisk.connect(endpoint)
         for _ in range(2):
-            assert publisher.poll(int(3 * PATIENCE_S * 1000))
+            assert publisher.poll(int(PATIENCE_S * 1000))
             publisher.recv()
         slow.signal(signal.SIGSTOP)
         film = bytes(100_000)  # 200 MB in all, more than any buffer holds

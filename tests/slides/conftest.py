@@ -6,27 +6,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from slides.site import build
+from tests.support import PATIENCE_S, needs
 
 # No name resolves: what asks for the network fails, at once and in sight.
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+
+
+# Its own patience is 5 s, and a busy machine may need them.
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 # Not for the session: while Playwright is there an event loop is running, and
 # no test that comes later could start another.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI must install chromium")
-        pytest.skip("chromium is not installed")
+    needs("chromium")
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium, args=[OFFLINE, *sandbox]
+            executable_path=shutil.which("chromium"), args=[OFFLINE, *sandbox]
         )
         yield browser
         browser.close()

@@ -204,7 +204,8 @@ def test_a_fault_that_is_put_in_is_seen(room: Room, fault: str) -> None:
           {SEEDS[fault]};
         }}"""
     )
-    room.page.wait_for_timeout(50)  # an error is told in a turn of its own
+    # An error is told in a turn of its own: let the page take one more.
+    room.page.evaluate("new Promise(done => setTimeout(done, 50))")
 
     assert any(fault in seen for seen in room.walk())
 

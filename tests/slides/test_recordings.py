@@ -34,3 +34,12 @@ def test_words_count() -> None:
 
 def test_zero_is_not_any_number() -> None:
     assert timeless("0 lost") != timeless("3 lost")
+
+
+def test_a_dead_worker_may_have_held_no_image() -> None:
+    none, three = "0 images were sent again", "3 images were sent again"
+
+    assert timeless(f"{none}, 0 were lost") == timeless(
+        f"{three}, 0 were lost"
+    )
+    assert timeless(f"{none}, 1 was lost") != timeless(f"{none}, 0 were lost")
