@@ -13,7 +13,7 @@ import pytest
 import zmq
 
 from tests.patterns.helpers import PATIENCE_S, make_patient
-from tests.support import Program, terminate
+from tests.support import Program
 
 
 @pytest.fixture
@@ -51,23 +51,20 @@ def in_thread() -> Iterator[Callable[..., Future[Any]]]:
 @pytest.fixture
 def new_context(
     in_thread: object,  # noqa: ARG001 (threads end after their contexts)
-) -> Iterator[Callable[[], zmq.Context[Any]]]:
+    new_context: Callable[[], zmq.Context[Any]],
+) -> Callable[[], zmq.Context[Any]]:
     """Make contexts whose sockets wait with a bound (see `make_patient`).
 
     At the end each must terminate within a deadline, which also wakes every
     thread that still waits in it.
     """
-    contexts: list[zmq.Context[Any]] = []
 
     def make() -> zmq.Context[Any]:
-        context: zmq.Context[Any] = zmq.Context()
+        context = new_context()
         make_patient(context)
-        contexts.append(context)
         return context
 
-    yield make
-    for context in contexts:
-        terminate(context)
+    return make
 
 
 @pytest.fixture
