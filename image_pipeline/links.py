@@ -20,7 +20,9 @@ SILENCE_MS = 5_000  # a peer that is silent for so long is gone
 SMALL_BUFFER = 64 * 2**10  # see `for_tasks`
 
 _EVENTS = (
-    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    zmq.EVENT_ACCEPTED
+    | zmq.EVENT_CONNECTED
+    | zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -121,17 +123,26 @@ class Peers:
     To be made before the socket is bound or connected: a handshake takes
     less than a millisecond, and one that was missed is never told again.
 
+    The end of a connection is told without saying whose it was, and also
+    when there never was a handshake: any port scanner brings that about. So
+    of those that ended, as many were no peers as made no handshake.
+
     On inproc there is no handshake and the monitor says nothing.
     """
 
     def __init__(self, watched: zmq.Socket[bytes]) -> None:
         self._watched = watched
         self.monitor: zmq.Socket[bytes] = watched.get_monitor_socket(_EVENTS)
-        self.connected = 0
-        self.ever = 0  # connections that were made
-        self.lost = 0  # connections that are gone
+        self.ever = 0  # handshakes that were made
+        self.lost = 0  # connections gone, of those that had made one
+        self._begun = 0  # connections, before any handshake
+        self._ended = 0
         self._hung_up = 0
         self._why = ""
+
+    @property
+    def connected(self) -> int:
+        return self.ever - self.lost
 
     @property
     def refusal(self) -> str:
@@ -160,17 +171,17 @@ class Peers:
             # pyzmq's own parser brings asyncio with it, which costs every
             # worker 60 ms when it starts.
             kind, _value = struct.unpack("=Hi", event)
-            if kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self.connected += 1
+            if kind in (zmq.EVENT_ACCEPTED, zmq.EVENT_CONNECTED):
+                self._begun += 1
+            elif kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.ever += 1
             elif kind == zmq.EVENT_DISCONNECTED:
-                # Also told for a connection whose handshake failed.
-                if self.connected > 0:
-                    self.connected -= 1
-                    self.lost += 1
+                self._ended += 1
             elif kind == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
                 self._hung_up += 1
             elif kind == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
                 self._why = _PROTOCOL
             elif kind == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                 self._why = _NOT_ADMITTED
+            strangers = self._begun - self.ever
+            self.lost = max(self.lost, self._ended - strangers)

@@ -2,16 +2,20 @@
 
 import random
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 import zmq
 
-from image_pipeline import wire
+from image_pipeline import links, wire
 from image_pipeline.outcomes import Outcome
+from image_pipeline.pixels import Made, make_thumbnails
 from image_pipeline.recipe import Recipe
+from image_pipeline.roll import EXPLAIN_S
 from proto import messages_pb2 as pb
 from tests.image_pipeline.stage import (
     PHOTO,
@@ -22,7 +26,17 @@ from tests.image_pipeline.stage import (
     outcomes,
     until,
 )
+from tests.support import PATIENCE_S
 
+# The first bytes of a ZMTP connection, up to where the handshake begins.
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(48)
+KNOCKS = {
+    "nothing": b"",
+    "http": b"GET / HTTP/1.1\r\n\r\n" + bytes(500),
+    "a greeting": GREETING,
+    "a greeting and nonsense": GREETING + b"\x04\x05hello",
+    "a greeting and too much": GREETING + b"\x06" + b"\x7f" * 100,
+}
 BATCH = 4711  # a guess; the real number is one of four thousand million
 
 
@@ -121,6 +135,83 @@ def test_what_is_no_zeromq_at_all_is_hung_up_on(
             with socket.create_connection(("127.0.0.1", port)) as stranger:
                 stranger.sendall(b"GET / HTTP/1.1\r\n\r\n" + bytes(5_000))
         deliver_all(hands, tmp_path)
+
+
+def knock(endpoint: str, words: bytes) -> None:
+    """Connect, say `words`, and stay until the other side hangs up."""
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    with (
+        suppress(ConnectionError),
+        socket.create_connection((host, int(port)), 10) as stranger,
+    ):
+        stranger.sendall(words)
+        stranger.shutdown(socket.SHUT_WR)
+        while stranger.recv(4096):
+            pass
+
+
+@pytest.mark.parametrize("words", KNOCKS.values(), ids=KNOCKS.keys())
+def test_who_makes_no_handshake_is_neither_a_peer_nor_the_loss_of_one(
+    context: zmq.Context[Any], words: bytes
+) -> None:
+    """The trap: the monitor tells of each end, not of whose it was."""
+    with (
+        links.socket(context, zmq.PUSH, most_bytes=1024) as tasks,
+        links.Peers(tasks) as workers,
+    ):
+        endpoint = links.bind(tasks, "tcp://127.0.0.1:*", None)
+
+        def counts(ever: int, lost: int) -> None:
+            def reached() -> bool:
+                workers.look()
+                return (workers.ever, workers.lost) >= (ever, lost)
+
+            until(reached)
+            assert (workers.ever, workers.lost) == (ever, lost)
+            assert workers.connected == ever - lost
+
+        with context.socket(zmq.PULL) as first:
+            first.connect(endpoint)
+            counts(1, 0)
+            for _ in range(3):
+                knock(endpoint, words)
+            with context.socket(zmq.PULL) as second:
+                second.connect(endpoint)
+                counts(2, 0)
+            counts(2, 1)
+        counts(2, 2)
+
+
+def test_a_scanner_at_the_door_fails_no_image_that_takes_its_time(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    """The trap: three connections end while one image is in flight."""
+    make_photos(tmp_path / "src", 1)
+    scanned = threading.Event()
+
+    def slowly(data: bytes, recipe: Recipe) -> Made:
+        scanned.wait(PATIENCE_S)
+        return make_thumbnails(data, recipe)
+
+    with by_hand(context, tmp_path, patience=1.0) as hands:
+
+        def scan() -> None:
+            until(lambda: "honest" in at_work)
+            for _ in range(4):
+                knock(hands.ventilator.tasks_endpoint, KNOCKS["http"])
+                # Longer than it takes to act on a loss, and on an absence.
+                threading.Event().wait(2 * EXPLAIN_S)
+            scanned.set()
+
+        at_work: dict[str, Any] = {}
+        hands.add_worker("honest", slowly)
+        hands.start(scan)
+        records = hands.deliver(
+            files_in(tmp_path / "src"),
+            watch=lambda status: at_work.update(status.workers),
+        )
+    assert outcomes(records) == {Outcome.MADE: 1}
+    assert records["000.jpg"].worker == "honest"
 
 
 def test_who_takes_tasks_and_does_nothing_cannot_keep_them(
