@@ -26,6 +26,7 @@ from proto import messages_pb2 as pb
 TICK_MS = 100
 PLAN_FILES = 128  # in one message
 TOGETHER_BYTES = SMALL_BUFFER  # a message as big as this hides nowhere
+BURST = 64  # messages taken before something is sent again
 DRAIN_S = 10.0  # for what is in flight, after an interruption
 _OUTCOMES = {
     pb.STAGE_MADE: Outcome.MADE,
@@ -257,7 +258,7 @@ class _Batch:
 
     def _hear(self) -> None:
         with suppress(zmq.Again):
-            while True:
+            for _ in range(BURST):
                 frame = self._ends.receipts.recv(zmq.NOBLOCK, copy=False)
                 if not self._ends.is_sink(frame):
                     continue

@@ -27,6 +27,21 @@ from image_pipeline.worker import Make, work
 from tests.support import PATIENCE_S
 
 PHOTO = photograph(1, 320, 240)
+# The first bytes of a ZMTP connection, up to where the handshake begins.
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(48)
+
+
+def endpoints_of_our_own() -> tuple[str, str, str]:
+    """Return endpoints for tasks, results and receipts, over tcp.
+
+    They are known before anybody binds, and nobody else has them: all of
+    127.0.0.0/8 is loopback, and the address is one of millions.
+    """
+    address = f"127.{'.'.join(str(byte % 254 + 1) for byte in os.urandom(3))}"
+    tasks, results, receipts = (
+        f"tcp://{address}:{port}" for port in (5557, 5558, 5559)
+    )
+    return tasks, results, receipts
 
 
 def make_photos(folder: Path, count: int, order: bytes = b"") -> list[bytes]:

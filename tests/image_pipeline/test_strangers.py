@@ -18,6 +18,7 @@ from image_pipeline.recipe import Recipe
 from image_pipeline.roll import EXPLAIN_S
 from proto import messages_pb2 as pb
 from tests.image_pipeline.stage import (
+    GREETING,
     PHOTO,
     Hands,
     by_hand,
@@ -28,8 +29,6 @@ from tests.image_pipeline.stage import (
 )
 from tests.support import PATIENCE_S
 
-# The first bytes of a ZMTP connection, up to where the handshake begins.
-GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(48)
 KNOCKS = {
     "nothing": b"",
     "http": b"GET / HTTP/1.1\r\n\r\n" + bytes(500),
