@@ -1,16 +1,21 @@
 """Workers that die, stop or hang: real processes, really killed."""
 
 import os
+import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from image_pipeline import ledger
 from image_pipeline.batch import Incomplete, Status
 from image_pipeline.crew import Processes
+from image_pipeline.ledger import Ledger
 from image_pipeline.outcomes import FileRecord, Outcome
+from image_pipeline.photographs import photograph
 from image_pipeline.run import Running, Transport, pipeline
 from image_pipeline.store import Store
 from image_pipeline.threads import Threads
@@ -22,6 +27,9 @@ from tests.image_pipeline.stage import (
     make_photos,
     outcomes,
 )
+from tests.support import PATIENCE_S, Program
+
+TINY = photograph(1, 64, 48)
 
 
 class Assassin:
@@ -112,6 +120,34 @@ def test_a_crash_before_anybody_could_be_told_is_found_out_all_the_same(
     )
 
 
+def test_a_killer_among_tiny_images_takes_none_of_them_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They travel in one message, and die with its worker three times."""
+    # A backup is a second copy, whose worker would be the fourth to die.
+    monkeypatch.setattr(ledger, "OVERDUE_S", 600.0)
+    assert Ledger(300, 60, workers=2).together(1) > 20
+    names = make_photos(tmp_path / "src", 300)
+    (tmp_path / "src" / "150.jpg").write_bytes(TINY + saboteur.CRASH_AT_ONCE)
+    for name in names:
+        path = tmp_path / "src" / os.fsdecode(name)
+        if name != b"150.jpg":
+            path.write_bytes(TINY)
+    with (
+        Store(tmp_path / "dst") as store,
+        pipeline(store, Processes(2, saboteur.WORKER)) as running,
+    ):
+        records = deliver(running, files_in(tmp_path / "src"))
+        assert isinstance(running.crew, Processes)
+        started = max(int(name.split()[1]) for name in running.crew.pids)
+
+    assert outcomes(records) == {Outcome.MADE: 299, Outcome.FAILED: 1}
+    assert records["150.jpg"].reason == (
+        "killed its worker 3 times: signal 11 (SIGSEGV)"
+    )
+    assert started == 2 + 3
+
+
 def test_an_image_that_never_ends_fails_after_its_time(
     tmp_path: Path,
 ) -> None:
@@ -138,6 +174,27 @@ def test_workers_that_cannot_even_start_end_the_run_with_their_words(
         pytest.raises(Incomplete, match="no Pillow here"),
     ):
         deliver(running, files_in(tmp_path / "src"))
+
+
+def test_workers_whose_run_was_killed_before_it_had_work_end_at_once(
+    start: Callable[..., Program],
+) -> None:
+    """The end of their stdin tells them: nobody holds its other end."""
+    run = start(
+        sys.executable,
+        "-c",
+        "from image_pipeline.crew import Processes\n"
+        "import signal\n"
+        "print('pids', *Processes(2).pids.values(), flush=True)\n"
+        "signal.pause()",
+    )
+    pids = run.wait_for(r"pids (\d+) (\d+)").groups()
+    workers = [os.pidfd_open(int(pid)) for pid in pids]
+    run.signal(signal.SIGKILL)
+    for worker in workers:
+        ended, _, _ = select.select([worker], [], [], PATIENCE_S)
+        os.close(worker)
+        assert ended
 
 
 def test_a_run_leaves_no_process_behind(tmp_path: Path) -> None:

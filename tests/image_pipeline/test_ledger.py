@@ -121,6 +121,16 @@ class LedgerMachine(RuleBasedStateMachine):
         gone = Departure(worker, cause, timed_out)
         self.fail(self.ledger.lost(gone, self.now))
 
+    @rule(number=sent, worker=st.sampled_from("ABC"), timed_out=st.booleans())
+    def lose_at(self, number: int, worker: str, timed_out: bool) -> None:
+        """Its supervisor knows at which image it was, also an old one."""
+        gone = Departure(worker, "signal 11", timed_out)
+        flying = self.ledger.flying
+        failures = self.ledger.lost(gone, self.now, number)
+        assert flying >= self.ledger.flying
+        assert {each.number for each in failures} <= {number}, "blamed"
+        self.fail(failures)
+
     @rule(seconds=st.floats(0, 100))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
@@ -249,6 +259,31 @@ def test_a_file_is_not_blamed_for_deaths_beside_it() -> None:
 
     assert list(ledger.unfinished()) == [1]
     assert ledger.close(1, 9)
+
+
+def test_the_third_death_that_is_known_fails_a_file_in_any_company() -> None:
+    """Its supervisor knows what each was at, so nothing else is blamed."""
+    ledger = flying(20)
+    for death in range(DEADLY):
+        gone = Departure("A", f"signal {death}")
+        failures = ledger.lost(gone, death, at=7)
+        sent = ledger.take(), ledger.take(company=1)
+        assert None not in sent, "they still travel together"
+        for number in (*sent, *range(1, 21)):
+            ledger.sent(number or 0, 1, death, alone=False)
+
+    assert failures == [
+        Failure(7, "killed its worker 3 times: signal 2", "", DEADLY)
+    ]
+    assert list(ledger.unfinished()) == [*range(1, 7), *range(8, 21)]
+
+
+def test_a_death_at_a_file_that_was_closed_before_blames_nobody() -> None:
+    ledger = flying(3)
+    ledger.close(2, 0)
+    for death in range(2 * DEADLY):
+        assert not ledger.lost(Departure("A", "signal 9"), death, at=2)
+        assert resend(ledger, death) == [1, 3]
 
 
 def test_nobody_is_blamed_when_nobody_knows_whose_connection_it_was() -> None:
