@@ -30,7 +30,7 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 test: $(VENV)/.dev ## run every test, shuffled, on two cores
 	$(BIN)/pytest --numprocesses 2
 
-test-pythons: $(VENV)/.dev ## run the tests on each Python from 3.11 that is there
+test-pythons: ## run the tests on each Python from 3.11 that is there
 	for python in python3.11 python3.12 python3.13; do \
 		$$python -c '' 2>/dev/null || { echo "no $$python here"; continue; }; \
 		$(MAKE) PYTHON=$$python VENV=.venv-$$python test || exit 1; done

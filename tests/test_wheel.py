@@ -26,7 +26,10 @@ def test_a_wheel_in_an_empty_environment_brings_all_that_runs(
     pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
     # A copy, since a build leaves files behind that the next one would pack.
     source = tmp_path / "source"
-    unpacked = shutil.ignore_patterns(".*", "build", "*.egg-info", "tests")
+    # Nor what other tests may be writing at this moment.
+    unpacked = shutil.ignore_patterns(
+        *(".*", "build", "*.egg-info", "__pycache__", "tests")
+    )
     shutil.copytree(ROOT, source, ignore=unpacked)
     run(
         *(sys.executable, *pip, "wheel", "--no-deps"),
