@@ -80,16 +80,21 @@ def _run(command: str) -> str:
         raise DeckError(f"A recording runs python, not {command}.")
     argv, env = typed(command)
     with tempfile.TemporaryDirectory() as scratch:
-        ended = subprocess.run(
-            argv,
-            cwd=scratch,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LONGEST_S,
-        )
+        try:
+            ended = subprocess.run(
+                argv,
+                cwd=scratch,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=LONGEST_S,
+            )
+        except subprocess.TimeoutExpired:
+            raise DeckError(
+                f"`{command}` was not done after {LONGEST_S} s."
+            ) from None
     if ended.returncode:
         raise DeckError(
             f"`{command}` ended with {ended.returncode}: {ended.stdout}"
