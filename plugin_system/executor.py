@@ -71,11 +71,11 @@ class Executor:
         that cannot be sent.
         """
         deadline = _deadline(timeout)
-        return self._find(plugin).call(method, list(arguments), deadline)
+        return self._find(plugin).call(method, arguments, deadline)
 
     def ping(self, plugin: str, *, timeout: float = 5.0) -> None:
         """Return when the plugin has answered; raises as `call` does."""
-        self._find(plugin).call("", [], _deadline(timeout))
+        self._find(plugin).call("", (), _deadline(timeout))
 
     def start(
         self, *plugins: str, timeout: float = 10.0

@@ -10,7 +10,6 @@ said on a pipe that it is bound. Out: PluginCall. In: PluginReply.
 """
 
 import itertools
-import math
 import secrets
 import select
 import threading
@@ -144,20 +143,22 @@ class Incarnation:
         """Describe, and tidy up, the end of one that had nothing to do."""
         return self._crashed("between two calls", maybe_done=False)
 
-    def call(self, method: str, arguments: list[Any], deadline: float) -> Any:
+    def call(
+        self, method: str, arguments: tuple[Any, ...], deadline: float
+    ) -> Any:
         """Return what the method returned.
 
         Raises PluginError, and lives on; TypeError and ValueError for what
         cannot be sent, and lives on. After all else it has ended.
         """
-        call = PluginCall(
-            id=next(self._ids),
-            incarnation=self._nonce,
-            method=method,
-            deadline_ns=int(deadline * 1e9),
-        )
+        call = PluginCall()
+        call.id = asked = next(self._ids)
+        call.incarnation = self._nonce
+        call.method = method
+        call.deadline_ns = int(deadline * 1e9)
+        into = call.arguments
         for argument in arguments:
-            wire.encode(argument, call.arguments.add())
+            wire.encode(argument, into.add())
         request = call.SerializeToString()
         if len(request) > wire.MAX_MESSAGE_BYTES:
             raise ValueError(
@@ -165,16 +166,17 @@ class Incarnation:
                 f"{wire.MAX_MESSAGE_BYTES}"
             )
         try:
-            doing = f"in {method or 'ping'}"
-            frame = self._exchange(request, doing, deadline)
-            return self._checked(frame, call.id)
+            frame = self._exchange(request, method, deadline)
+            return self._checked(frame, asked)
         except PluginError:
             raise
         except BaseException:
             self.end()  # also when Ctrl-C leaves a call unanswered
             raise
 
-    def _exchange(self, request: bytes, doing: str, deadline: float) -> bytes:
+    def _exchange(
+        self, request: bytes, method: str, deadline: float
+    ) -> bytes:
         """Send, then wait in one poll for whichever outcome is first."""
         reply = self._requests
         try:
@@ -188,23 +190,25 @@ class Incarnation:
         # reply beats the end of the process right after it. (ZMQ_FD tells of
         # a change, not of a state: zmq_getsockopt.)
         while (left := deadline - time.monotonic()) > 0:
-            self._changes.poll(math.ceil(left * 1000))
+            self._changes.poll(left * 1000)
             try:
                 return reply.recv(zmq.DONTWAIT)
             except zmq.Again:
                 pass
             if self.process.has_died() or poll([self._monitor], 0):
-                return self._last_words(doing)
+                return self._last_words(method)
         self.end()
         raise PluginTimeout(
             self.name,
-            f"no reply {doing} before the deadline, so it was killed",
+            f"no reply in {method or 'ping'} before the deadline, so it was "
+            "killed",
             maybe_done=True,
         )
         # endregion
 
-    def _last_words(self, doing: str) -> bytes:
+    def _last_words(self, method: str) -> bytes:
         """Return what was sent before the end, or raise how it ended."""
+        doing = f"in {method or 'ping'}"
         reply, death, lost = self._requests, self.process.death, self._monitor
         events = poll([reply, death], self.process.dying_s())
         if death in events:
@@ -225,10 +229,9 @@ class Incarnation:
                 raise ValueError(f"call {reply.id}, when {asked} was asked")
             if reply.incarnation != self._nonce:
                 raise ValueError("in the name of another incarnation")
-            outcome = reply.WhichOneof("outcome")
-            if outcome == "result":
+            if reply.HasField("result"):
                 return wire.decode(reply.result)
-            if outcome is None:
+            if not reply.HasField("failure"):
                 raise ValueError("neither with a result nor with a failure")
         except DecodeError:
             raise self._lied("its answer is no PluginReply", True) from None

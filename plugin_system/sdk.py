@@ -110,7 +110,8 @@ class Plugin:
 
     def answer(self, request: bytes, incarnation: int) -> bytes:
         """Return the serialised reply to a serialised call."""
-        reply = PluginReply(incarnation=incarnation)
+        reply = PluginReply()
+        reply.incarnation = incarnation
         try:
             call = PluginCall.FromString(request)
             reply.id = call.id
@@ -136,7 +137,8 @@ class Plugin:
         if time.monotonic_ns() > call.deadline_ns:
             raise DeadlinePassed("nobody waits for this call any more")
         self._deadline_ns = call.deadline_ns
-        return method(*[decode(each) for each in call.arguments])
+        # Of a copy: the container itself is iterated with an exception.
+        return method(*[decode(each) for each in call.arguments[:]])
 
     def _announce(self, ready_fd: int) -> None:
         ready = PluginReady(

@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -73,36 +72,47 @@ class Supervisor:
         self._errors: Counter[str] = Counter()
         self._last_error = ""
 
-    def call(self, method: str, arguments: list[Any], deadline: float) -> Any:
-        """Return the result of one call; see `Executor.call`."""
-        return self._in_turn(deadline, self._call, method, arguments)
-
-    def start(self, deadline: float) -> None:
-        """Start the plugin, unless it runs, and wait until it is ready."""
-        self._in_turn(deadline, self._living)
-
-    def _in_turn(
-        self, deadline: float, act: Callable[..., Any], *what: Any
+    def call(
+        self, method: str, arguments: tuple[Any, ...], deadline: float
     ) -> Any:
-        if not self._turn.acquire(timeout=_left(deadline)):
-            raise PluginTimeout(
-                self._name, "other calls were before it until the deadline"
-            )
+        """Return the result of one call; see `Executor.call`."""
+        self._take_turn(deadline)
         try:
-            if self._host.closing.is_set():
-                raise self._closed()
-            return act(deadline, *what)
+            return self._call(method, arguments, deadline)
         except CallError as error:
-            self._errors[type(error).__name__] += 1
-            self._last_error = str(error)
-            if self._host.closing.is_set():
-                raise self._closed(error.maybe_done) from error
+            self._note(error)
             raise
         finally:
             self._turn.release()
 
+    def start(self, deadline: float) -> None:
+        """Start the plugin, unless it runs, and wait until it is ready."""
+        self._take_turn(deadline)
+        try:
+            self._living(deadline)
+        except CallError as error:
+            self._note(error)
+            raise
+        finally:
+            self._turn.release()
+
+    def _take_turn(self, deadline: float) -> None:
+        # Without a clock first: nearly always nobody is before us.
+        if self._turn.acquire(False):
+            return
+        if not self._turn.acquire(timeout=_left(deadline)):
+            raise PluginTimeout(
+                self._name, "other calls were before it until the deadline"
+            )
+
+    def _note(self, error: CallError) -> None:
+        self._errors[type(error).__name__] += 1
+        self._last_error = str(error)
+        if self._host.closing.is_set():
+            raise self._closed(error.maybe_done) from error
+
     def _call(
-        self, deadline: float, method: str, arguments: list[Any]
+        self, method: str, arguments: tuple[Any, ...], deadline: float
     ) -> Any:
         for last_try in (False, True):
             plugin = self._living(deadline)
@@ -135,6 +145,8 @@ class Supervisor:
         raise AssertionError("the last try returns or raises")
 
     def _living(self, deadline: float) -> Incarnation:
+        if self._host.closing.is_set():
+            raise self._closed()
         plugin = self._incarnation
         if plugin and plugin.ready and not plugin.process.has_died():
             return plugin

@@ -13,6 +13,8 @@ PROTOCOL: Final = 1
 MAGIC: Final = "beyond-http plugin"
 MAX_MESSAGE_BYTES: Final = 64 * 2**20
 MAX_DEPTH: Final = 32
+# The kinds of Value whose field is the Python value itself.
+PLAIN: Final = frozenset(("boolean", "integer", "real", "text", "data"))
 
 
 def encode(value: Any, into: Value, depth: int = 1) -> None:
@@ -66,14 +68,14 @@ def encode(value: Any, into: Value, depth: int = 1) -> None:
 def decode(value: Value, depth: int = 1) -> Any:
     """Return the Python value. Raises ValueError for what no one may send."""
     kind = value.WhichOneof("kind")
+    if kind in PLAIN:
+        return getattr(value, kind)
     if kind is None:
         raise ValueError("a value of no kind")
     if kind == "none":
         return None
     if kind == "big_integer":
         return int.from_bytes(value.big_integer, "big", signed=True)
-    if kind not in ("list", "map"):
-        return getattr(value, kind)
     if depth >= MAX_DEPTH:
         raise ValueError(f"a value is nested more than {MAX_DEPTH} deep")
     if kind == "list":
