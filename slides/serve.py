@@ -4,6 +4,7 @@ The page asks for the version twice a second, and the question is what makes
 the deck anew: no watcher, no thread of our own, nothing to stop.
 """
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -83,7 +84,14 @@ class Handler(SimpleHTTPRequestHandler):
         """Say nothing: the terminal is for what is wrong with the deck."""
 
 
-def server(live: Live, port: int) -> ThreadingHTTPServer:
+class Server(ThreadingHTTPServer):
+    def handle_error(self, *request: Any) -> None:
+        """Say nothing of a page that was left before it had loaded."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*request)
+
+
+def server(live: Live, port: int) -> Server:
     """Bind `port` on loopback (0: any) and return the server, not running."""
     live.version()
-    return ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, live))
+    return Server(("127.0.0.1", port), partial(Handler, live))

@@ -1,15 +1,19 @@
 """While the author writes, the page follows, and stays on its slide."""
 
 import queue
+import socket
+import struct
 import threading
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from slides import HERE, ROOT
-from slides.serve import Live, server
+from slides.serve import Live, Server, server
 from slides.site import build
 from tests.support import PATIENCE_S
 
@@ -43,6 +47,16 @@ def said() -> "queue.SimpleQueue[str]":
     return queue.SimpleQueue()
 
 
+@contextmanager
+def served(live: Live) -> Iterator[Server]:
+    with server(live, 0) as http:
+        thread = threading.Thread(target=http.serve_forever, daemon=True)
+        thread.start()
+        yield http
+        http.shutdown()
+        thread.join(10)
+
+
 @pytest.fixture
 def address(
     tmp_path: Path,
@@ -50,12 +64,8 @@ def address(
     said: "queue.SimpleQueue[str]",
 ) -> Iterator[str]:
     live = Live(tmp_path / "out", said.put, deck_being_written)
-    with server(live, 0) as http:
-        thread = threading.Thread(target=http.serve_forever, daemon=True)
-        thread.start()
+    with served(live) as http:
         yield f"http://127.0.0.1:{http.server_port}/"
-        http.shutdown()
-        thread.join(10)
 
 
 def test_an_edit_shows_at_once_and_keeps_the_slide(
@@ -90,6 +100,26 @@ def test_a_slip_of_the_author_leaves_the_last_good_deck_standing(
 
     expect(shown).to_contain_text("mended")
     page.context.close()
+
+
+def test_a_page_that_is_left_while_it_loads_is_no_error(
+    tmp_path: Path,
+    deck_being_written: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    live = Live(tmp_path / "out", print, deck_being_written)
+    with served(live) as http:
+        http.daemon_threads = False  # so its end waits for every request
+        here = ("127.0.0.1", http.server_port)
+        with socket.create_connection(here, PATIENCE_S) as left:
+            left.sendall(b"GET / HTTP/1.1\r\n")
+            at_once = struct.pack("ii", 1, 0)
+            left.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        with closing(HTTPConnection(*here, timeout=PATIENCE_S)) as stays:
+            stays.request("GET", "/version")
+            assert stays.getresponse().status == 200
+
+    assert capfd.readouterr().err == ""
 
 
 def test_the_deck_is_made_of_its_text_drawings_and_quoted_source(
