@@ -1,4 +1,4 @@
-"""python -m slides: build, serve, check, record, chart."""
+"""python -m slides: the deck, and what plays or measures all examples."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
