@@ -97,7 +97,11 @@ class _Batch:
         self._watch = watch
         self._reap = reap
         self._number = wire.new_batch()
-        self._ledger = Ledger(len(files.names), files.timeout)
+        self._ledger = Ledger(
+            len(files.names),
+            files.timeout,
+            backups=not _is_inproc(ends.tasks_endpoint),
+        )
         self._roll = Roll()
         self._status = Status(len(files.names))
         self._loaded: list[tuple[int, bytes]] = []

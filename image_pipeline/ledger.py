@@ -67,11 +67,23 @@ class Failure:
 
 
 class Ledger:
-    """Every file from 1 to `files`, until each one is closed once."""
+    """Every file from 1 to `files`, until each one is closed once.
 
-    def __init__(self, files: int, timeout: float, workers: int = 1) -> None:
+    `backups` is for workers that may be slow or cut off by themselves. For
+    threads of one process a second one at the same image is no help, and
+    an image that hangs would take all of them.
+    """
+
+    def __init__(
+        self,
+        files: int,
+        timeout: float,
+        workers: int = 1,
+        backups: bool = True,
+    ) -> None:
         self.workers = workers  # kept up to date by the ventilator
         self.timeout = timeout
+        self.backups = backups
         self._files = files
         self._seen = 0
         self._closed = 0
@@ -287,7 +299,7 @@ class Ledger:
             too_long = entry.worker and now - entry.started > limit
             if too_long and entry.alone:
                 reason = self._too_long()
-            elif now - entry.since <= self._patience(entry):
+            elif self._may_go_on(entry, now):
                 continue
             elif entry.sends >= SENDS:
                 reason = f"sent {entry.sends} times, and never answered"
@@ -306,9 +318,11 @@ class Ledger:
                 self._again.append(number)
         return failures
 
-    def _patience(self, entry: Entry) -> float:
-        patience = max(OVERDUE_S, 3 * self._slowest)
-        return patience * entry.sends
+    def _may_go_on(self, entry: Entry, now: float) -> bool:
+        if entry.worker and not self.backups:
+            return True
+        patience = max(OVERDUE_S, 3 * self._slowest) * entry.sends
+        return now - entry.since <= patience
 
     def _too_long(self) -> str:
         return f"took longer than {self.timeout:g} s"

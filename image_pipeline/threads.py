@@ -2,20 +2,45 @@
 
 They do the same as the processes of `crew`, on inproc endpoints of a shared
 context. Pillow's decoders let go of the interpreter lock, so threads are as
-fast. But no thread can be killed: an image that never ends is given up by
-the ventilator, and its thread is left behind when the run ends.
+fast. But no thread can be killed: one whose image outlives its time is given
+up and replaced, and left behind when the run ends.
 """
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import zmq
 
 from image_pipeline.pixels import make_thumbnails, prepare
 from image_pipeline.roll import Departure
 from image_pipeline.worker import Make, work
+from proto import messages_pb2 as pb
 
 FAREWELL_S = 2.0  # for a worker to end by itself
+
+
+@dataclass(slots=True)
+class _Thread:
+    name: str
+    leave: threading.Event = field(default_factory=threading.Event)
+    # The id of the image that it is at, and until when it may be. One value,
+    # as another thread reads it.
+    busy: tuple[int, float] | None = None
+    _next: int = 0
+
+    def note(self, report: pb.Report) -> None:
+        self._next = report.id
+
+    @contextmanager
+    def alarm(self, seconds: float) -> Iterator[None]:
+        self.busy = self._next, time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self.busy = None
 
 
 class Threads:
@@ -24,8 +49,8 @@ class Threads:
     def __init__(self, count: int, make: Make = make_thumbnails) -> None:
         self.count = count
         self._make = make
-        self._over = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._alive: list[_Thread] = []
+        self._started: list[threading.Thread] = []
         prepare()
 
     def work(
@@ -35,29 +60,51 @@ class Threads:
         results: str,
     ) -> None:
         """Let them begin."""
-        for number in range(1, self.count + 1):
-            thread = threading.Thread(
-                target=work,
-                args=(self._make,),
-                kwargs={
-                    "context": context,
-                    "tasks": tasks,
-                    "results": results,
-                    "name": f"thread {number}",
-                    "stop": self._over,
-                },
-                daemon=True,  # one that hangs must not keep us here
-            )
-            self._threads.append(thread)
-            thread.start()
+        self._context, self._tasks, self._results = context, tasks, results
+        for _ in range(self.count):
+            self._start()
+
+    def _start(self) -> None:
+        mine = _Thread(f"thread {len(self._started) + 1}")
+        thread = threading.Thread(
+            target=work,
+            args=(self._make,),
+            kwargs={
+                "context": self._context,
+                "tasks": self._tasks,
+                "results": self._results,
+                "name": mine.name,
+                "stop": mine.leave,
+                "alarm": mine.alarm,
+                "watch": mine.note,
+            },
+            daemon=True,  # one that hangs must not keep us here
+        )
+        self._alive.append(mine)
+        self._started.append(thread)
+        thread.start()
 
     def reap(self) -> list[Departure]:
-        return []
+        """Return whose image has outlived its time, and replace them.
+
+        Should such a thread come back, it leaves in good order.
+        """
+        gone = []
+        now = time.monotonic()
+        for thread in list(self._alive):
+            busy = thread.busy
+            if busy and now > busy[1]:
+                self._alive.remove(thread)
+                thread.leave.set()
+                gone.append(Departure(thread.name, "hangs", True, busy[0]))
+                self._start()
+        return gone
 
     def close(self) -> bool:
         """Ask them all to end; tell whether they did."""
-        self._over.set()
+        for each in self._alive:
+            each.leave.set()
         deadline = time.monotonic() + FAREWELL_S
-        for thread in self._threads:
+        for thread in self._started:
             thread.join(max(0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        return not any(thread.is_alive() for thread in self._started)

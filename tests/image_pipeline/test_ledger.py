@@ -332,6 +332,23 @@ def test_a_thread_that_hangs_costs_its_image_only() -> None:
     assert failure.reason == "took longer than 60 s"
 
 
+def test_no_second_thread_is_sent_to_where_one_hangs() -> None:
+    ledger = Ledger(1, TIMEOUT_S, backups=False)
+    ledger.plan(1, 0)
+    ledger.wanted(1)
+    resend(ledger, 0)
+    ledger.overdue(10)
+    assert resend(ledger, 10) == [1], "nobody has started it yet"
+
+    ledger.started(1, "thread 1", 11)
+    for second in range(11, round(TIMEOUT_S)):
+        assert not ledger.overdue(second)
+        assert not resend(ledger, second)
+    (failure,) = ledger.lost(Departure("thread 1", "hangs", True), 72, at=1)
+
+    assert failure.reason == "took longer than 60 s"
+
+
 def test_an_overdue_file_goes_to_whoever_is_free_less_and_less_often() -> (
     None
 ):

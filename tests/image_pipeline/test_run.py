@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from image_pipeline.photographs import photograph
+from tests.image_pipeline import saboteur
 from tests.support import Program
 
 Start = Callable[..., Program]
@@ -72,3 +73,24 @@ def test_the_same_command_again_makes_only_what_has_changed(
 
     assert again.wait() == 0
     assert "1 made, 5 current" in again.stdout
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("order", [saboteur.HANG, saboteur.HANG_IN_C])
+def test_threads_that_hang_are_replaced_and_left_behind(
+    order: bytes, start: Start, tmp_path: Path
+) -> None:
+    """More images hang than there are threads, and the process ends."""
+    photos = make_photos(tmp_path / "src", 12)
+    for photo in photos[3:6]:
+        photo.write_bytes(photo.read_bytes() + order)
+    program = start(
+        *("tests.image_pipeline.sabotaged", "run"),
+        *(str(tmp_path / "src"), str(tmp_path / "dst")),
+        *("--workers", "2", "--transport", "inproc", "--timeout", "1"),
+    )
+
+    assert program.wait(100) == 1
+    assert "9 made, 0 current, 0 skipped, 3 failed" in program.stdout
+    assert program.stderr.count("took longer than 1 s") == 3
+    assert len(program.stderr.splitlines()) == 3
