@@ -71,17 +71,23 @@ def main() -> None:
     "Threads; more than one stand behind ROUTER/DEALER.",
 )
 @option("--work", 0.0, SECONDS, "Pretend to work, in seconds.")
-def server(bind: str, workers: int, work: float) -> None:
+@click.option("--insecure", is_flag=True, help="Bind beyond loopback.")
+def server(bind: str, workers: int, work: float, insecure: bool) -> None:
     """Answer pings until Ctrl-C or SIGTERM."""
     with sentences(f"serve on {bind}"), ExitStack() as stack:
         import zmq
 
         from pingpong.broker import serve_with_workers
-        from pingpong.endpoint import bound
+        from pingpong.endpoint import Exposed, bound, check_exposure
         from pingpong.server import serve
         from pingpong.stop import Stop
         from pingpong.watch import watched
 
+        try:
+            if not insecure:
+                check_exposure(bind)
+        except Exposed as error:
+            raise click.UsageError(f"{error}.") from None
         stop = stack.enter_context(Stop())
         stack.enter_context(stop.on_signals())
         context = stack.enter_context(zmq.Context())

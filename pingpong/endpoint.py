@@ -1,6 +1,7 @@
 """Bind a socket so that nobody is robbed and no file is left behind."""
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,28 @@ import zmq
 from pingpong.server import MAX_MESSAGE
 
 LINGER = 500  # milliseconds that a last reply has to leave
+
+
+class Exposed(ValueError):
+    """An endpoint that others could reach: ping-pong asks nobody's name."""
+
+
+def check_exposure(endpoint: str) -> None:
+    """Raise Exposed for an endpoint that is not this machine's alone."""
+    scheme, _, address = endpoint.partition("://")
+    if scheme not in ("tcp", "tipc", "ws", "wss"):  # the networks of REP
+        return
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        is_local = ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name or an interface: only one of them is known
+        is_local = host in ("localhost", "lo")
+    if not is_local:
+        raise Exposed(
+            f"{endpoint} can be reached from other machines, and ping-pong "
+            "has no keys, so anybody there could use it: bind to "
+            "tcp://127.0.0.1:5555, or say --insecure"
+        )
 
 
 @contextmanager

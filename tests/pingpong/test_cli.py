@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from pingpong.endpoint import check_exposure
 from tests.pingpong.conftest import Start, start_server
 
 
@@ -47,7 +48,6 @@ def test_wrong_usage_is_exit_2_and_a_sentence(
     [
         ("server", "nonsense", "Invalid argument"),
         ("server", "carrier-pigeon://x", "Protocol not supported"),
-        ("server", "tcp://198.51.100.1:5555", "Cannot assign"),
         ("server", "ipc:///nowhere/at/all", "No such file"),
         ("server", "ipc:///" + "x" * 200, "too long"),
         ("client", "carrier-pigeon://x", "Protocol not supported"),
@@ -65,6 +65,54 @@ def test_an_endpoint_that_cannot_be_is_a_sentence_and_exit_1(
     assert endpoint in program.stderr
     assert why in program.stderr
     assert "Traceback" not in program.stderr
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "tcp://0.0.0.0:5555",
+        "tcp://*:5555",
+        "tcp://*:*",
+        "tcp://[::]:5555",
+        "tcp://eth0:5555",
+        "tcp://198.51.100.1:5555",
+        "tcp://:5555",
+        "ws://0.0.0.0:5555",
+        "tipc://{5555,0,0}",
+    ],
+)
+def test_what_others_could_reach_is_refused_with_a_way_out(
+    start: Start, endpoint: str
+) -> None:
+    program = start("pingpong", "server", "--bind", endpoint)
+    assert program.wait() == 2
+    assert f"Error: {endpoint} can be reached from other" in program.stderr
+    assert "--insecure" in program.stderr
+    assert program.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        *("tcp://127.0.0.1:*", "tcp://127.1.2.3:5555", "tcp://[::1]:5555"),
+        *("tcp://localhost:5555", "tcp://lo:5555", "ipc:///tmp/x", "ipc://*"),
+    ],
+)
+def test_what_nobody_else_can_reach_is_not_refused(endpoint: str) -> None:
+    check_exposure(endpoint)
+
+
+def test_a_server_that_is_told_insecure_binds_where_it_is_told(
+    start: Start,
+) -> None:
+    # This address is for documentation: no machine has it, so bind is tried
+    # and no door is opened.
+    program = start(
+        *("pingpong", "server", "--insecure"),
+        *("--bind", "tcp://198.51.100.1:5555"),
+    )
+    assert program.wait() == 1
+    assert "Cannot assign requested address" in program.stderr
 
 
 def test_a_server_whose_port_is_taken_says_so(
