@@ -13,7 +13,6 @@ this suits requests that do no harm when done twice.
 
 import random
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 import zmq
@@ -103,12 +102,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
