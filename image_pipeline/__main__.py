@@ -211,9 +211,9 @@ def run(
     # Worker processes load their decoders while we load the rest.
     crew = None if scheduler else hire(transport, workers)
 
-    from image_pipeline.batch import Incomplete
     from image_pipeline.gallery import PAGE
     from image_pipeline.run import Transport, pipeline
+    from image_pipeline.status import Incomplete
     from image_pipeline.store import CannotKeep, Store, TargetError
     from image_pipeline.terminal import show_batch
 
@@ -481,7 +481,8 @@ def bench(src: Path | None, as_json: bool, full: bool) -> None:
     import json
     import signal
 
-    from image_pipeline.bench import FULL, QUICK, as_tables, measure
+    from image_pipeline.bench import FULL, QUICK, measure
+    from image_pipeline.figures import as_tables
     from image_pipeline.stopwatch import Stuck
 
     # What it has started must not outlive it.

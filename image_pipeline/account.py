@@ -5,9 +5,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from image_pipeline.batch import Status
 from image_pipeline.names import shown
 from image_pipeline.outcomes import FileRecord, Outcome, Report, Tally
+from image_pipeline.status import Status
 
 if TYPE_CHECKING:
     from image_pipeline.progress import Snapshot

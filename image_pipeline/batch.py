@@ -8,18 +8,19 @@ read at the moment they are sent and never kept.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from threading import Event
 
 import zmq
 
 from image_pipeline import wire
+from image_pipeline.attendance import Attendance, is_inproc
 from image_pipeline.files import Changed, Files, Unreadable
-from image_pipeline.ledger import TIMEOUT_GRACE_S, Ledger
+from image_pipeline.ledger import Ledger
 from image_pipeline.links import SMALL_BUFFER
-from image_pipeline.names import output_names
-from image_pipeline.outcomes import FileRecord, Outcome
+from image_pipeline.outcomes import FileRecord
+from image_pipeline.receipts import Receipts
 from image_pipeline.roll import Departure, Roll
+from image_pipeline.status import Incomplete, Status
 from image_pipeline.ventilator import Ventilator
 from proto import messages_pb2 as pb
 
@@ -28,25 +29,6 @@ PLAN_FILES = 128  # in one message
 TOGETHER_BYTES = SMALL_BUFFER  # a message as big as this hides nowhere
 BURST = 64  # messages taken before something is sent again
 DRAIN_S = 10.0  # for what is in flight, after an interruption
-_OUTCOMES = {
-    pb.STAGE_MADE: Outcome.MADE,
-    pb.STAGE_CURRENT: Outcome.CURRENT,
-    pb.STAGE_FAILED: Outcome.FAILED,
-}
-
-
-class Incomplete(Exception):
-    """The batch cannot be finished; the text says why."""
-
-
-@dataclass(slots=True)
-class Status:
-    """What there is to see of a batch in progress."""
-
-    total: int
-    # At which file each worker is, and since when.
-    workers: dict[str, tuple[bytes, float]] = field(default_factory=dict)
-    note: str = ""
 
 
 def deliver(
@@ -93,14 +75,13 @@ class _Batch:
         self._ends = ends
         self._files = files
         self._stop = stop
-        self._record = record
         self._watch = watch
         self._reap = reap
         self._number = wire.new_batch()
         self._ledger = Ledger(
             len(files.names),
             files.timeout,
-            backups=not _is_inproc(ends.tasks_endpoint),
+            backups=not is_inproc(ends.tasks_endpoint),
         )
         self._roll = Roll()
         self._status = Status(len(files.names))
@@ -109,10 +90,18 @@ class _Batch:
             recipe=wire.recipe_to_wire(files.recipe),
             timeout_ms=max(1, round(files.timeout * 1000)),
         )
-        self._started = False
+        self._attendance = Attendance(ends, self._roll, files.timeout)
+        self._receipts = Receipts(
+            self._number,
+            files,
+            ledger=self._ledger,
+            roll=self._roll,
+            attendance=self._attendance,
+            status=self._status,
+            record=record,
+        )
         self._sinks = ends.sink.ever
-        now = time.monotonic()
-        self._heard = self._looked = self._absent_since = now
+        self._looked = time.monotonic()
         self._poller = zmq.Poller()
         for socket in (
             ends.receipts,
@@ -126,31 +115,12 @@ class _Batch:
     def wait_for(self, workers: int) -> None:
         """Wait, within patience, until so many workers are connected."""
         deadline = time.monotonic() + self._ends.patience
-        while self._present() < workers and not self._stop.is_set():
+        while self._attendance.workers < workers and not self._stop.is_set():
             if time.monotonic() >= deadline:
-                came = self._present()
-                if not came:
-                    raise Incomplete(self._nobody())
-                self._status.note = (
-                    f"started with {came} of {workers} workers"
-                )
                 break
             self._listen()
-        self._started = True
-        self._absent_since = time.monotonic()
-
-    def _present(self) -> int:
-        if _is_inproc(self._ends.tasks_endpoint):
-            return len(self._roll.present)
-        return self._ends.workers.connected
-
-    def _nobody(self) -> str:
-        refusal = self._ends.workers.refusal
-        why = f"; one was refused: {refusal}" if refusal else ""
-        return (
-            f"no worker at {self._ends.tasks_endpoint} for "
-            f"{self._ends.patience:g} s{why}"
-        )
+        if not self._stop.is_set():
+            self._status.note = self._attendance.start(workers)
 
     # -- the batch -------------------------------------------------------
 
@@ -160,6 +130,7 @@ class _Batch:
             self._plan()
             self._send()
             self._listen()
+        self._loaded = []
         deadline = time.monotonic() + DRAIN_S
         while self._ledger.flying and time.monotonic() < deadline:
             self._listen()
@@ -241,7 +212,7 @@ class _Batch:
         try:
             yield
         except Unreadable as error:
-            self._close(number, error.outcome, str(error))
+            self._receipts.close(number, error.outcome, str(error))
 
     # -- what comes back -------------------------------------------------
 
@@ -268,79 +239,7 @@ class _Batch:
                     continue
                 with suppress(wire.Malformed):
                     for report in wire.read_receipts(frame.bytes):
-                        self._take(report)
-
-    def _take(self, report: pb.Report) -> None:
-        now = self._heard = time.monotonic()
-        match report.stage:
-            case pb.STAGE_READY:
-                self._roll.come(report.worker)
-            case pb.STAGE_LEAVING:
-                self._roll.go(Departure(report.worker), now)
-            case pb.STAGE_BROKEN:
-                if report.id == wire.id_of(self._number, 0):
-                    raise Incomplete(report.reason)
-            case _:
-                number = wire.number_of(self._number, report.id)
-                if number and number <= self._status.total:
-                    self._take_of_file(number, report, now)
-
-    def _take_of_file(
-        self, number: int, report: pb.Report, now: float
-    ) -> None:
-        worker = report.worker
-        match report.stage:
-            case pb.STAGE_WANTED:
-                self._ledger.wanted(number)
-            case pb.STAGE_STARTED:
-                self._ledger.started(number, worker, now)
-                self._status.workers[worker] = self._files.name(number), now
-            case pb.STAGE_NOT_AN_IMAGE:
-                how = self._files.no_image(number, report.reason)
-                self._close(number, how.outcome, str(how), report)
-            case stage:
-                reason = report.reason or "; ".join(report.notes)
-                self._close(number, _OUTCOMES[stage], reason, report)
-
-    def _close(
-        self,
-        number: int,
-        outcome: Outcome,
-        reason: str,
-        report: pb.Report | None = None,
-    ) -> None:
-        now = time.monotonic()
-        report = report or pb.Report()
-        if report.worker in self._status.workers:
-            self._status.workers[report.worker] = b"", now
-        if entry := self._ledger.close(number, now):
-            self._write_down(number, outcome, reason, report, entry.sends)
-
-    def _write_down(
-        self,
-        number: int,
-        outcome: Outcome,
-        reason: str,
-        report: pb.Report,
-        attempts: int,
-    ) -> None:
-        name, recipe = self._files.name(number), self._files.recipe
-        has_outputs = outcome in (Outcome.MADE, Outcome.CURRENT)
-        self._record(
-            FileRecord(
-                source=name,
-                outcome=outcome,
-                reason=reason,
-                outputs=output_names(name, recipe) if has_outputs else (),
-                bytes=self._files.size(number),
-                width=report.width,
-                height=report.height,
-                seconds=report.seconds,
-                worker=report.worker,
-                attempts=attempts,
-            )
-        )
-        self._files.forget(number)
+                        self._receipts.take(report)
 
     # -- trouble ---------------------------------------------------------
 
@@ -349,7 +248,7 @@ class _Batch:
         ends = self._ends
         ends.workers.look()
         ends.sink.look()
-        self._ledger.workers = self._present()
+        self._ledger.workers = self._attendance.workers
         for departure in self._reap():
             self._roll.go(departure, now)
         failures = self._ledger.overdue(now)
@@ -360,15 +259,8 @@ class _Batch:
                 self._status.workers.clear()
             at = wire.number_of(self._number, gone.image)
             failures += self._ledger.lost(gone, now, at)
-        for failure in failures:
-            self._write_down(
-                failure.number,
-                Outcome.FAILED,
-                failure.reason,
-                pb.Report(worker=failure.worker),
-                failure.sends,
-            )
         if failures:
+            self._receipts.give_up(failures)
             plan = self._new_plan()
             plan.withdrawn.extend(
                 wire.id_of(self._number, failure.number)
@@ -380,40 +272,15 @@ class _Batch:
                 self._ledger.sink_lost()
                 self._loaded = []
             self._sinks = ends.sink.ever
-        self._lose_patience(now)
+        self._attendance.check(now)
         self._watch(self._status)
-
-    def _lose_patience(self, now: float) -> None:
-        """Raise Incomplete when somebody is missing for too long."""
-        ends, patience = self._ends, self._ends.patience
-        if why := ends.sink.refusal:
-            raise Incomplete(f"the sink refuses us: {why}")
-        if self._present():
-            self._absent_since = now
-        elif self._started and now - self._absent_since > patience:
-            raise Incomplete(self._nobody())
-        silence = now - self._heard
-        missing = not ends.sink.connected and not _is_inproc(
-            ends.results_endpoint
-        )
-        if missing and silence > patience:
-            raise Incomplete(
-                f"no sink at {ends.results_endpoint} for {patience:g} s"
-            )
-        if silence > self._files.timeout + TIMEOUT_GRACE_S + patience:
-            raise Incomplete(f"nothing was heard for {silence:.0f} s")
 
     # -- the end ---------------------------------------------------------
 
     def end(self, why: str) -> None:
         """Write down what is unfinished, and tell the sink that we go."""
-        for number in self._ledger.unfinished():
-            self._write_down(number, Outcome.UNFINISHED, why, pb.Report(), 0)
+        self._receipts.end(why)
         plan = self._new_plan()
         plan.last = True
         self._tell(plan)
         self._watch(self._status)
-
-
-def _is_inproc(endpoint: str) -> bool:
-    return endpoint.startswith("inproc:")

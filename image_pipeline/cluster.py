@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from threading import Event
+from typing import Any
 
 from distributed import Client, Future, KilledWorker
 
-from image_pipeline.batch import Incomplete, Status
 from image_pipeline.files import Changed, Files, Unreadable
 from image_pipeline.journal import Source
 from image_pipeline.names import output_names
@@ -31,6 +31,7 @@ from image_pipeline.pixels import (
     prepare,
 )
 from image_pipeline.recipe import Recipe
+from image_pipeline.status import Incomplete, Status
 from image_pipeline.store import CannotKeep, Store, TargetError
 
 CONNECT_S = 10.0
@@ -198,8 +199,8 @@ class _Batch:
 
     def _finish(self, future: Far) -> None:
         number, source = self._flights[future]
-        outcome, reason, seconds = Outcome.FAILED, "", 0.0
-        width = height = 0
+        outcome = Outcome.FAILED
+        facts: dict[str, float] = {}
         try:
             made, seconds = future.result(timeout=FETCH_S)
             outputs = output_names(source.name, self._files.recipe)
@@ -207,7 +208,11 @@ class _Batch:
                 source, dict(zip(outputs, made.thumbnails, strict=True))
             )
             outcome, reason = Outcome.MADE, "; ".join(made.notes)
-            width, height = made.width, made.height
+            facts = {
+                "width": made.width,
+                "height": made.height,
+                "seconds": seconds,
+            }
         except NotAnImage as error:
             ended = self._files.no_image(number, str(error))
             outcome, reason = ended.outcome, str(ended)
@@ -223,35 +228,17 @@ class _Batch:
                 "the same beyond-http there"
             )
         del self._flights[future]
-        self._close(number, outcome, reason, width, height, seconds)
+        self._close(number, outcome, reason, **facts)
 
     def _close(
-        self,
-        number: int,
-        outcome: Outcome,
-        reason: str = "",
-        width: int = 0,
-        height: int = 0,
-        seconds: float = 0.0,
+        self, number: int, outcome: Outcome, reason: str = "", **made: Any
     ) -> None:
-        name = self._files.name(number)
-        kept = outcome in (Outcome.MADE, Outcome.CURRENT)
+        attempts = int(outcome is not Outcome.CURRENT)
         self._record(
-            FileRecord(
-                source=name,
-                outcome=outcome,
-                reason=reason,
-                outputs=output_names(name, self._files.recipe)
-                if kept
-                else (),
-                bytes=self._files.size(number),
-                width=width,
-                height=height,
-                seconds=seconds,
-                attempts=int(outcome is not Outcome.CURRENT),
+            self._files.final(
+                number, outcome, reason, attempts=attempts, **made
             )
         )
-        self._files.forget(number)
 
     def end(self, why: str) -> None:
         """Write down what is unfinished."""

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from image_pipeline.batch import Incomplete, Status
 from image_pipeline.crew import Processes
 from image_pipeline.files import Files
 from image_pipeline.gallery import PAGE, contact_sheet
@@ -25,6 +24,7 @@ from image_pipeline.outcomes import FileRecord, Outcome, Tally
 from image_pipeline.photographs import photograph
 from image_pipeline.recipe import Recipe
 from image_pipeline.run import Crew, Running, Transport, pipeline
+from image_pipeline.status import Incomplete, Status
 from image_pipeline.store import Store
 from image_pipeline.threads import Threads
 

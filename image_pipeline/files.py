@@ -9,9 +9,11 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from image_pipeline.formats import HEAD_BYTES, is_image_name, sniff
-from image_pipeline.outcomes import Outcome
+from image_pipeline.names import output_names
+from image_pipeline.outcomes import FileRecord, Outcome
 from image_pipeline.recipe import Recipe
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would block
@@ -66,10 +68,6 @@ class Files:
         self._planned[number] = status.st_size, status.st_mtime_ns
         return self._planned[number]
 
-    def size(self, number: int) -> int:
-        """Return what `measure` found, 0 where it found nothing."""
-        return self._planned.get(number, (0, 0))[0]
-
     def read(self, number: int) -> bytes:
         """Return the file's bytes, as they were when it was measured.
 
@@ -98,6 +96,25 @@ class Files:
 
     def forget(self, number: int) -> None:
         self._planned.pop(number, None)
+
+    def final(
+        self, number: int, outcome: Outcome, reason: str, **made: Any
+    ) -> FileRecord:
+        """Return the final word on a file, and forget what was measured.
+
+        `made` holds what only its maker knows: see FileRecord.
+        """
+        name = self.name(number)
+        kept = outcome in (Outcome.MADE, Outcome.CURRENT)
+        size, _ = self._planned.pop(number, (0, 0))
+        return FileRecord(
+            source=name,
+            outcome=outcome,
+            reason=reason,
+            outputs=output_names(name, self.recipe) if kept else (),
+            bytes=size,
+            **made,
+        )
 
     def no_image(self, number: int, reason: str) -> Unreadable:
         """A file that is named like an image was meant to be one."""

@@ -16,13 +16,14 @@ from typing import Protocol
 
 import zmq
 
-from image_pipeline.batch import Incomplete, Status, deliver
+from image_pipeline.batch import deliver
 from image_pipeline.crew import CrewError
 from image_pipeline.files import Files
 from image_pipeline.memory import keep_memory
 from image_pipeline.outcomes import FileRecord
 from image_pipeline.roll import Departure
 from image_pipeline.sink import Shelf, Sink
+from image_pipeline.status import Incomplete, Status
 from image_pipeline.store import TargetError
 from image_pipeline.ventilator import Ventilator
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Protocol, Self
 import click
 
 from image_pipeline.account import Account
-from image_pipeline.batch import Incomplete, Status
 from image_pipeline.files import Files
 from image_pipeline.gallery import contact_sheet
 from image_pipeline.outcomes import ExitCode, FileRecord, Outcome, Report
 from image_pipeline.signals import stop_on_signals
+from image_pipeline.status import Incomplete, Status
 from image_pipeline.walk import Found
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from typing import Any
 import zmq
 
 from image_pipeline import batch
-from image_pipeline.batch import Status
 from image_pipeline.curve import Keys, guard
 from image_pipeline.files import Files
 from image_pipeline.outcomes import FileRecord, Outcome
@@ -21,6 +20,7 @@ from image_pipeline.pixels import make_thumbnails
 from image_pipeline.recipe import Recipe
 from image_pipeline.run import Running
 from image_pipeline.sink import Sink
+from image_pipeline.status import Status
 from image_pipeline.store import Store
 from image_pipeline.ventilator import Ventilator
 from image_pipeline.worker import Make, work

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import zmq
 
-from image_pipeline.batch import Status, deliver
+from image_pipeline.batch import deliver
 from image_pipeline.outcomes import FileRecord, Outcome, Tally
 from image_pipeline.pixels import Made, make_thumbnails
 from image_pipeline.recipe import Recipe
+from image_pipeline.status import Status
 from image_pipeline.ventilator import Ventilator
 from image_pipeline.worker import work
 from tests.image_pipeline.stage import (

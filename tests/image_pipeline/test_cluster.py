@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import pytest
 
-from image_pipeline.batch import Incomplete
 from image_pipeline.cluster import cluster
 from image_pipeline.files import Files
 from image_pipeline.outcomes import FileRecord, Outcome
 from image_pipeline.photographs import photograph
 from image_pipeline.pixels import make_thumbnails, prepare
 from image_pipeline.recipe import Recipe
+from image_pipeline.status import Incomplete
 from image_pipeline.store import Store
 from tests.support import Program
 

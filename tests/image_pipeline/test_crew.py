@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from image_pipeline import ledger
-from image_pipeline.batch import Incomplete, Status
 from image_pipeline.crew import Processes
 from image_pipeline.ledger import Ledger
 from image_pipeline.outcomes import FileRecord, Outcome
 from image_pipeline.photographs import photograph
 from image_pipeline.run import Running, Transport, pipeline
+from image_pipeline.status import Incomplete, Status
 from image_pipeline.store import Store
 from image_pipeline.threads import Threads
 from tests.image_pipeline import saboteur

@@ -8,11 +8,11 @@ import pytest
 import zmq
 
 from image_pipeline import curve, links, wire
-from image_pipeline.batch import Incomplete
 from image_pipeline.curve import BadKeys, Keys
 from image_pipeline.outcomes import Outcome
 from image_pipeline.pixels import make_thumbnails
 from image_pipeline.recipe import Recipe
+from image_pipeline.status import Incomplete
 from image_pipeline.ventilator import Ventilator
 from image_pipeline.worker import work
 from proto import messages_pb2 as pb
