@@ -173,14 +173,17 @@ def check(plugin: str, as_json: bool, folders: tuple[Path, ...]) -> None:
             f"no such plugin: {plugin}; there are {', '.join(found)}"
         )
     rows = []
-    if not as_json:
-        click.echo(
-            f"{'FAULT':31} {'DETECTED AS':20} {'AFTER':>9} {'RECOVERED':>10}"
-        )
+    where = ""
     for row in run(found[plugin], plugin == "chaos"):
         rows.append(row)
         if as_json:
             continue
+        if row.where != where:  # again, since the first has scrolled away
+            where = row.where
+            click.echo(
+                f"{where:31} {'DETECTED AS':20} {'AFTER':>9} "
+                f"{'RECOVERED':>10}"
+            )
         back = "-" if row.recovered_ms is None else f"{row.recovered_ms:.1f}"
         mark = "" if row.good else f"  EXPECTED {row.expected}"
         click.echo(
@@ -191,7 +194,10 @@ def check(plugin: str, as_json: bool, folders: tuple[Path, ...]) -> None:
     if as_json:
         _print_json([row.as_json() for row in rows])
     else:
-        click.echo(f"{len(rows)} faults, {len(rows) - len(bad)} as expected.")
+        click.echo(
+            f"{len(rows)} faults, {len(rows) - len(bad)} as expected. "
+            "RECOVERED: until the next good reply."
+        )
     sys.exit(1 if bad else 0)
 
 

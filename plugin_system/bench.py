@@ -1,7 +1,9 @@
 """What a call costs, and a fault, beside other ways to call a process.
 
 All in one run, in turns of a hundred calls, so that a busy moment of the
-machine hits everybody; ratios are of medians. Times are in seconds.
+machine hits everybody. A ratio is the median of the ratios of neighbouring
+turns: the machine may change its pace between two rounds, and then a ratio
+of overall medians would set one pace against another. Times are in seconds.
 """
 
 import multiprocessing
@@ -30,6 +32,7 @@ from plugin_system.registry import Registration
 from plugin_system.restarts import RestartPolicy
 
 CALLS = 3000
+TURN = 100
 FAULTS = 30
 STARTS = 10
 DATA = bytes(100)
@@ -90,6 +93,7 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
             yield from indent(fill(row["note"], 76), "  ").splitlines()
     for sentence in result["left_out"]:
         yield f"Left out: {sentence}"
+    yield "Ratio: to bare REQ/REP, median over turns taken side by side."
     versions = ", ".join(f"{k} {v}" for k, v in result["versions"].items())
     yield from wrap(f"{result['machine']['cpus']} CPUs; {versions}", 78)
 
@@ -164,13 +168,16 @@ def _round_trips(ways: dict[str, Callable[[], Any]], calls: int) -> list[Row]:
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for ask in ways.values():
         ask()  # connects, or starts a process
-    for _ in range(0, calls, 100):
+    ratios: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(0, calls, TURN):
+        bare = 0.0
         for name, ask in ways.items():
-            for _ in range(100):
-                taken[name].append(_seconds(ask))
-    bare = median(next(iter(taken.values())))
+            turn = [_seconds(ask) for _ in range(TURN)]
+            taken[name] += turn
+            bare = bare or median(turn)
+            ratios[name].append(median(turn) / bare)
     return [
-        _row(name, seconds, ratio=median(seconds) / bare)
+        _row(name, seconds, ratio=median(ratios[name]))
         for name, seconds in taken.items()
     ]
 

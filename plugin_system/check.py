@@ -23,36 +23,32 @@ from plugin_system.restarts import RestartPolicy
 PATIENCE_S = 0.3  # the deadline of a call that is going to hang
 LONG_S = 20.0  # the deadline of everything else
 
-# A fault, the argument that makes it, and the error that must come of it.
-CALLS: tuple[tuple[str, str, Any, str], ...] = (
-    ("raises an exception", "fail", "no", "PluginError"),
-    ("ends with exit code 3", "crash", 3, "PluginCrashed"),
-    ("segmentation fault", "crash", "SIGSEGV", "PluginCrashed"),
-    ("SIGKILL in a call", "crash", "SIGKILL", "PluginCrashed"),
-    ("ends after its reply", "crash", "exit after the reply", "result"),
-    ("sleeps for ever", "hang", "asleep", "PluginTimeout"),
-    ("is stopped (SIGSTOP)", "hang", "stopped", "PluginTimeout"),
-    ("ignores SIGTERM", "hang", "with SIGTERM ignored", "PluginTimeout"),
-    (
-        "holds the interpreter's lock",
-        "hang",
-        "with the interpreter's lock",
-        "PluginTimeout",
+# The error that must come of a fault; the fault, and what makes it.
+CALLS: dict[str, tuple[tuple[str, str, str | int], ...]] = {
+    "PluginError": (("raises an exception", "fail", "no"),),
+    "PluginCrashed": (
+        ("ends with exit code 3", "crash", 3),
+        ("segmentation fault", "crash", "SIGSEGV"),
+        ("SIGKILL in a call", "crash", "SIGKILL"),
     ),
-    ("replies with noise", "lie", "noise", "PluginProtocolError"),
-    ("replies with nothing", "lie", "nothing", "PluginProtocolError"),
-    ("replies to another call", "lie", "wrong id", "PluginProtocolError"),
-    (
-        "replies as somebody else",
-        "lie",
-        "wrong incarnation",
-        "PluginProtocolError",
+    "result": (("ends after its reply", "crash", "exit after the reply"),),
+    "PluginProtocolError": (
+        ("replies with noise", "lie", "noise"),
+        ("replies with nothing", "lie", "nothing"),
+        ("replies to another call", "lie", "wrong id"),
+        ("replies as somebody else", "lie", "wrong incarnation"),
+        ("replies without outcome", "lie", "no outcome"),
+        ("replies with 64 MiB + 1", "lie", "too much"),
+        ("speaks no ZMTP", "lie", "raw bytes"),
     ),
-    ("replies without outcome", "lie", "no outcome", "PluginProtocolError"),
-    ("replies with 64 MiB + 1", "lie", "too much", "PluginProtocolError"),
-    ("speaks no ZMTP", "lie", "raw bytes", "PluginProtocolError"),
-    ("never replies", "lie", "silence", "PluginTimeout"),
-)
+    "PluginTimeout": (
+        ("never replies", "lie", "silence"),
+        ("sleeps for ever", "hang", "asleep"),
+        ("is stopped (SIGSTOP)", "hang", "stopped"),
+        ("ignores SIGTERM", "hang", "with SIGTERM ignored"),
+        ("holds the GIL", "hang", "with the interpreter's lock"),
+    ),
+}
 STARTS: tuple[tuple[str, str, str], ...] = (
     ("prints before it is ready", "prints first", "result"),
     ("cannot be imported", "broken import", "PluginCrashed"),
@@ -68,6 +64,7 @@ STARTS: tuple[tuple[str, str, str], ...] = (
 class Row:
     """One fault. Times in milliseconds; None: nothing to recover."""
 
+    where: str
     fault: str
     expected: str
     detected_as: str
@@ -97,15 +94,17 @@ def check(registration: Registration, inside: bool) -> Iterator[Row]:
             ("killed while stopped in a call", signal.SIGKILL),
         ):
             yield _from_outside(executor, name, fault, number)
-        for fault, method, how, expected in CALLS if inside else ():
+        for expected, faults in CALLS.items() if inside else ():
             wait = PATIENCE_S if expected == "PluginTimeout" else LONG_S
-            yield _row(
-                executor,
-                name,
-                fault,
-                expected,
-                partial(executor.call, name, method, how, timeout=wait),
-            )
+            for fault, method, how in faults:
+                yield _row(
+                    executor,
+                    name,
+                    fault,
+                    expected,
+                    partial(executor.call, name, method, how, timeout=wait),
+                    where="IN A CALL",
+                )
     for fault, how, expected in STARTS if inside else ():
         broken = replace(
             registration, env={"CHAOS_START": how}, start_timeout=LONG_S
@@ -120,6 +119,7 @@ def check(registration: Registration, inside: bool) -> Iterator[Row]:
                 expected,
                 partial(executor.ping, name, timeout=LONG_S),
                 recovers=expected == "result",
+                where="AT ITS START",
             )
 
 
@@ -136,18 +136,17 @@ def _from_outside(
             killed.append(time.monotonic())
             os.kill(pid, number)
 
-        killer = threading.Timer(0.1, kill)
-        begun = time.monotonic()
-        killer.start()
-        row = _row(
-            executor,
-            name,
-            fault,
-            "PluginCrashed",
-            lambda: executor.ping(name, timeout=LONG_S),
-        )
+        killer = threading.Timer(PATIENCE_S, kill)
+        begun: list[float] = []
+
+        def ask() -> None:
+            begun.append(time.monotonic())
+            killer.start()
+            executor.ping(name, timeout=LONG_S)
+
+        row = _row(executor, name, fault, "PluginCrashed", ask)
         killer.join()
-        early = (killed[0] - begun) * 1000  # the call was not hurt so long
+        early = (killed[0] - begun[0]) * 1000  # it was not hurt so long
         return replace(row, after_ms=row.after_ms - early)
     stopped = number is signal.SIGSTOP
     death = os.pidfd_open(pid)
@@ -173,6 +172,7 @@ def _row(
     expected: str,
     act: Callable[[], Any],
     recovers: bool = True,
+    where: str = "FROM OUTSIDE",
 ) -> Row:
     begun = time.monotonic()
     detected = "result"
@@ -187,4 +187,5 @@ def _row(
             executor.ping(name, timeout=LONG_S)
         executor.ping(name, timeout=LONG_S)
         recovered = (time.monotonic() - seen) * 1000
-    return Row(fault, expected, detected, (seen - begun) * 1000, recovered)
+    after = (seen - begun) * 1000
+    return Row(where, fault, expected, detected, after, recovered)

@@ -102,7 +102,7 @@ def fail(text: str) -> None:
 @plugin.method
 def crash(how: str | int) -> None:
     """End: with an exit code, by a signal's name, or after the reply."""
-    sys.stderr.write(f"now comes {how}\n")
+    sys.stderr.write("goodbye\n")
     if how == "exit after the reply":
         plugin.lie = _last_words
     elif isinstance(how, int):

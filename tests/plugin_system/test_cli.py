@@ -112,6 +112,7 @@ def test_check_finds_all_faults_of_chaos(start: Start) -> None:
     assert code == 0, rows
     assert len(rows) >= 25
     assert all(row["good"] for row in rows)
+    assert all(row["after_ms"] > 0 for row in rows)
 
 
 def test_check_hurts_a_plugin_that_does_not_hurt_itself(
