@@ -9,17 +9,14 @@ image is small.
 
 import io
 import math
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import Any, TextIO
+from typing import Any
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from image_pipeline import complaints
 from image_pipeline.colours import encode, plain_colours, to_srgb
 from image_pipeline.formats import HEAD_BYTES, sniff
 from image_pipeline.recipe import Recipe
@@ -79,8 +76,7 @@ def prepare() -> None:
     of being printed.
     """
     Image.MAX_IMAGE_PIXELS = None
-    warnings.filterwarnings("always", module=r"PIL\.")
-    warnings.showwarning = _hear
+    complaints.listen()
 
 
 def make_thumbnails(data: bytes, recipe: Recipe) -> Made:
@@ -100,7 +96,7 @@ def make_thumbnails(data: bytes, recipe: Recipe) -> Made:
         )
     _learn(name)
     _learn(recipe.format.upper())
-    with _warnings_heard() as heard:
+    with complaints.about_one_image() as heard:
         try:
             made = _make(data, name, recipe)
         except CannotMake:
@@ -227,37 +223,3 @@ def _check_jpeg(data: bytes) -> None:
         )
     except ValueError as error:
         raise CannotMake(f"strict: damaged JPEG: {error}") from error
-
-
-_heard = threading.local()
-_show_elsewhere = warnings.showwarning
-
-
-@contextmanager
-def _warnings_heard() -> Iterator[list[str]]:
-    """Collect what Pillow warns of in this thread.
-
-    `warnings.catch_warnings` would do it for the whole process, so threads
-    that work on several images would mix them up.
-    """
-    messages: list[str] = []
-    _heard.messages = messages
-    try:
-        yield messages
-    finally:
-        _heard.messages = None
-
-
-def _hear(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    messages: list[str] | None = getattr(_heard, "messages", None)
-    if messages is None:
-        _show_elsewhere(message, category, filename, lineno, file, line)
-    else:
-        messages.append(str(message))

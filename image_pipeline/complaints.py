@@ -1,0 +1,46 @@
+"""What Pillow warns of, kept for the image that it warned about.
+
+`warnings.catch_warnings` would do it for the whole process, so threads that
+work on several images would mix them up.
+"""
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+_heard = threading.local()
+_show_elsewhere = warnings.showwarning
+
+
+def listen() -> None:
+    """Hear every warning of Pillow, in the whole process."""
+    warnings.filterwarnings("always", module=r"PIL\.")
+    warnings.showwarning = _hear
+
+
+@contextmanager
+def about_one_image() -> Iterator[list[str]]:
+    """Lend the list of what this thread is warned of meanwhile."""
+    messages: list[str] = []
+    _heard.messages = messages
+    try:
+        yield messages
+    finally:
+        _heard.messages = None
+
+
+def _hear(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    messages: list[str] | None = getattr(_heard, "messages", None)
+    if messages is None:
+        _show_elsewhere(message, category, filename, lineno, file, line)
+    else:
+        messages.append(str(message))
