@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from image_pipeline.formats import HEAD_BYTES, is_image_name, sniff
-from image_pipeline.names import BadName, check_name
+from image_pipeline.names import BadName, Folding, check_name, collisions
 from image_pipeline.outcomes import FileRecord, Outcome
+from image_pipeline.recipe import Recipe
 
 
 @dataclass(slots=True)
@@ -159,3 +160,21 @@ def may_be_image(source: Path, name: bytes) -> bool:
             return sniff(file.read(HEAD_BYTES)) is not None
     except OSError:
         return True
+
+
+class Clash(ValueError):
+    """Several files would become one thumbnail; the text says which."""
+
+
+def check_clashes(
+    source: Path, found: Found, recipe: Recipe, fold: Folding
+) -> None:
+    """Raise Clash where one thumbnail would replace another."""
+    clashes = collisions(found.names, recipe, fold)
+    if clashes:  # a text called `a` does not mind an image called `a.jpg`
+        suspects = {name for clash in clashes for name in clash.sources}
+        images = {name for name in suspects if may_be_image(source, name)}
+        clashes = collisions(sorted(images), recipe, fold)
+    if clashes:
+        told = "\n".join(str(clash) for clash in clashes[:10])
+        raise Clash(f"{told}\nNothing was done: rename one of each pair.")

@@ -1,0 +1,268 @@
+"""The commands of one role each, for a terminal or a machine of its own."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from image_pipeline.cli import (
+    FOLDER,
+    INCOMPLETE,
+    INTERRUPTED,
+    F,
+    end,
+    files_of,
+    find,
+    listing,
+    options,
+    read_recipe,
+    recipe,
+)
+
+if TYPE_CHECKING:
+    import zmq
+
+    from image_pipeline.curve import Keys
+    from proto import messages_pb2 as pb
+
+TASKS = "tcp://127.0.0.1:5557"
+RESULTS = "tcp://127.0.0.1:5558"
+RECEIPTS = "tcp://127.0.0.1:5559"
+
+
+def endpoint(name: str, default: str) -> Callable[[F], F]:
+    return click.option(
+        f"--{name}", default=default, show_default=True, metavar="ENDPOINT"
+    )
+
+
+secured = options(
+    click.option(
+        "--keys", type=FOLDER, help="Certificates that `keygen` made."
+    ),
+    click.option(
+        "--insecure", is_flag=True, help="Bind beyond loopback without keys."
+    ),
+)
+
+
+@click.command()
+@click.argument("src", type=FOLDER, envvar="IMAGE_PIPELINE_VENTILATOR_SRC")
+@endpoint("tasks", TASKS)
+@endpoint("results", RESULTS)
+@endpoint("receipts", RECEIPTS)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 512),
+    default=1,
+    show_default=True,
+    help="Start when so many are connected.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(0.1, 86_400),
+    default=60.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds to wait for somebody who is missing.",
+)
+@recipe
+@listing
+@secured
+def ventilator(
+    src: Path,
+    tasks: str,
+    results: str,
+    receipts: str,
+    workers: int,
+    patience: float,
+    files_from: IO[bytes] | None,
+    report: Path | None,
+    quiet: bool,
+    keys: Path | None,
+    insecure: bool,
+    **making: Any,
+) -> None:
+    """Send the images in SRC to workers; they answer through the sink."""
+    from image_pipeline.batch import deliver
+    from image_pipeline.names import Folding
+    from image_pipeline.terminal import show_batch
+    from image_pipeline.ventilator import Ventilator
+
+    how, timeout, force = read_recipe(**making)
+    found = find(src, None, files_from, how, Folding())
+    with (
+        zmq_context(keys, "server", [tasks, receipts], insecure) as (
+            context,
+            curve,
+        ),
+        Ventilator(
+            context=context,
+            tasks=tasks,
+            results=results,
+            receipts=receipts,
+            keys=curve,
+            patience=patience,
+        ) as ends,
+    ):
+        if not quiet:
+            click.echo(f"tasks at {ends.tasks_endpoint}")
+            click.echo(f"waiting for workers: {workers}")
+        code = show_batch(
+            partial(deliver, ends, workers=workers),
+            files_of(src, found, how, timeout, force),
+            found,
+            report=report,
+            quiet=quiet,
+        )
+    sys.exit(code)
+
+
+@click.command()
+@endpoint("tasks", TASKS)
+@endpoint("results", RESULTS)
+@click.option("--once", is_flag=True, help="Leave when the batch has ended.")
+@click.option("--name", help="Unique among the workers.")
+@click.option("--quiet", is_flag=True, help="Print no line for each image.")
+@click.option("--keys", type=FOLDER, help="Certificates of `keygen`.")
+def worker(
+    tasks: str,
+    results: str,
+    once: bool,
+    name: str | None,
+    quiet: bool,
+    keys: Path | None,
+) -> None:
+    """Turn images into thumbnails until Ctrl-C."""
+    import socket
+
+    from image_pipeline.links import Refused
+    from image_pipeline.memory import keep_memory
+    from image_pipeline.pixels import make_thumbnails, prepare
+    from image_pipeline.signals import stop_on_signals
+    from image_pipeline.worker import die_after, outcome_line, work
+
+    def show(report: "pb.Report") -> None:
+        if line := outcome_line(report):
+            click.echo(line)
+
+    keep_memory()
+    prepare()
+    name = name or f"{socket.gethostname()} {os.getpid()}"
+    with (
+        stop_on_signals() as stop,
+        zmq_context(keys, "client", [], False) as (context, curve),
+    ):
+        if not quiet:
+            click.echo(f"{name} takes tasks from {tasks}")
+        try:
+            made = work(
+                make_thumbnails,
+                context=context,
+                tasks=tasks,
+                results=results,
+                name=name,
+                stop=stop,
+                once=once,
+                alarm=die_after,
+                keys=curve,
+                watch=(lambda _: None) if quiet else show,
+            )
+        except Refused as error:
+            end(error, INCOMPLETE)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+    if not quiet:
+        click.echo(f"{name} made thumbnails of {made} images")
+
+
+@click.command()
+@click.argument(
+    "dst",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="IMAGE_PIPELINE_SINK_DST",
+)
+@endpoint("results", RESULTS)
+@endpoint("receipts", RECEIPTS)
+@click.option("--once", is_flag=True, help="Leave when the batch has ended.")
+@secured
+def sink(
+    dst: Path,
+    results: str,
+    receipts: str,
+    once: bool,
+    keys: Path | None,
+    insecure: bool,
+) -> None:
+    """Write thumbnails below DST, batch after batch, until Ctrl-C."""
+    from image_pipeline.links import Refused
+    from image_pipeline.signals import stop_on_signals
+    from image_pipeline.sink import Sink
+    from image_pipeline.store import Store, TargetError
+
+    try:
+        with (
+            stop_on_signals() as stop,
+            zmq_context(keys, "server", [results], insecure) as (
+                context,
+                curve,
+            ),
+            Store(dst) as store,
+            Sink(
+                store,
+                context=context,
+                results=results,
+                receipts=receipts,
+                keys=curve,
+            ) as collector,
+        ):
+            click.echo(f"results at {collector.endpoint}, written to {dst}")
+            while not stop.is_set():
+                collector.run(stop, once=True)
+                if not stop.is_set():
+                    click.echo(f"batch ended: {collector.made} made so far")
+                if once:
+                    break
+    except (TargetError, Refused) as error:
+        end(error, INCOMPLETE)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def keygen(folder: Path) -> None:
+    """Write a server's and a client's certificate into FOLDER."""
+    from image_pipeline.curve import BadKeys, generate
+
+    try:
+        for path in generate(folder):
+            click.echo(path)
+    except (BadKeys, OSError) as error:
+        raise click.UsageError(str(error)) from None
+
+
+@contextmanager
+def zmq_context(
+    keys: Path | None, role: str, binds: list[str], insecure: bool
+) -> "Iterator[tuple[zmq.Context[zmq.Socket[bytes]], Keys | None]]":
+    """Lend a context with a guard at its doors; errors become sentences."""
+    import zmq
+
+    from image_pipeline import curve, links
+
+    try:
+        loaded = curve.load(keys, role) if keys else None
+        for endpoint in binds:
+            links.check_exposure(endpoint, loaded, insecure)
+        with zmq.Context() as context, curve.guard(context, loaded):
+            yield context, loaded
+    except (curve.BadKeys, links.Exposed) as error:
+        raise click.UsageError(str(error)) from None
+    except zmq.ZMQError as error:
+        end(f"cannot use {' or '.join(binds)}: {error.strerror}", INCOMPLETE)
