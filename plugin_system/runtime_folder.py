@@ -50,7 +50,11 @@ class RuntimeFolder:
 def sweep(base: Path) -> None:
     """Remove the folders in `base` whose owners have died."""
     for path in base.glob(f"{PREFIX}*"):
-        if path.is_symlink() or path.stat().st_uid != os.getuid():
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            continue  # its owner has just removed it
+        if path.is_symlink() or found.st_uid != os.getuid():
             continue
         lock = _lock(path)
         if lock is not None:

@@ -19,6 +19,7 @@ from plugin_system.errors import (
     PluginUnavailable,
 )
 from plugin_system.executor import CLOSE_S, Executor
+from plugin_system.runtime_folder import sweep
 
 from .conftest import LONG_S, Run, chaos, is_good, starting
 from .test_host_death import wait_for_file
@@ -202,3 +203,11 @@ def test_what_cannot_be_sent_is_refused_and_hurts_no_plugin(
 def test_a_timeout_that_is_none_is_refused(run: Run, bad: float) -> None:
     with pytest.raises(ValueError, match="timeout is above 0"):
         run().call("chaos", "echo", 1, timeout=bad)
+
+
+def test_a_folder_that_goes_while_it_is_looked_at_stops_no_host(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = folder / "plugins-gone"
+    monkeypatch.setattr(Path, "glob", lambda *_: [gone])
+    sweep(folder)
