@@ -100,6 +100,10 @@ def run(
 
     The same command again resumes: what is up to date is left alone.
     """
+    from image_pipeline.signals import stop_on_signals
+
+    stop = click.get_current_context().with_resource(stop_on_signals())
+
     from image_pipeline.walk import BadFolders, check_folders
 
     how, timeout, force = read_recipe(**making)
@@ -133,6 +137,7 @@ def run(
                 running.deliver,
                 files_of(src, found, how, timeout, force),
                 found,
+                stop,
                 report=report,
                 keep_sheet=partial(store.write, PAGE) if gallery else None,
                 quiet=quiet,
@@ -141,6 +146,8 @@ def run(
         end(error, INCOMPLETE)
     except CannotKeep as error:
         end(f"no gallery in {dst}: {error}", INCOMPLETE)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     sys.exit(code)
 
 

@@ -91,12 +91,14 @@ def ventilator(
     """Send the images in SRC to workers; they answer through the sink."""
     from image_pipeline.batch import deliver
     from image_pipeline.names import Folding
+    from image_pipeline.signals import stop_on_signals
     from image_pipeline.terminal import show_batch
     from image_pipeline.ventilator import Ventilator
 
     how, timeout, force = read_recipe(**making)
     found = find(src, None, files_from, how, Folding())
     with (
+        stop_on_signals() as stop,
         zmq_context(keys, "server", [tasks, receipts], insecure) as (
             context,
             curve,
@@ -117,6 +119,7 @@ def ventilator(
             partial(deliver, ends, workers=workers),
             files_of(src, found, how, timeout, force),
             found,
+            stop,
             report=report,
             quiet=quiet,
         )

@@ -15,7 +15,6 @@ from image_pipeline.account import Account
 from image_pipeline.files import Files
 from image_pipeline.gallery import contact_sheet
 from image_pipeline.outcomes import ExitCode, FileRecord, Outcome, Report
-from image_pipeline.signals import stop_on_signals
 from image_pipeline.status import Incomplete, Status
 from image_pipeline.walk import Found
 
@@ -42,6 +41,7 @@ def show_batch(
     deliver: Deliver,
     files: Files,
     found: Found,
+    stop: Event,
     *,
     report: Path | None = None,
     keep_sheet: Callable[[bytes], None] | None = None,
@@ -49,8 +49,9 @@ def show_batch(
 ) -> ExitCode:
     """Deliver `files` before the eyes of a person; return how it went.
 
-    `found` also holds what ended while the files were being found. The
-    first Ctrl-C finishes what has begun; a second one stops at once.
+    `found` also holds what ended while the files were being found. When
+    `stop` is set what has begun is finished; KeyboardInterrupt, which a
+    second Ctrl-C raises, stops it at once.
     """
     with ExitStack() as stack:
         account = Account(found.total)
@@ -58,7 +59,6 @@ def show_batch(
             account.report = stack.enter_context(closing(_opened(report)))
         if keep_sheet:
             account.sheet = []
-        stop = stack.enter_context(stop_on_signals())
         display = stack.enter_context(_Display(account, quiet))
         for ended in found.ended:
             account.record(ended)

@@ -72,6 +72,16 @@ def fill(source: Path, count: int) -> None:
         path.write_bytes(photograph(number % 6, 400, 300))
 
 
+def fill_with_work(source: Path, count: int) -> None:
+    """The same with bigger images: it takes seconds, and little space."""
+    first = source / "first.jpg"
+    first.write_bytes(photograph(1, 1600, 1200))
+    for number in range(1, count):
+        path = source / f"day-{number % 3}" / f"{number:03}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.hardlink_to(first)
+
+
 def thumbnails(target: Path) -> dict[str, bytes]:
     """Everything in the target that is not the pipeline's own."""
     return {
@@ -140,7 +150,7 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bytes(
 def test_workers_of_a_killed_run_end_by_themselves(
     run: Start, source: Path, target: Path
 ) -> None:
-    fill(source, 300)
+    fill_with_work(source, 300)
     doomed = run()
     wait_for_thumbnails(target, doomed)
     workers = [os.pidfd_open(pid) for pid in children_of(doomed)]
@@ -178,7 +188,7 @@ def test_an_interrupted_run_counts_everything_and_resumes(
     tmp_path: Path,
     number: signal.Signals,
 ) -> None:
-    fill(source, 400)
+    fill_with_work(source, 400)
     report = tmp_path / "report"
     program = run("--report", str(report))
     wait_for_thumbnails(target, program)
@@ -199,17 +209,33 @@ def test_an_interrupted_run_counts_everything_and_resumes(
     assert counts(resumed).total() == 400
 
 
+def test_ctrl_c_before_the_first_image_is_an_interruption_too(
+    run: Start, source: Path
+) -> None:
+    """The trap: handlers that are set up after everything else."""
+    fill_with_work(source, 200)
+    program = run()
+    wait_until(lambda: bool(children_of(program)), program)
+    program.signal(signal.SIGINT)
+
+    assert program.wait() == 130
+    assert counts(program).total() == 200
+    assert "Traceback" not in program.stderr
+
+
 def test_two_runs_on_one_target_cannot_mix(
     run: Start, source: Path, target: Path
 ) -> None:
-    fill(source, 400)
+    fill_with_work(source, 400)
     first = run()
     wait_until(lambda: (target / PRIVATE / "lock").exists(), first)
+    first.signal(signal.SIGSTOP)  # or it might end before the second begins
     second = run()
     assert second.wait() == 3
     assert "another run is writing to" in second.stderr
+    first.signal(signal.SIGCONT)
     first.signal(signal.SIGINT)
-    assert first.wait() in (0, 130)
+    assert first.wait() == 130
 
 
 # -- the target -------------------------------------------------------------
@@ -290,7 +316,7 @@ def test_a_read_only_target_is_refused_before_any_work(
 def test_a_target_removed_during_the_run_ends_it(
     run: Start, source: Path, target: Path
 ) -> None:
-    fill(source, 400)
+    fill_with_work(source, 400)
     program = run()
     wait_for_thumbnails(target, program)
     target.rename(target.with_name("moved"))  # at once, unlike removing

@@ -48,7 +48,7 @@ def test_the_stopwatch_counts_the_work_of_children() -> None:
 
 def test_the_stopwatch_sees_the_peak_of_memory() -> None:
     taken = taken_by(
-        python("import time; x = b'x' * 2**27; del x; time.sleep(0.3)")
+        python("import time; x = b'x' * 2**27; del x; time.sleep(1.5)")
     )
     assert taken.parent_peak > 2**27
 
@@ -59,8 +59,8 @@ def test_what_does_not_end_is_killed_with_all_that_it_started(
     pid = tmp_path / "pid"
     began = time.monotonic()
     with pytest.raises(Stuck):
-        taken_by(["sh", "-c", f"sleep 60 & echo $! > {pid}; wait"], 1.0)
-    assert time.monotonic() - began < 20
+        taken_by(["sh", "-c", f"sleep 60 & echo $! > {pid}; wait"], 4.0)
+    assert time.monotonic() - began < 30
     with suppress(ProcessLookupError):  # when it is gone already
         sleeper = os.pidfd_open(int(pid.read_text()))
         ended, _, _ = select.select([sleeper], [], [], PATIENCE_S)

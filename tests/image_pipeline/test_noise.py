@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 import zmq
 
 from image_pipeline import wire
@@ -87,6 +88,7 @@ def memory(program: Program) -> int:
     return int(resident.group(1)) * 1024
 
 
+@pytest.mark.timeout(120)
 def test_noise_at_every_door_costs_no_image_and_no_memory(
     start: Callable[..., Program], context: zmq.Context[Any], tmp_path: Path
 ) -> None:

@@ -192,7 +192,7 @@ def test_a_scanner_at_the_door_fails_no_image_that_takes_its_time(
         scanned.wait(PATIENCE_S)
         return make_thumbnails(data, recipe)
 
-    with by_hand(context, tmp_path, patience=1.0) as hands:
+    with by_hand(context, tmp_path, patience=2.0) as hands:
 
         def scan() -> None:
             until(lambda: "honest" in at_work)
