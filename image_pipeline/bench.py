@@ -42,7 +42,7 @@ class Size:
     names: int  # to see what the list of names takes; 0 leaves it out
 
 
-QUICK = Size(100, 3, 2_000, (100, 2_000), 0)
+QUICK = Size(200, 3, 2_000, (100, 2_000), 0)
 FULL = Size(240, 5, 10_000, (100, 1_000, 10_000), 100_000)
 
 

@@ -25,7 +25,7 @@ from slides.deck import CONSOLES, STAYS, Slide
 from slides.record import TYPED, timeless, typed
 
 COMMAND = re.compile(r"(python -m|make) \w")  # as told in a sentence
-LIMIT_S = 240.0
+LIMIT_S = 600.0
 READY_S = 20.0
 # The suite rehearses too, so a rehearsal cannot run the suite.
 DRY = {"make test": "make --dry-run test"}
