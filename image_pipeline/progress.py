@@ -79,16 +79,15 @@ class Progress:
     """Draws snapshots on `console`. Use `with`; it restores the terminal.
 
     `show` may be called as often as one likes: it draws only when something
-    is due. `quiet` draws nothing at all.
+    is due.
     """
 
-    def __init__(self, console: Console, quiet: bool = False) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._quiet = quiet
         self._rates = Rates()
         self._due = 0.0
         self._live: Live | None = None
-        if console.is_terminal and not quiet:
+        if console.is_terminal:
             self._live = Live(console=console, auto_refresh=False)
 
     def __enter__(self) -> Self:
@@ -108,7 +107,7 @@ class Progress:
     def show(self, snapshot: Snapshot, last: bool = False) -> None:
         """Draw `snapshot` if it is time to, or if it is the last one."""
         now = time.monotonic()
-        if self._quiet or (now < self._due and not last):
+        if now < self._due and not last:
             return
         self._rates.add(now, snapshot.worked, snapshot.pixels)
         if self._live:

@@ -92,16 +92,6 @@ def test_a_terminal_is_redrawn_at_a_rate_that_eyes_can_follow(
     assert said(screen).count("/400") <= 6
 
 
-def test_quiet_says_nothing(clock: Clock) -> None:
-    for terminal in (True, False):
-        out = console(terminal)
-        with Progress(out, quiet=True) as display:
-            display.show(at(1))
-            clock.now += 60
-            display.show(at(400), last=True)
-        assert said(out) == ""
-
-
 def test_names_are_shown_without_orders_or_markup(clock: Clock) -> None:
     screen = console(terminal=True)
     with Progress(screen) as display:

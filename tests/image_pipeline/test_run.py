@@ -57,6 +57,19 @@ def test_every_file_ends_in_one_outcome_over_every_transport(
     assert outcomes == {"made": 12, "skipped": 1, "failed": 1}
 
 
+def test_a_quiet_run_prints_its_end_and_nothing_else(
+    start: Start, tmp_path: Path
+) -> None:
+    make_photos(tmp_path / "src", 3)
+    program = start(
+        *("image_pipeline", "run", "--quiet"),
+        *(str(tmp_path / "src"), str(tmp_path / "dst")),
+    )
+    assert program.wait() == 0
+    assert re.fullmatch(r"3 files in .* s: 3 made, .*\n", program.stdout)
+    assert program.stderr == ""
+
+
 def test_the_same_command_again_makes_only_what_has_changed(
     start: Start, tmp_path: Path
 ) -> None:
