@@ -228,7 +228,7 @@ def test_two_runs_on_one_target_cannot_mix(
 ) -> None:
     fill_with_work(source, 400)
     first = run()
-    wait_until(lambda: (target / PRIVATE / "lock").exists(), first)
+    wait_for_thumbnails(target, first)
     first.signal(signal.SIGSTOP)  # or it might end before the second begins
     second = run()
     assert second.wait() == 3
