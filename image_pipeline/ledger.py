@@ -296,15 +296,15 @@ class Ledger:
         failures = []
         for number, entry in list(self._flying.items()):
             limit = self.timeout + TIMEOUT_GRACE_S
-            too_long = entry.worker and now - entry.started > limit
+            too_long = bool(entry.worker) and now - entry.started > limit
             if too_long and entry.alone:
                 reason = self._too_long()
-            elif self._may_go_on(entry, now):
+            elif self._may_go_on(entry, now, too_long):
                 continue
             elif entry.sends >= SENDS:
                 reason = f"sent {entry.sends} times, and never answered"
             else:
-                entry.suspected += not entry.alone and bool(too_long)
+                entry.suspected += not entry.alone and too_long
                 self._land(number, entry)
                 self._queue(number, entry)
                 continue
@@ -318,8 +318,8 @@ class Ledger:
                 self._again.append(number)
         return failures
 
-    def _may_go_on(self, entry: Entry, now: float) -> bool:
-        if entry.worker and not self.backups:
+    def _may_go_on(self, entry: Entry, now: float, too_long: bool) -> bool:
+        if entry.worker and not self.backups and not too_long:
             return True
         patience = max(OVERDUE_S, 3 * self._slowest) * entry.sends
         return now - entry.since <= patience

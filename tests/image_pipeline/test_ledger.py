@@ -41,11 +41,15 @@ class LedgerMachine(RuleBasedStateMachine):
 
     sent: Bundle[int] = Bundle("sent")
 
-    @initialize(files=st.integers(0, 40), workers=st.integers(0, 3))
-    def begin(self, files: int, workers: int) -> None:
+    @initialize(
+        files=st.integers(0, 40),
+        workers=st.integers(0, 3),
+        backups=st.booleans(),
+    )
+    def begin(self, files: int, workers: int, backups: bool) -> None:
         self.now = 0.0
         self.files = files
-        self.ledger = Ledger(files, TIMEOUT_S, workers)
+        self.ledger = Ledger(files, TIMEOUT_S, workers, backups)
         self.planned: list[int] = []
         self.closed: set[int] = set()
 
@@ -347,6 +351,20 @@ def test_no_second_thread_is_sent_to_where_one_hangs() -> None:
     (failure,) = ledger.lost(Departure("thread 1", "hangs", True), 72, at=1)
 
     assert failure.reason == "took longer than 60 s"
+
+
+def test_what_a_thread_never_came_to_is_sent_again_in_the_end() -> None:
+    ledger = Ledger(2, TIMEOUT_S, backups=False)
+    for number in ledger.plan(2, 0):
+        ledger.wanted(number)
+    for taken in (ledger.take(), ledger.take(company=1)):
+        assert taken
+        ledger.sent(taken, 1, 0, alone=False)
+        ledger.started(taken, "thread 1", 0)
+    late = TIMEOUT_S + TIMEOUT_GRACE_S + 1
+
+    assert not ledger.overdue(late)
+    assert resend(ledger, late) == [1, 2]
 
 
 def test_an_overdue_file_goes_to_whoever_is_free_less_and_less_often() -> (
