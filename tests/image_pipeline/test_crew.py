@@ -125,7 +125,7 @@ def test_a_killer_among_tiny_images_takes_none_of_them_with_it(
 ) -> None:
     """They travel in one message, and die with its worker three times."""
     # A backup is a second copy, whose worker would be the fourth to die.
-    monkeypatch.setattr(ledger, "OVERDUE_S", 600.0)
+    monkeypatch.setattr(ledger, "OVERDUE_S", 20.0)
     assert Ledger(300, 60, workers=2).together(1) > 20
     names = make_photos(tmp_path / "src", 300)
     (tmp_path / "src" / "150.jpg").write_bytes(TINY + saboteur.CRASH_AT_ONCE)
