@@ -68,6 +68,8 @@ class Receipts:
         match report.stage:
             case pb.STAGE_WANTED:
                 self._ledger.wanted(number)
+            case pb.STAGE_STARTED if worker in self._roll.left:
+                pass  # late news: the file is on its way to another one
             case pb.STAGE_STARTED:
                 self._ledger.started(number, worker, now)
                 self._status.workers[worker] = self._files.name(number), now

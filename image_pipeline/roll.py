@@ -31,16 +31,19 @@ class Roll:
     """The workers that have said they are ready, and the losses."""
 
     present: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
     _explained: int = 0
     _unexplained_since: float | None = None
     _gone: list[tuple[float, Departure]] = field(default_factory=list)
 
     def come(self, worker: str) -> None:
         self.present.add(worker)
+        self.left.discard(worker)
 
     def go(self, departure: Departure, now: float) -> None:
         """Somebody knows who has left, and how."""
         self.present.discard(departure.worker)
+        self.left.add(departure.worker)
         self._explained += 1
         self._gone.append((now + SETTLE_S, departure))
 

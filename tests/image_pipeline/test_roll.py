@@ -15,6 +15,11 @@ def test_who_has_come_is_present_until_it_goes() -> None:
     roll.go(Departure("somebody who never came"), 0)
 
     assert roll.present == {"B"}
+    assert roll.left == {"A", "somebody who never came"}
+
+    roll.come("A")
+
+    assert roll.left == {"somebody who never came"}
 
 
 def test_a_death_is_acted_on_once_its_connection_gets_nothing_more() -> None:
