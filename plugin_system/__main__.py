@@ -223,7 +223,8 @@ def demo() -> None:
 
     logging.getLogger("plugin_system.plugin").setLevel(logging.CRITICAL)
     for line in run():
-        click.echo(line)
+        is_title = not line.startswith(" ")
+        click.secho(line, bold=is_title, fg="cyan" if is_title else None)
 
 
 def _argument(text: str) -> Any:
