@@ -15,14 +15,17 @@ from typing import IO
 
 KEPT_LINES = 20
 MAX_LINE_BYTES = 8192  # a longer line is logged in pieces
+READ_BYTES = 65536  # what a pipe holds
+LAST_READS = 16  # of a pipe that is about to be closed
 
 
 class Stream:
-    """One pipe of one plugin. `ended` is set at its end of file."""
+    """One pipe of one plugin."""
 
     def __init__(self, pipe: IO[bytes], name: str, level: int) -> None:
+        os.set_blocking(pipe.fileno(), False)
         self.pipe = pipe
-        self.ended = threading.Event()
+        self.ended = False  # at its end of file
         self._log = logging.getLogger(f"plugin_system.plugin.{name}")
         self._level = level
         self._kept: deque[bytes] = deque(maxlen=KEPT_LINES)
@@ -58,19 +61,23 @@ class OutputReader:
         self._thread.start()
 
     def add(self, stream: Stream) -> None:
-        os.set_blocking(stream.pipe.fileno(), False)
         with self._lock:
             self._selector.register(stream.pipe, selectors.EVENT_READ, stream)
 
-    def drop(self, stream: Stream, patience: float) -> None:
-        """Close a pipe at its end of file, or after `patience` seconds.
+    def drop(self, stream: Stream) -> None:
+        """Read what is left in a pipe, and close it.
 
-        Somebody else may hold its other end for ever: a grandchild.
+        All that a dead process wrote is in there; on a busy machine our
+        thread may not have come to it. It may have no end of file: somebody
+        else, a grandchild, may hold its other end for ever.
         """
-        stream.ended.wait(patience)
-        with self._lock, suppress(KeyError, ValueError):
-            self._selector.unregister(stream.pipe)
-        stream.pipe.close()
+        with self._lock:
+            for _ in range(LAST_READS):
+                if stream.ended or not self._read(stream):
+                    break
+            stream.feed(b"")
+            self._forget(stream)
+            stream.pipe.close()
 
     def close(self) -> None:
         os.close(self._closing)
@@ -88,13 +95,18 @@ class OutputReader:
                     if not stream.pipe.closed:
                         self._read(stream)
 
-    def _read(self, stream: Stream) -> None:
+    def _read(self, stream: Stream) -> bool:
+        """Tell whether there was something; to be called with the lock."""
         try:
-            data = os.read(stream.pipe.fileno(), 65536)
+            data = os.read(stream.pipe.fileno(), READ_BYTES)
         except BlockingIOError:
-            return
+            return False
         stream.feed(data)
         if not data:
-            with suppress(KeyError):
-                self._selector.unregister(stream.pipe)
-            stream.ended.set()
+            stream.ended = True
+            self._forget(stream)
+        return bool(data)
+
+    def _forget(self, stream: Stream) -> None:
+        with suppress(KeyError):  # it is forgotten already
+            self._selector.unregister(stream.pipe)

@@ -38,7 +38,6 @@ ENVIRONMENT: Final = (
 # A process loses its connections a moment before it has ended (measured:
 # under 1 ms, longer on a busy machine).
 DYING_S: Final = 1.0
-LAST_LINES_S: Final = 0.02
 MAX_READY_BYTES: Final = 1_000_000
 
 
@@ -168,7 +167,7 @@ class Process:
     def _close_pipes(self) -> None:
         self.leave()
         for stream in self._streams:
-            self._output.drop(stream, patience=LAST_LINES_S)
+            self._output.drop(stream)
 
     def _read_handshake(self) -> PluginReady | None:
         data = os.read(self._ready_fd, 65536)

@@ -1,0 +1,32 @@
+"""What a plugin printed last is known, however busy the machine is."""
+
+import logging
+import os
+
+import pytest
+
+from plugin_system.output import OutputReader, Stream
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_last_words_are_read_though_the_reader_never_came_to_them(
+    ended: bool,
+) -> None:
+    """The trap: its thread is one of many, and the pipe is about to close.
+
+    Nor is an end of file waited for, which a grandchild may keep away.
+    """
+    reader = OutputReader()
+    ours, plugins = os.pipe()
+    stream = Stream(os.fdopen(ours, "rb", 0), "text", logging.WARNING)
+    os.write(plugins, b"farewell\ngoodbye")
+    if ended:
+        os.close(plugins)
+
+    reader.drop(stream)
+
+    assert stream.last_lines() == ["farewell", "goodbye"]
+    assert stream.pipe.closed
+    reader.close()
+    if not ended:
+        os.close(plugins)
