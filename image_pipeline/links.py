@@ -17,7 +17,7 @@ from image_pipeline.curve import Keys
 LINGER_MS = 2_000
 HEARTBEAT_MS = 1_000
 SILENCE_MS = 5_000  # a peer that is silent for so long is gone
-SMALL_BUFFER = 64 * 2**10  # see `for_tasks`
+SMALL_BUFFER = 64 * 2**10  # the kernel's, for tasks: see `ventilator`
 
 _EVENTS = (
     zmq.EVENT_ACCEPTED

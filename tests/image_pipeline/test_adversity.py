@@ -15,7 +15,7 @@ import sys
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ from tests.image_pipeline.pictures import (
     quarters,
     saved,
 )
-from tests.support import PATIENCE_S, ROOT, Program, skip_or_fail
+from tests.support import PATIENCE_S, ROOT, Program
 
 Start = Callable[..., Program]
 MOMENTS = 20
@@ -239,36 +239,6 @@ def test_two_runs_on_one_target_cannot_mix(
 
 
 # -- the target -------------------------------------------------------------
-
-
-@pytest.fixture
-def small_disk(target: Path) -> Iterator[Callable[[str], None]]:
-    """Mount a tmpfs at the target, or change its options; for root only."""
-    mounted = False
-
-    def mount(options: str) -> None:
-        nonlocal mounted
-        target.mkdir(exist_ok=True)
-        again = "remount," if mounted else ""
-        done = subprocess.run(
-            [
-                *("mount", "-t", "tmpfs", "-o", again + options),
-                *("none", str(target)),
-            ],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-        if done.returncode:
-            skip_or_fail(f"cannot mount a tmpfs: {done.stderr.strip()}")
-        mounted = True
-
-    yield mount
-    if mounted:
-        subprocess.run(
-            ["umount", "--lazy", str(target)], check=True, timeout=10
-        )
 
 
 def test_a_full_disk_ends_the_run_with_one_sentence_and_it_resumes(

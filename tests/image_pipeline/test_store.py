@@ -6,7 +6,6 @@ import random
 import shutil
 import signal
 import stat
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,7 +22,7 @@ from image_pipeline.store import (
     TargetError,
     looking_at,
 )
-from tests.support import ROOT, Program, skip_or_fail
+from tests.support import ROOT, Program
 
 SOURCE = Source(b"x/a.jpg", 1000, 1_700_000_000_000_000_000, "recipe-1")
 OUTPUTS = (b"x/a.jpg",)
@@ -284,36 +283,10 @@ def test_a_target_that_is_a_file_is_refused_with_a_sentence(
 # -- full, read-only, gone --------------------------------------------------
 
 
-@pytest.fixture
-def mounted(target: Path) -> Iterator[Callable[..., None]]:
-    """Mount a small tmpfs at the target; only root may."""
-    mounts = 0
-
-    def mount(options: str) -> None:
-        nonlocal mounts
-        target.mkdir(exist_ok=True)
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", options, "none", str(target)],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-        if done.returncode:
-            skip_or_fail(f"cannot mount a tmpfs: {done.stderr.strip()}")
-        mounts += "remount" not in options
-
-    yield mount
-    for _ in range(mounts):
-        subprocess.run(
-            ["umount", "--lazy", str(target)], check=True, timeout=10
-        )
-
-
 def test_a_full_disk_is_one_clear_error_and_leaves_no_half_file(
-    target: Path, mounted: Callable[..., None]
+    target: Path, small_disk: Callable[[str], None]
 ) -> None:
-    mounted("size=256k")
+    small_disk("size=256k")
     kept = {}
     with (
         Store(target) as store,
@@ -329,9 +302,9 @@ def test_a_full_disk_is_one_clear_error_and_leaves_no_half_file(
 
 
 def test_a_folder_with_no_room_for_one_more_file_is_full_too(
-    target: Path, mounted: Callable[..., None]
+    target: Path, small_disk: Callable[[str], None]
 ) -> None:
-    mounted("nr_inodes=12")
+    small_disk("nr_inodes=12")
     with (
         Store(target) as store,
         pytest.raises(TargetError, match="No space left on device"),
@@ -341,12 +314,12 @@ def test_a_folder_with_no_room_for_one_more_file_is_full_too(
 
 
 def test_a_read_only_target_is_one_clear_error(
-    target: Path, mounted: Callable[..., None]
+    target: Path, small_disk: Callable[[str], None]
 ) -> None:
-    mounted("size=256k")
+    small_disk("size=256k")
     with Store(target) as store:
         store.write(b"a.jpg", b"1")
-    mounted("remount,ro")
+    small_disk("ro")
     with pytest.raises(TargetError, match="Read-only file system"):
         Store(target)
 
