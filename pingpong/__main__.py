@@ -35,11 +35,15 @@ def as_json_option(text: str) -> Callable[..., Any]:
 
 @contextmanager
 def sentences(doing: str) -> Iterator[None]:
-    """Turn what ZeroMQ and the system refuse into a sentence, exit 1."""
+    """Turn what cannot be into a sentence: exit 2 for usage, else 1."""
     import zmq
+
+    from pingpong.endpoint import Unfit
 
     try:
         yield
+    except Unfit as error:
+        raise click.UsageError(f"{error}.") from None
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
         sys.exit(INTERRUPTED)
@@ -78,16 +82,14 @@ def server(bind: str, workers: int, work: float, insecure: bool) -> None:
         import zmq
 
         from pingpong.broker import serve_with_workers
-        from pingpong.endpoint import Exposed, bound, check_exposure
+        from pingpong.endpoint import bound, check_exposure, check_form
         from pingpong.server import serve
         from pingpong.stop import Stop
         from pingpong.watch import watched
 
-        try:
-            if not insecure:
-                check_exposure(bind)
-        except Exposed as error:
-            raise click.UsageError(f"{error}.") from None
+        check_form(bind)
+        if not insecure:
+            check_exposure(bind)
         stop = stack.enter_context(Stop())
         stack.enter_context(stop.on_signals())
         context = stack.enter_context(zmq.Context())
@@ -137,6 +139,7 @@ def client(
         import zmq
 
         from pingpong.client import Client
+        from pingpong.endpoint import check_form
         from pingpong.pings import fleet
         from pingpong.stats import Outcome
         from pingpong.stop import Stop
@@ -150,6 +153,7 @@ def client(
                 text = str(news)
             click.echo(f"client {number}: {text}" if clients > 1 else text)
 
+        check_form(connect)
         stop = stack.enter_context(Stop())
         stack.enter_context(stop.on_signals())
         context = stack.enter_context(zmq.Context())

@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +15,39 @@ from pingpong.server import MAX_MESSAGE
 LINGER = 500  # milliseconds that a last reply has to leave
 
 
-class Exposed(ValueError):
-    """An endpoint that others could reach: ping-pong asks nobody's name."""
+class Unfit(ValueError):
+    """An endpoint that is not taken; the text says why, and what to say."""
+
+
+def check_form(endpoint: str) -> None:
+    """Raise Unfit for what names no place that a process could reach.
+
+    libzmq reads a port as far as it has digits and keeps 16 bits of it, so
+    tcp://127.0.0.1:99999 would silently be port 34463.
+    """
+    scheme, _, address = endpoint.partition("://")
+    if scheme not in ("tcp", "ipc") or not address:
+        raise Unfit(
+            f"{endpoint} is no endpoint that two processes can share: say "
+            "tcp://HOST:PORT or ipc://PATH"
+        )
+    port = address.rpartition(":")[2]
+    if scheme == "ipc" or port == "*":
+        return
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        raise Unfit(
+            f"{endpoint} does not end in a port: say one from 1 to 65535, "
+            "as in tcp://127.0.0.1:5555"
+        )
 
 
 def check_exposure(endpoint: str) -> None:
-    """Raise Exposed for an endpoint that is not this machine's alone."""
+    """Raise Unfit for an endpoint that is not this machine's alone.
+
+    Ping-pong has no keys: it answers everybody who can reach it.
+    """
     scheme, _, address = endpoint.partition("://")
-    if scheme not in ("tcp", "tipc", "ws", "wss"):  # the networks of REP
+    if scheme != "tcp":
         return
     host = address.rpartition(":")[0].strip("[]")
     try:
@@ -29,7 +55,7 @@ def check_exposure(endpoint: str) -> None:
     except ValueError:  # a name or an interface: only one of them is known
         is_local = host in ("localhost", "lo")
     if not is_local:
-        raise Exposed(
+        raise Unfit(
             f"{endpoint} can be reached from other machines, and ping-pong "
             "has no keys, so anybody there could use it: bind to "
             "tcp://127.0.0.1:5555, or say --insecure"
