@@ -189,14 +189,15 @@ def client(
 @as_json_option("Print JSON instead of a table.")
 def bench(count: int, size: int, as_json: bool) -> None:
     """Compare REQ/REP with raw TCP, HTTP, gRPC and C, in one run."""
-    # Its servers must not outlive it: SIGTERM unwinds just as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with sentences("measure"):
         from rich.console import Console
         from rich.progress import Progress
 
         from pingpong.bench import ROUNDS, measure
+        from pingpong.stop import ending_signals
 
+        for number in ending_signals():  # they unwind it as Ctrl-C does
+            signal.signal(number, signal.default_int_handler)
         shown = Progress(console=Console(stderr=True), transient=True)
         with shown as progress:
             task = progress.add_task("Measuring", total=ROUNDS)

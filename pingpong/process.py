@@ -1,13 +1,24 @@
 """Start a process that announces itself on stdout, and be sure it ends."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from select import POLLIN, poll
 from typing import IO, cast
 
 START_S = 20.0
+
+# What a child runs first. The kernel then kills it when whoever started it
+# is gone, also by SIGKILL (prctl(2), PR_SET_PDEATHSIG; an exec keeps it).
+TIED = """
+import ctypes, os, signal, sys
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+if os.getppid() == int(sys.argv[1]):
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
 
 
 @contextmanager
@@ -18,7 +29,7 @@ def running(*argv: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     a line. A process that announces itself writes its line in one piece.
     """
     with subprocess.Popen(
-        argv,
+        tied(argv),
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,  # Ctrl-C is for whoever started it
@@ -33,6 +44,13 @@ def running(*argv: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
             yield child, said.split()[-1]
         finally:
             child.kill()
+
+
+def tied(argv: Sequence[str]) -> Sequence[str]:
+    """The command that runs `argv` and dies with this process, on Linux."""
+    if sys.platform != "linux":
+        return argv
+    return [sys.executable, "-Sc", TIED, str(os.getpid()), *argv]
 
 
 def server_command(endpoint: str) -> list[str]:

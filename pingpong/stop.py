@@ -21,6 +21,14 @@ from typing import Self
 GRACE = 0.5
 
 
+def ending_signals() -> list[signal.Signals]:
+    """Ctrl-C, SIGTERM, a closed terminal; not that one under nohup(1)."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
+
+
 class Stop:
     """A descriptor to poll, `fd`; `set` it from any thread."""
 
@@ -42,8 +50,8 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Set by the first SIGINT or SIGTERM; one after GRACE kills."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        """Set by the first of `ending_signals`; one after GRACE kills."""
+        numbers = ending_signals()
         times: list[float] = []
 
         def handle(number: int, _frame: FrameType | None) -> None:

@@ -1,19 +1,24 @@
-"""Ctrl-C and SIGTERM end either side at once, with a summary."""
+"""Whatever ends either side, it ends at once, and leaves nothing behind."""
 
+import os
+import select
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.pingpong.conftest import Start, start_server
-from tests.support import Program
+from tests.support import PATIENCE_S, Program
 
 # The promise is one second; the rest is for a machine under load.
 AT_ONCE_S = 5.0
 
-EITHER = pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"]
+EACH = pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
+    ids=lambda number: number.name,
 )
 
 
@@ -26,7 +31,7 @@ def end(program: Program, number: signal.Signals) -> int:
     return code
 
 
-@EITHER
+@EACH
 @pytest.mark.parametrize("workers", ["1", "3"])
 def test_a_server_ends_with_a_summary_and_leaves_no_file(
     start: Start, tmp_path: Path, number: signal.Signals, workers: str
@@ -82,7 +87,7 @@ def test_a_signal_that_comes_twice_in_one_breath_is_still_heard_as_one(
     assert "Answered 0 pings" in server.stdout
 
 
-@EITHER
+@EACH
 def test_a_client_that_runs_until_it_is_told_ends_well(
     start: Start, endpoint: str, number: signal.Signals
 ) -> None:
@@ -97,7 +102,7 @@ def test_a_client_that_runs_until_it_is_told_ends_well(
     assert "rtt min/avg/p50/p99/max" in client.stdout
 
 
-@EITHER
+@EACH
 def test_a_client_that_is_interrupted_before_its_count_says_so(
     start: Start, endpoint: str, number: signal.Signals
 ) -> None:
@@ -108,3 +113,38 @@ def test_a_client_that_is_interrupted_before_its_count_says_so(
     client.wait_for("PING")
     assert end(client, number) == 130
     assert "1 sent, 0 received, 0 lost, 1 interrupted" in client.stdout
+
+
+def test_a_server_under_nohup_survives_the_end_of_its_terminal(
+    start: Start, endpoint: str
+) -> None:
+    server = start(
+        *("pingpong", "server", "--bind", endpoint), within=["nohup"]
+    )
+    server.wait_for("Listening")
+    server.signal(signal.SIGHUP)
+    client = start(
+        *("pingpong", "client", "--connect", endpoint, "--count", "1")
+    )
+    assert client.wait() == 0
+    assert end(server, signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGHUP], ids=lambda number: number.name
+)
+def test_the_servers_of_a_demo_end_with_it_however_it_ends(
+    start: Start, number: signal.Signals
+) -> None:
+    demo = start("pingpong", "demo")
+    pid = int(demo.wait_for(r"server (\d+) listens")[1])
+    server = os.pidfd_open(pid)
+    try:
+        demo.signal(number)
+        ended = select.poll()
+        ended.register(server, select.POLLIN)
+        assert ended.poll(PATIENCE_S * 1000), f"process {pid} is still there"
+    finally:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(server, signal.SIGKILL)
+        os.close(server)
