@@ -12,10 +12,12 @@ where the work is waiting; for computing, connect REP processes over ipc.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from uuid import uuid4
 
 import zmq
 
+from pingpong.receive import receive
 from pingpong.server import Tally, serve
 from pingpong.stop import Stop
 
@@ -64,8 +66,9 @@ def forward(
 ) -> None:
     """Carry requests in and replies out until `stop`.
 
-    A request is only taken from the ROUTER when the DEALER has room for it:
-    otherwise the send would block, and replies and `stop` with it.
+    A request is only taken from the ROUTER when the DEALER has room for it.
+    Its send never waits all the same: at a stop the workers may be gone
+    before we hear of it, and their room with them. Who asked asks again.
     """
     with_room, without = zmq.Poller(), zmq.Poller()
     with_room.register(router, zmq.POLLIN)
@@ -78,7 +81,8 @@ def forward(
         ready = dict((with_room if room else without).poll())
         if stop.fd in ready:
             return
-        if router in ready:
-            dealer.send_multipart(router.recv_multipart())
-        if ready.get(dealer, 0) & zmq.POLLIN:
-            router.send_multipart(dealer.recv_multipart())
+        if router in ready and (request := receive(router)):
+            with suppress(zmq.Again):
+                dealer.send_multipart(request, zmq.DONTWAIT)
+        if dealer in ready and (reply := receive(dealer)):
+            router.send_multipart(reply)

@@ -3,11 +3,14 @@
 import json
 import re
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import zmq
 
+from pingpong.broker import forward
+from pingpong.stop import Stop
 from proto.messages_pb2 import Ping, Pong
 from tests.pingpong.conftest import Start, start_server
 from tests.support import PATIENCE_S
@@ -58,6 +61,40 @@ def test_requests_that_no_worker_will_answer_do_not_fill_the_broker(
         ping = Ping(id=7).SerializeToString()
         dealer.send_multipart([b"", ping])
         assert Pong.FromString(dealer.recv_multipart()[1]).id == 7
+
+
+def test_the_broker_can_be_stopped_when_its_workers_have_gone_first(
+    context: zmq.SyncContext,
+) -> None:
+    # They hear of a stop as it does, so they may be quicker. A request that
+    # comes just then has nowhere to go, and a plain send waits for ever.
+    with (
+        context.socket(zmq.ROUTER) as router,
+        context.socket(zmq.DEALER) as dealer,
+        context.socket(zmq.REQ) as client,
+        ThreadPoolExecutor(1) as pool,
+        Stop() as stop,
+    ):
+        for each in (router, dealer, client):
+            each.linger = 0
+        router.bind("inproc://front")
+        dealer.bind("inproc://back")
+        client.connect("inproc://front")
+        with context.socket(zmq.REP) as worker:
+            worker.connect("inproc://back")
+            broker = pool.submit(forward, router, dealer, stop)
+            assert not stop.wait(0.2)  # time for it to see the worker's room
+        client.send(b"anyone?")
+        assert not stop.wait(0.2)  # time for it to walk into the trap
+        stop.set()
+        try:
+            broker.result(PATIENCE_S / 3)
+        except TimeoutError:  # free it, so that this fails and not hangs
+            with context.socket(zmq.REP) as rescue:
+                rescue.linger = 0
+                rescue.connect("inproc://back")
+                broker.result(PATIENCE_S / 3)
+            raise
 
 
 @pytest.mark.parametrize("workers", ["1", "3"])
