@@ -1,5 +1,7 @@
 """python -m slides: the deck, and what plays or measures all examples."""
 
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +11,26 @@ import click
 from slides import DeckError
 
 DEFAULT_OUT = Path("build/slides")
+INTERRUPTED, TERMINATED = 130, 143  # what a shell reports for the signals
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """Turn what is wrong with the deck into a sentence and exit code 1."""
+def _explained(doing: str) -> Iterator[None]:
+    """Turn what the deck or the system refuses into a sentence, exit 1.
+
+    Ctrl-C ends with 130.
+    """
     try:
         yield
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        raise  # click ends quietly when nobody reads on
+    except OSError as error:
+        where = error.filename2 or error.filename
+        why = f"{where}: {error.strerror}" if where else error.strerror
+        raise click.ClickException(f"Cannot {doing}: {why}.") from error
     except DeckError as error:
         raise click.ClickException(str(error)) from error
 
@@ -23,6 +38,8 @@ def _explained() -> Iterator[None]:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """The deck of the talk, built offline from Markdown and tested code."""
+    # Unwinds, so that no demo and no folder outlives what made it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
 
 
 @main.command()
@@ -37,13 +54,19 @@ def build(out: Path) -> None:
     """Write one folder that works from file:// with no network."""
     from slides.site import build as write
 
-    with _explained():
+    with _explained(f"write {out}"):
         write(out)
     click.echo(f"Open {(out / 'index.html').resolve().as_uri()}")
 
 
 @main.command()
-@click.option("--port", default=8000, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8000,
+    show_default=True,
+    help="Where to listen; 0 takes any that is free.",
+)
 @click.option("--open", "show", is_flag=True, help="Open a browser on it.")
 def serve(port: int, show: bool) -> None:
     """Show the deck on loopback; it reloads when a source changes."""
@@ -52,7 +75,7 @@ def serve(port: int, show: bool) -> None:
 
     from slides.serve import Live, server
 
-    with tempfile.TemporaryDirectory() as out, _explained():
+    with _explained("serve"), tempfile.TemporaryDirectory() as out:
         try:
             http = server(Live(Path(out), click.echo), port)
         except OSError as error:
@@ -83,7 +106,7 @@ def pdf(pdf: Path) -> None:
     from slides.paper import print_to
     from slides.site import build as write
 
-    with tempfile.TemporaryDirectory() as out, _explained():
+    with _explained(f"write {pdf}"), tempfile.TemporaryDirectory() as out:
         write(Path(out))
         print_to(pdf.resolve(), Path(out) / "print.html")
     click.echo(f"Wrote {pdf}")
@@ -96,7 +119,7 @@ def check() -> None:
     from slides.check import faults
     from slides.deck import read
 
-    with _explained():
+    with _explained("check"):
         found = faults()
         slides = read(DECK)
     for fault in found:
@@ -123,7 +146,7 @@ def record(names: tuple[str, ...]) -> None:
     folder = HERE / "recordings"
     chosen = [folder / f"{name}.txt" for name in names]
     for path in chosen or sorted(folder.glob("*.txt")):
-        with _explained():
+        with _explained(f"record {path.stem}"):
             path.write_text(run(path), encoding="utf-8")
         click.echo(f"recorded {path.stem}")
 
@@ -133,8 +156,9 @@ def chart() -> None:
     """Draw the bars of slides/charts from slides/data/bench.json."""
     from slides.chart import draw
 
-    for path in draw():
-        click.echo(f"drew {path.stem}")
+    with _explained("draw"):
+        for path in draw():
+            click.echo(f"drew {path.stem}")
 
 
 @main.command()
@@ -148,7 +172,7 @@ def demo() -> None:
             click.echo(headline(each))
             played.append(play(each))
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
     click.echo(summary(played))
     raise SystemExit(0 if all(each.well for each in played) else 1)
 
@@ -161,7 +185,7 @@ def rehearse() -> None:
     from slides.rehearse import rehearse as type_all
 
     failed = 0
-    with _explained():
+    with _explained("rehearse"):
         for done in type_all(read(DECK)):
             click.echo(str(done))
             failed += bool(done.fault)
@@ -180,7 +204,7 @@ def bench(packages: tuple[str, ...]) -> None:
     from slides.chart import draw
     from slides.figures import PACKAGES, keep, measure
 
-    with _explained():
+    with _explained("keep what was measured"):
         for package in packages or PACKAGES:
             click.echo(f"python -m {package} bench --json")
             keep({package: measure(package)})

@@ -26,6 +26,8 @@ def measured(where: str) -> Any:
         found = json.loads(BENCH.read_text(encoding="utf-8"))[table]
         rows = {row["name"]: row for row in found["rows"]}
         return (rows[name] if name in rows else found[name])[last]
+    except json.JSONDecodeError as error:
+        raise DeckError(f"{BENCH} is no JSON: {error}.") from error
     except KeyError as missing:
         raise DeckError(
             f"bench.json has nothing at {where}: no {missing}."

@@ -15,27 +15,38 @@ LONGEST_S = 60
 def print_to(pdf: Path, page: Path) -> None:
     """Write `page` of the built deck to `pdf`.
 
-    Raises `DeckError` when there is no Chromium, or when it fails.
+    Raises `DeckError` when there is no Chromium, or when it fails, and
+    `OSError` when there is no room for what it made.
     """
     chromium = next(filter(None, map(shutil.which, NAMES)), None)
     if chromium is None:
         raise DeckError("There is no Chromium here to print with.")
     pdf.parent.mkdir(parents=True, exist_ok=True)
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with tempfile.TemporaryDirectory() as profile:
-        printed = subprocess.run(
-            [
-                chromium,
-                "--headless",
-                *sandbox,
-                f"--user-data-dir={profile}",
-                "--no-pdf-header-footer",
-                f"--print-to-pdf={pdf}",
-                page.as_uri(),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=LONGEST_S,
-        )
-    if printed.returncode or not pdf.exists():
-        raise DeckError(f"{chromium} did not print: {printed.stderr[-300:]}")
+    with tempfile.TemporaryDirectory() as scratch:
+        made = Path(scratch) / "slides.pdf"
+        try:
+            printed = subprocess.run(
+                [
+                    chromium,
+                    "--headless",
+                    *sandbox,
+                    f"--user-data-dir={scratch}/profile",
+                    "--no-pdf-header-footer",
+                    f"--print-to-pdf={made}",
+                    page.as_uri(),
+                ],
+                capture_output=True,
+                text=True,
+                timeout=LONGEST_S,
+            )
+        except subprocess.TimeoutExpired:
+            raise DeckError(
+                f"{chromium} had not printed after {LONGEST_S} s."
+            ) from None
+        # On a full disk Chromium cuts the file off and exits with 0.
+        if not made.exists() or b"%%EOF" not in made.read_bytes()[-16:]:
+            raise DeckError(
+                f"{chromium} did not print: {printed.stderr[-300:]}"
+            )
+        shutil.copyfile(made, pdf)

@@ -41,7 +41,7 @@ def quote(path: Path, name: str, part: str = "") -> list[str]:
         return "\n\n".join("\n".join(one) for one in each).splitlines()
     found = _regions(lines, name)
     if path.suffix == ".py":
-        found += _symbols(lines, name, part)
+        found += _symbols(path, lines, name, part)
     elif path.suffix in (".proto", ".c"):
         found += _braced(lines, name)
     if len(found) != 1:
@@ -52,15 +52,18 @@ def quote(path: Path, name: str, part: str = "") -> list[str]:
 
 def line_of(path: Path, name: str) -> int:
     """Return the line on which the Python symbol `name` begins."""
-    nodes = _definitions(path.read_text(encoding="utf-8"), name)
+    nodes = _definitions(path, path.read_text(encoding="utf-8"), name)
     if len(nodes) != 1:
         raise DeckError(f"{path} has {len(nodes)} things named {name}.")
     return nodes[0].lineno
 
 
-def _definitions(source: str, name: str) -> list[Definition]:
+def _definitions(path: Path, source: str, name: str) -> list[Definition]:
     *outer, last = name.split(".")
-    bodies: list[list[ast.stmt]] = [ast.parse(source).body]
+    try:
+        bodies: list[list[ast.stmt]] = [ast.parse(source).body]
+    except SyntaxError as error:
+        raise DeckError(f"{path}:{error.lineno}: {error.msg}.") from error
     for part in outer:
         bodies = [
             node.body
@@ -83,9 +86,11 @@ def _names(node: Definition) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-def _symbols(lines: list[str], name: str, part: str) -> list[list[str]]:
+def _symbols(
+    path: Path, lines: list[str], name: str, part: str
+) -> list[list[str]]:
     found = []
-    for node in _definitions("\n".join(lines), name):
+    for node in _definitions(path, "\n".join(lines), name):
         first, last = node.lineno, node.end_lineno
         if not isinstance(node, Block):
             found.append(lines[first - 1 : last])
@@ -123,7 +128,7 @@ def _braced(lines: list[str], name: str) -> list[list[str]]:
     )
     found = []
     for number, line in enumerate(lines):
-        if begins.match(line):
+        if begins.match(line) and "}" in lines[number:]:
             end = lines.index("}", number)
             found.append(lines[number : end + 1])
     return found

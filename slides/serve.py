@@ -49,7 +49,7 @@ class Live:
                     )
                     self._version = version
                     self._say("built")
-                except DeckError as error:
+                except (DeckError, OSError) as error:
                     self._say(str(error))
             return self._version
 

@@ -4,6 +4,7 @@ It opens from file:// with name resolution switched off, in the two sizes
 that projectors have, and is walked from the first step to the last.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, expect
 
-from slides import DECK, TALK_S
+from slides import DECK, TALK_S, DeckError
 from slides.deck import read
 from slides.paper import print_to
 
@@ -280,6 +281,24 @@ def test_the_pdf_has_every_slide(deck: Path, tmp_path: Path) -> None:
     print_to(pdf, deck / "print.html")
 
     assert pdf.read_bytes().count(b"/Type /Page\n") == len(read(DECK))
+
+
+def test_a_pdf_that_was_cut_off_is_not_called_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As Chromium ends on a full disk.
+    chromium = tmp_path / "chromium"
+    chromium.write_text(
+        "#!/bin/sh\nfor option; do case $option in --print-to-pdf=*)\n"
+        'printf "%%PDF-1.4" > "${option#*=}" ;; esac; done\n'
+    )
+    chromium.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    pdf = tmp_path / "slides.pdf"
+
+    with pytest.raises(DeckError, match="did not print"):
+        print_to(pdf, tmp_path / "print.html")
+    assert not pdf.exists()
 
 
 def test_the_speaker_view_paces_the_talk(room: Room) -> None:

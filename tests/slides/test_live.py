@@ -102,6 +102,18 @@ def test_a_slip_of_the_author_leaves_the_last_good_deck_standing(
     page.context.close()
 
 
+def test_a_disk_that_takes_no_deck_is_told(
+    tmp_path: Path,
+    deck_being_written: Path,
+    said: "queue.SimpleQueue[str]",
+) -> None:
+    full = tmp_path / "full"
+    full.touch()
+    Live(full / "out", said.put, deck_being_written).version()
+
+    assert str(full) in said.get(timeout=PATIENCE_S)
+
+
 def test_a_page_that_is_left_while_it_loads_is_no_error(
     tmp_path: Path,
     deck_being_written: Path,

@@ -2,10 +2,11 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
-from slides import BENCH, DECK, DeckError
+from slides import BENCH, DECK, DeckError, numbers
 from slides.chart import CHARTS, chart
 from slides.deck import read
 from slides.numbers import measured, text
@@ -63,6 +64,17 @@ def test_a_number_that_was_not_measured_stops_the_build() -> None:
         measured("pingpong/no such row/median_s")
     with pytest.raises(DeckError, match="no unit"):
         text("pingpong/versions/libzmq", "furlongs")
+
+
+def test_measurements_that_are_only_half_written_stop_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = tmp_path / "bench.json"
+    half.write_text('{"pingpong": {')
+    monkeypatch.setattr(numbers, "BENCH", half)
+
+    with pytest.raises(DeckError, match="is no JSON"):
+        measured("pingpong/versions/libzmq")
 
 
 def test_a_number_is_written_for_people() -> None:

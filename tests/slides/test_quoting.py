@@ -104,6 +104,22 @@ def test_what_is_gone_stops_the_build(folder: Path, name: str) -> None:
         quote(folder / "a.py", name)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("a.py", "limit = = 3\n", r"a\.py:1: invalid syntax"),
+        ("a.proto", "message limit {\n", "0 things named limit"),
+    ],
+)
+def test_source_that_is_only_half_typed_stops_the_build(
+    folder: Path, name: str, text: str, complaint: str
+) -> None:
+    (folder / name).write_text(text)
+
+    with pytest.raises(DeckError, match=complaint):
+        quote(folder / name, "limit")
+
+
 def test_what_is_there_twice_stops_the_build(folder: Path) -> None:
     (folder / "a.py").write_text(PYTHON + "\n\ndef work() -> None: ...\n")
 
