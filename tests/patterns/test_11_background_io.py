@@ -161,7 +161,7 @@ def test_linger_gives_up_when_its_time_is_over(
     hand_over(new_context(), endpoint, b"lost", linger_ms)
     took_ms = (time.monotonic() - began) * 1000
     # Its clock counts whole milliseconds, so a wait may be one too short.
-    assert linger_ms - 2 <= took_ms < PATIENCE_S * 1000
+    assert linger_ms - 2 <= took_ms < linger_ms + 10_000
 
     with new_context().socket(zmq.PULL) as pull:
         pull.bind(endpoint)

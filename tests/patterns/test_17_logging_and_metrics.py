@@ -20,7 +20,12 @@ import pytest
 import zmq
 from zmq.log.handlers import PUBHandler
 
-from tests.patterns.helpers import bind_anywhere, wait_until, watch
+from tests.patterns.helpers import (
+    bind_anywhere,
+    is_silent,
+    wait_until,
+    watch,
+)
 from tests.support import Program
 
 
@@ -180,7 +185,7 @@ def test_a_stalled_aggregator_costs_numbers_but_no_time(
         assert dropped > 0, "nobody reads, and the program is past it"
 
         assert sum(int(pull.recv_multipart()[1]) for _ in range(sent)) == sent
-        assert sent + dropped == 10_000
+        assert is_silent(pull), "what was counted as dropped never arrives"
 
 
 def test_metrics_go_on_after_the_aggregator_was_killed(
