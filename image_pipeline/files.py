@@ -19,6 +19,14 @@ from image_pipeline.recipe import Recipe
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would block
 
 
+def _state(status: os.stat_result) -> tuple[int, int]:
+    """Return size and time of change, as 64 bits on the wire can hold it.
+
+    A file system may know of later years than 2262.
+    """
+    return status.st_size, status.st_mtime_ns % 2**63
+
+
 class Unreadable(Exception):
     """The file ends here; `outcome` and the text say how."""
 
@@ -65,7 +73,7 @@ class Files:
                 f"its {status.st_size} bytes are over the limit of "
                 f"{self.recipe.max_bytes}",
             )
-        self._planned[number] = status.st_size, status.st_mtime_ns
+        self._planned[number] = _state(status)
         return self._planned[number]
 
     def read(self, number: int) -> bytes:
@@ -89,8 +97,7 @@ class Files:
             raise self._lost(error) from None
         finally:
             os.close(file)
-        size = status.st_size
-        if (size, status.st_mtime_ns) != planned or len(data) != size:
+        if _state(status) != planned or len(data) != planned[0]:
             raise Changed
         return data
 

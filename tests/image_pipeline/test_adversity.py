@@ -503,6 +503,20 @@ def test_a_source_that_shrinks_away_during_the_run_loses_no_count(
     assert "Traceback" not in program.stderr
 
 
+def test_a_date_beyond_every_calendar_is_a_date_like_any_other(
+    run: Start, source: Path
+) -> None:
+    """The trap: 2**63 nanoseconds end in the year 2262."""
+    for seconds in (-(2**31), 2**34 - 1):
+        path = source / f"{seconds}.jpg"
+        path.write_bytes(PHOTO)
+        os.utime(path, (seconds, seconds))
+    for outcome in ("made", "current"):
+        program = run()
+        assert program.wait() == 0, program.stderr
+        assert counts(program) == {outcome: 2}
+
+
 def test_a_dry_run_says_what_would_happen_and_does_nothing(
     run: Start, source: Path, target: Path
 ) -> None:
