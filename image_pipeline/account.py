@@ -57,6 +57,13 @@ class Account:
             workers=rows,
         )
 
+    def cut_off(self) -> None:
+        """Count as unfinished what was interrupted in being recorded."""
+        if missing := self.total - self.tally.total:
+            self.tally.counts[Outcome.UNFINISHED] += missing
+            if self.report:
+                self.report.trouble = "interrupted while it was written"
+
     def summary(self) -> str:
         """Say how it ended: every file found is in one of the counts."""
         if self.tally.total != self.total:

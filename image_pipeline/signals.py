@@ -1,11 +1,13 @@
 """Ctrl-C and SIGTERM: once to finish what has begun, twice to stop."""
 
+import os
 import signal
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event
 from types import FrameType
+
+_TOLD = b"\nfinishing what has begun; again (Ctrl-C) to stop at once\n"
 
 
 @contextmanager
@@ -20,9 +22,8 @@ def stop_on_signals() -> Iterator[Event]:
         if stop.is_set():
             signal.default_int_handler(number, frame)
         stop.set()
-        sys.stderr.write(
-            "\nfinishing what has begun; again (Ctrl-C) to stop at once\n"
-        )
+        with suppress(OSError):  # nobody reads it any more
+            os.write(2, _TOLD)
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, ask) for number in numbers]

@@ -72,6 +72,7 @@ def show_batch(
             trouble = str(error)
         except KeyboardInterrupt:
             stop.set()
+            account.cut_off()
         display.show(Status(0), last=True)
     for failure in account.failures:
         _say(f"failed: {failure}", err=True)
