@@ -35,11 +35,20 @@ if TYPE_CHECKING:
     from image_pipeline.store import Store
 
 
+class _Group(click.Group):
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+
+
 @click.group(
+    cls=_Group,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "IMAGE_PIPELINE",
-    }
+    },
 )
 def main() -> None:
     """Thumbnails of a big folder: PUSH/PULL, and no image is ever lost.
@@ -53,6 +62,12 @@ def main() -> None:
     Exit codes: 0 all well, 1 some files failed, 2 wrong usage, 3 the batch
     could not be finished, 130 interrupted.
     """
+    # Where these are closed (`>&-`), a socket must not take their numbers.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 @main.command()
@@ -146,8 +161,6 @@ def run(
         end(error, INCOMPLETE)
     except CannotKeep as error:
         end(f"no gallery in {dst}: {error}", INCOMPLETE)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     sys.exit(code)
 
 
@@ -176,8 +189,6 @@ def demo() -> None:
             )
         except (TargetError, OSError) as error:
             end(error, INCOMPLETE)
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
         finally:
             shutil.rmtree(folder / "photographs", ignore_errors=True)
     if stop.is_set():
@@ -209,8 +220,6 @@ def bench(src: Path | None, as_json: bool, full: bool) -> None:
         result = measure(
             src, FULL if full else QUICK, partial(click.echo, err=True)
         )
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     except (Stuck, OSError) as error:
         end(f"cannot measure: {error}", INCOMPLETE)
     if as_json:

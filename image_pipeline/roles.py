@@ -13,7 +13,6 @@ import click
 from image_pipeline.cli import (
     FOLDER,
     INCOMPLETE,
-    INTERRUPTED,
     F,
     end,
     files_of,
@@ -178,8 +177,6 @@ def worker(
             )
         except Refused as error:
             end(error, INCOMPLETE)
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
     if not quiet:
         click.echo(f"{name} made thumbnails of {made} images")
 
@@ -233,8 +230,6 @@ def sink(
                     break
     except (TargetError, Refused) as error:
         end(error, INCOMPLETE)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
 
 
 @click.command()

@@ -122,7 +122,7 @@ class _Display:
         self._account = account
         self._quiet = quiet
         self._due = account.began
-        if not sys.stdout.isatty():
+        if not (sys.stdout and sys.stdout.isatty()):
             self._due += UNSEEN_S
         self._progress: Progress | None = None
         self._note = ""

@@ -27,7 +27,8 @@ def test_a_second_ctrl_c_leaves_no_file_uncounted(
     stop = threading.Event()
     report = tmp_path / "report"
 
-    def deliver(_files: Files, **hooks: Any) -> None:
+    def deliver(files: Files, **hooks: Any) -> None:
+        assert files.names == found.names
         hooks["record"](FileRecord(b"a.jpg", Outcome.MADE))
         raise KeyboardInterrupt
 
