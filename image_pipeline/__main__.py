@@ -134,6 +134,7 @@ def run(
     crew = None if scheduler else hire(transport, workers)
 
     from image_pipeline.gallery import PAGE
+    from image_pipeline.links import Unusable
     from image_pipeline.run import Transport, pipeline
     from image_pipeline.status import Incomplete
     from image_pipeline.store import CannotKeep, Store, TargetError
@@ -157,7 +158,7 @@ def run(
                 keep_sheet=partial(store.write, PAGE) if gallery else None,
                 quiet=quiet,
             )
-    except (TargetError, Incomplete) as error:
+    except (TargetError, Incomplete, Unusable) as error:
         end(error, INCOMPLETE)
     except CannotKeep as error:
         end(f"no gallery in {dst}: {error}", INCOMPLETE)

@@ -65,6 +65,8 @@ def measure(
                 suffix = Path(os.fsdecode(found)).suffix
                 link = photographs / f"{number:06}{suffix}"
                 link.symlink_to((source / os.fsdecode(found)).resolve())
+            if not any(photographs.iterdir()):
+                raise FileNotFoundError(f"there is no file in {source}")
         else:
             say(f"making {size.photographs} photographs")
             taken_by(rivals.in_python(fill, photographs, size.photographs))
@@ -167,9 +169,10 @@ def once(command: Command, source: Path, folder: Path) -> Taken:
     """Run `command` into a fresh folder; it must fill it."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         target = Path(name)
-        taken = taken_by(command(source, target))
+        argv = command(source, target)
+        taken = taken_by(argv)
         if taken.code not in (0, 1) or not any(target.iterdir()):
-            raise OSError(f"{command} failed: {taken.output[-400:]}")
+            raise OSError(f"{argv[:4]} failed: {taken.output[-400:]}")
         return taken
 
 

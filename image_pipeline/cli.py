@@ -69,7 +69,7 @@ recipe = options(
     ),
     click.option(
         "--max-pixels",
-        type=click.IntRange(1),
+        type=click.IntRange(1, 2**63),
         default=2**28,
         show_default=True,
         metavar="N",
@@ -136,7 +136,15 @@ def find(
 ) -> "Found":
     from image_pipeline.walk import Clash, check_clashes, listed, walk
 
-    found = listed(src, files_from.read()) if files_from else walk(src, dst)
+    if files_from:
+        try:
+            found = listed(src, files_from.read())
+        except OSError as error:
+            raise click.UsageError(
+                f"cannot read {files_from.name}: {error.strerror}"
+            ) from None
+    else:
+        found = walk(src, dst)
     try:
         check_clashes(src, found, how, fold)
     except Clash as error:

@@ -18,6 +18,7 @@ from threading import Event
 from typing import Any
 
 from distributed import Client, Future, KilledWorker
+from distributed.comm.addressing import resolve_address
 
 from image_pipeline.files import Changed, Files, Unreadable
 from image_pipeline.journal import Source
@@ -53,6 +54,7 @@ def cluster(
     Raises Incomplete when there is none after `timeout` seconds.
     """
     try:
+        resolve_address(scheduler)  # a client that cannot is slow to end
         client = Client(scheduler, timeout=timeout, set_as_default=False)
     except (OSError, ValueError) as error:
         raise Incomplete(

@@ -67,7 +67,7 @@ class Processes:
     ) -> None:
         """Let them connect, each in a context of its own."""
         del context
-        self._ends = f"{tasks}\n{results}\n".encode()
+        self._ends = f"{tasks}\0{results}".encode()
         for process in self._alive:
             self._tell(process)
 

@@ -5,7 +5,9 @@ view, and follows the reader's light or dark setting. File names are shown
 as text and linked as bytes, whatever characters they contain.
 """
 
+import errno
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import groupby
@@ -17,6 +19,7 @@ from image_pipeline.outcomes import FileRecord, Outcome
 
 PAGE = b"index.html"
 _OURS = '<meta name="generator" content="image_pipeline">'
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _HEAD_BYTES = 1024  # of a page of ours, which hold the line above
 
 _STYLE = """
@@ -44,15 +47,13 @@ small { display: block; opacity: .7; overflow: hidden; padding: .25rem 0;
 def is_in_the_way(target: Path) -> bool:
     """Tell whether what stands at the place of the page is not ours."""
     page = target / os.fsdecode(PAGE)
-    if page.is_symlink() or (page.exists() and not page.is_file()):
-        return True
     try:
+        if not stat.S_ISREG(page.lstat().st_mode):
+            return True
         with page.open("rb") as file:
             return _OURS.encode() not in file.read(_HEAD_BYTES)
-    except FileNotFoundError:
-        return False
-    except OSError:  # what cannot be read is somebody else's
-        return True
+    except OSError as error:  # what cannot be read is somebody else's
+        return error.errno not in _NOTHING_THERE
 
 
 def contact_sheet(records: Iterable[FileRecord], title: str) -> bytes:

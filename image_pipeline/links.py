@@ -5,6 +5,7 @@ stranger may send, and ZMTP heartbeats, so that a peer that was stopped or
 cut off is noticed (libzmq documentation, zmq_setsockopt).
 """
 
+import errno
 import ipaddress
 import struct
 from collections.abc import Iterator
@@ -69,6 +70,10 @@ def check_exposure(endpoint: str, keys: Keys | None, insecure: bool) -> None:
         )
 
 
+class Unusable(Exception):
+    """An endpoint that cannot be had; the text says why."""
+
+
 @contextmanager
 def socket(
     context: zmq.Context[zmq.Socket[bytes]],
@@ -105,7 +110,8 @@ def bind(socket: zmq.Socket[bytes], endpoint: str, keys: Keys | None) -> str:
     """Bind to `endpoint`; return it with its wildcard port resolved."""
     if keys:
         keys.serve(socket)
-    socket.bind(endpoint)
+    with _usable("bind", endpoint):
+        socket.bind(endpoint)
     return socket.get_string(zmq.LAST_ENDPOINT)
 
 
@@ -114,7 +120,19 @@ def connect(
 ) -> None:
     if keys:
         keys.join(socket)
-    socket.connect(endpoint)
+    with _usable("connect", endpoint):
+        socket.connect(endpoint)
+
+
+@contextmanager
+def _usable(what: str, endpoint: str) -> Iterator[None]:
+    try:
+        yield
+    except (zmq.ZMQError, UnicodeError) as error:
+        number = getattr(error, "errno", errno.EINVAL)
+        raise Unusable(
+            f"cannot {what} to {endpoint}: {zmq.strerror(number)}"
+        ) from None
 
 
 class Peers:

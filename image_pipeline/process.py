@@ -1,7 +1,7 @@
 """One worker process of a run: python -m image_pipeline.process NAME NOTES.
 
 It is not for people, who have `worker`. It loads what it needs and then
-reads from stdin whom to work for: TASKS and RESULTS, a line each. NOTES is
+reads from stdin whom to work for: TASKS, a NUL and RESULTS. NOTES is
 the descriptor where it notes the id of the image that it is at. It has no
 signal handlers: `run` ends it when nothing is left that it could lose.
 """
@@ -29,10 +29,10 @@ def main(make: Make = make_thumbnails) -> None:
 
     keep_memory()
     prepare()
-    ends = sys.stdin.read().splitlines()
+    ends = sys.stdin.read()
     if not ends:  # the run has ended before it began
         return
-    tasks, results = ends
+    tasks, results = ends.split("\0")
     try:
         with zmq.Context() as context:
             work(

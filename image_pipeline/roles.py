@@ -147,6 +147,7 @@ def worker(
     from image_pipeline.memory import keep_memory
     from image_pipeline.pixels import make_thumbnails, prepare
     from image_pipeline.signals import stop_on_signals
+    from image_pipeline.wire import MOST_TEXT
     from image_pipeline.worker import die_after, outcome_line, work
 
     def show(report: "pb.Report") -> None:
@@ -156,6 +157,10 @@ def worker(
     keep_memory()
     prepare()
     name = name or f"{socket.gethostname()} {os.getpid()}"
+    if len(name) > MOST_TEXT or not name.isprintable():
+        raise click.UsageError(
+            f"--name: give at most {MOST_TEXT} letters that can be printed"
+        )
     with (
         stop_on_signals() as stop,
         zmq_context(keys, "client", [], False) as (context, curve),
@@ -262,5 +267,7 @@ def zmq_context(
             yield context, loaded
     except (curve.BadKeys, links.Exposed) as error:
         raise click.UsageError(str(error)) from None
+    except links.Unusable as error:
+        end(error, INCOMPLETE)
     except zmq.ZMQError as error:
-        end(f"cannot use {' or '.join(binds)}: {error.strerror}", INCOMPLETE)
+        end(f"cannot make a socket: {error.strerror}", INCOMPLETE)

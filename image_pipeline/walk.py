@@ -48,7 +48,10 @@ def check_folders(source: Path, target: Path) -> None:
     """Raise BadFolders where a thumbnail might replace a photograph."""
     if not source.is_dir():
         raise BadFolders(f"{source} is not a folder")
-    real_source, real_target = source.resolve(), target.resolve()
+    # Not `Path.resolve`, which raises RuntimeError for a loop of links.
+    real_source, real_target = (
+        Path(os.path.realpath(folder)) for folder in (source, target)
+    )
     if real_source == real_target:
         raise BadFolders(
             f"{target} is the source itself: its photographs would be "
