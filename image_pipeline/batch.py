@@ -200,7 +200,7 @@ class _Batch:
                 try:
                     image = self._files.read(number)
                 except Changed:
-                    self._ledger.changed(number)
+                    self._ledger.changed(number, time.monotonic())
                     continue
                 loaded.append((number, image))
                 size += len(image)

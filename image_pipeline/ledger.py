@@ -33,6 +33,8 @@ OVERDUE_S = 2.0  # no backup is sent sooner than this
 SENDS = 10  # backups included, with longer and longer waits between
 TIMEOUT_GRACE_S = 5.0  # for the worker's own timer to strike first
 ANSWER_S = 10.0  # after this a plan is taken for lost
+QUICK_READS = 3  # of a file that changes, before it is given time
+READS = 10
 
 
 class State(Enum):
@@ -48,6 +50,7 @@ class Entry:
     state: State = State.PLANNED
     since: float = 0.0  # when it came to this state
     size: int = 0
+    reads: int = 0  # that were in vain, as it had changed
     sends: int = 0
     deaths: int = 0  # of workers, while it was in flight
     suspected: int = 0  # those of them that may be another file's doing
@@ -132,12 +135,13 @@ class Ledger:
             self._open[number].since = now
         return numbers
 
-    def changed(self, number: int) -> None:
+    def changed(self, number: int, now: float) -> None:
         """What was taken is not the file that was planned any more."""
         if entry := self._open.get(number):
-            entry.state = State.PLANNED
-            entry.sends += 1
-            self._again.append(number)
+            entry.state, entry.since = State.PLANNED, now
+            entry.reads += 1
+            if entry.reads < QUICK_READS:  # else `overdue` does it
+                self._again.append(number)
 
     def wanted(self, number: int) -> None:
         """The sink has no thumbnail of this file yet."""
@@ -309,13 +313,18 @@ class Ledger:
                 self._queue(number, entry)
                 continue
             failures.append(self._give_up(number, reason, now))
-        for number, entry in self._open.items():
+        for number, entry in list(self._open.items()):
             if (
-                entry.state is State.PLANNED
-                and now - entry.since > ANSWER_S
-                and number not in self._again
+                entry.state is not State.PLANNED
+                or now - entry.since <= ANSWER_S
+                or number in self._again
             ):
+                continue
+            if entry.reads < READS:
                 self._again.append(number)
+            else:
+                reason = "it changes while it is read"
+                failures.append(self._give_up(number, reason, now))
         return failures
 
     def _may_go_on(self, entry: Entry, now: float, too_long: bool) -> bool:

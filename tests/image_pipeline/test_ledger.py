@@ -25,6 +25,7 @@ from image_pipeline.ledger import (
     DEADLY,
     FLYING_BYTES,
     FLYING_PER_WORKER,
+    QUICK_READS,
     SENDS,
     TIMEOUT_GRACE_S,
     Failure,
@@ -102,7 +103,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def a_file_has_changed_before_it_was_sent(self) -> None:
         if number := self.ledger.take():
-            self.ledger.changed(number)
+            self.ledger.changed(number, self.now)
 
     @rule(number=sent, worker=st.sampled_from("ABC"))
     def start(self, number: int, worker: str) -> None:
@@ -394,6 +395,26 @@ def test_somebody_who_takes_tasks_and_never_answers_cannot_hold_a_file() -> (
     assert [failure.reason for failure in failures] == [
         f"sent {SENDS} times, and never answered"
     ]
+
+
+def test_a_file_that_never_stops_changing_is_given_up() -> None:
+    """At once it is tried again, and then less often: it may be a copy."""
+    ledger = Ledger(1, TIMEOUT_S)
+    tried: list[int] = []
+    failures: list[Failure] = []
+    for second in range(4_000):
+        failures += ledger.overdue(second)
+        for number in ledger.plan(1, second):
+            ledger.wanted(number)
+        if number := ledger.take() or 0:
+            ledger.changed(number, second)
+            tried.append(second)
+
+    assert [failure.reason for failure in failures] == [
+        "it changes while it is read"
+    ]
+    assert tried[:QUICK_READS] == [*range(QUICK_READS)]
+    assert 60 < tried[-1] < 120
 
 
 def test_a_new_sink_is_told_everything_that_is_not_finished() -> None:
