@@ -32,7 +32,6 @@ from image_pipeline.store import CannotKeep, TargetError
 from proto import messages_pb2 as pb
 
 TICK_MS = 100
-MOST_BYTES = 64 * 2**20  # of one thumbnail or of one plan
 BURST = 64  # messages taken before receipts go out
 
 
@@ -86,7 +85,9 @@ class Sink:
         with ExitStack() as stack:
             enter = stack.enter_context
             self._inbox = enter(
-                links.socket(context, zmq.PULL, most_bytes=MOST_BYTES)
+                links.socket(
+                    context, zmq.PULL, most_bytes=wire.MOST_THUMBNAIL
+                )
             )
             self._outbox = enter(links.socket(context, zmq.PUSH))
             self.ventilator = enter(links.Peers(self._outbox))

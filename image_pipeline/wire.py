@@ -40,6 +40,7 @@ _FORMATS = {
 _FORMATS_BACK = {number: name for name, number in _FORMATS.items()}
 _LOWER_HALF = 0xFFFF_FFFF
 MOST_BYTES = 4 * 2**20  # of a message, without the frames that follow it
+MOST_THUMBNAIL = 64 * 2**20  # bytes of one, and so of any frame to a sink
 MOST_TEXT = 2_000  # characters of a reason, or of a worker's name
 
 

@@ -110,6 +110,12 @@ def attempt(
     thumbnails = []
     try:
         made = make(image, recipe)
+        biggest = max(map(len, made.thumbnails))
+        if biggest > wire.MOST_THUMBNAIL:
+            raise CannotMake(
+                f"its thumbnail's {biggest} bytes are over the limit of "
+                f"{wire.MOST_THUMBNAIL}"
+            )
     except NotAnImage as error:
         report.stage = pb.STAGE_NOT_AN_IMAGE
         report.reason = str(error)[: wire.MOST_TEXT]

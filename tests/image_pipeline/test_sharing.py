@@ -95,6 +95,25 @@ def test_it_starts_with_those_that_came_and_says_so(
     assert "started with 1 of 3 workers" in notes
 
 
+@pytest.mark.timeout(30)
+def test_a_thumbnail_that_no_sink_would_take_fails_with_a_reason(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    """The trap: libzmq hangs up on whoever sends more than MAXMSGSIZE."""
+
+    def hugely(data: bytes, recipe: Recipe) -> Made:
+        made = make_thumbnails(data, recipe)
+        return Made([made.thumbnails[0].ljust(2**26 + 1)], 1, 1)
+
+    make_photos(tmp_path / "src", 1)
+    with by_hand(context, tmp_path) as hands:
+        hands.add_worker("one", hugely)
+        (record,) = hands.deliver(files_in(tmp_path / "src")).values()
+
+    assert record.outcome is Outcome.FAILED
+    assert "67108865 bytes are over the limit" in record.reason
+
+
 def test_when_no_worker_comes_every_file_is_named_as_unfinished(
     context: zmq.Context[Any], tmp_path: Path
 ) -> None:
