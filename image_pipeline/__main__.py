@@ -259,14 +259,17 @@ def rehearse(
 
 
 def hire(transport: str, workers: int | None) -> "Crew":
+    from image_pipeline.crew import CrewError, Processes
+
     count = workers or len(os.sched_getaffinity(0))
-    if transport == "inproc":
-        from image_pipeline.threads import Threads
+    try:
+        if transport == "inproc":
+            from image_pipeline.threads import Threads
 
-        return Threads(count)
-    from image_pipeline.crew import Processes
-
-    return Processes(count)
+            return Threads(count)
+        return Processes(count)
+    except CrewError as error:
+        end(error, INCOMPLETE)
 
 
 def on_cluster(

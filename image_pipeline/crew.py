@@ -8,6 +8,7 @@ memory that is shared with us, and outlives it.
 """
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -26,10 +27,28 @@ WORKER = (sys.executable, "-m", "image_pipeline.process")
 STOPPED_S = 5.0  # a process that is stopped (SIGSTOP) for so long is replaced
 FAREWELL_S = 2.0  # for a worker to end by itself
 STILLBORN = 3  # processes that exit by themselves, one after another
+FILES, FILES_OF_A_WORKER = 128, 6  # that a run has open, at most
 
 
 class CrewError(Exception):
     """Workers cannot be started; the text says why."""
+
+
+def allow_files(workers: int) -> None:
+    """Raise our limit of open files if need be; raises CrewError.
+
+    libzmq ends the whole process where it gets no descriptor.
+    """
+    needed = FILES + FILES_OF_A_WORKER * workers
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < needed:  # RLIM_INFINITY is -1
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        except ValueError:
+            raise CrewError(
+                f"{workers} workers need {needed} open files, and the limit "
+                f"(ulimit -n) is {hard}"
+            ) from None
 
 
 @dataclass(slots=True)
@@ -56,6 +75,7 @@ class Processes:
     _stillborn: int = 0
 
     def __post_init__(self) -> None:
+        allow_files(self.count)
         for _ in range(self.count):
             self._start()
 
@@ -89,6 +109,12 @@ class Processes:
                 stderr=stderr,
                 pass_fds=[notes.fileno()],
             )
+        except OSError as error:
+            stderr.close()
+            notes.close()
+            raise CrewError(
+                f"cannot start a worker process: {error.strerror}"
+            ) from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         process = _Process(name, popen, stderr, notes)

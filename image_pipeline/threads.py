@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import zmq
 
+from image_pipeline.crew import allow_files
 from image_pipeline.pixels import make_thumbnails, prepare
 from image_pipeline.roll import Departure
 from image_pipeline.worker import Make, work
@@ -47,6 +48,7 @@ class Threads:
     """`count` worker threads in this process, on the same context."""
 
     def __init__(self, count: int, make: Make = make_thumbnails) -> None:
+        allow_files(count)
         self.count = count
         self._make = make
         self._alive: list[_Thread] = []

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from image_pipeline import ledger
-from image_pipeline.crew import Processes
+from image_pipeline.crew import CrewError, Processes
 from image_pipeline.ledger import Ledger
 from image_pipeline.outcomes import FileRecord, Outcome
 from image_pipeline.photographs import photograph
@@ -174,6 +174,11 @@ def test_workers_that_cannot_even_start_end_the_run_with_their_words(
         pytest.raises(Incomplete, match="no Pillow here"),
     ):
         deliver(running, files_in(tmp_path / "src"))
+
+
+def test_a_worker_process_that_cannot_be_started_is_named() -> None:
+    with pytest.raises(CrewError, match=r"cannot start .*: No such file"):
+        Processes(1, ["/nonexistent"])
 
 
 def test_workers_whose_run_was_killed_before_it_had_work_end_at_once(

@@ -137,6 +137,33 @@ def test_a_folder_that_no_ipc_socket_fits_into_is_named(
     assert "Traceback" not in program.stderr
 
 
+@pytest.mark.parametrize("transport", ["tcp", "inproc"])
+@pytest.mark.parametrize(
+    ("limit", "code"), [("-S", 0), ("-H", 3)], ids=["soft", "hard"]
+)
+def test_few_open_files_are_made_more_or_named(
+    source: Path, target: Path, transport: str, limit: str, code: int
+) -> None:
+    """The trap: libzmq aborts the process when it gets no descriptor."""
+    done = subprocess.run(
+        [
+            *("sh", "-c"),
+            f'ulimit -S -n 48; test {limit} = -S || ulimit -n 48; exec "$@"',
+            *("sh", sys.executable, "-W", "error", "-m", "image_pipeline"),
+            *("run", str(source), str(target)),
+            *("--transport", transport, "--workers", "8"),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == code, done.stderr
+    assert ("8 workers need" in done.stderr) == bool(code)
+    assert "Traceback" not in done.stderr
+
+
 def test_a_line_break_in_the_name_of_the_temporary_folder_is_no_trouble(
     source: Path, target: Path, start: Start
 ) -> None:
