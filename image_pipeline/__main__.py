@@ -115,7 +115,7 @@ def run(
 
     The same command again resumes: what is up to date is left alone.
     """
-    from image_pipeline.signals import stop_on_signals
+    from image_pipeline.signals import ignore_signals, stop_on_signals
 
     stop = click.get_current_context().with_resource(stop_on_signals())
 
@@ -158,6 +158,7 @@ def run(
                 keep_sheet=partial(store.write, PAGE) if gallery else None,
                 quiet=quiet,
             )
+            ignore_signals()
     except (TargetError, Incomplete, Unusable) as error:
         end(error, INCOMPLETE)
     except CannotKeep as error:

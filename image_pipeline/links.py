@@ -70,6 +70,32 @@ def check_exposure(endpoint: str, keys: Keys | None, insecure: bool) -> None:
         )
 
 
+_abandoned: list[zmq.Context[zmq.Socket[bytes]]] = []
+
+
+@contextmanager
+def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    """Lend a context, and terminate it, which waits for all of its sockets.
+
+    An interruption may have struck while they were being closed, and then
+    it would wait for ever.
+    """
+    made: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        yield made
+    except KeyboardInterrupt:
+        abandon(made)
+        raise
+    finally:
+        if made not in _abandoned:
+            made.term()
+
+
+def abandon(context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    """Never terminate `context`, not even when it is collected."""
+    _abandoned.append(context)
+
+
 class Unusable(Exception):
     """An endpoint that cannot be had; the text says why."""
 

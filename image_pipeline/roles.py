@@ -263,7 +263,7 @@ def zmq_context(
         loaded = curve.load(keys, role) if keys else None
         for endpoint in binds:
             links.check_exposure(endpoint, loaded, insecure)
-        with zmq.Context() as context, curve.guard(context, loaded):
+        with links.context() as context, curve.guard(context, loaded):
             yield context, loaded
     except (curve.BadKeys, links.Exposed) as error:
         raise click.UsageError(str(error)) from None

@@ -10,12 +10,13 @@ The sink is a thread here. Receipts and plans go over inproc in any case.
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Protocol
 
 import zmq
 
+from image_pipeline import links
 from image_pipeline.batch import deliver
 from image_pipeline.crew import CrewError
 from image_pipeline.files import Files
@@ -121,34 +122,26 @@ def pipeline(
     files say, is best done inside, while they connect.
     """
     keep_memory()
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    all_ended = True
-    try:
-        with ExitStack() as stack:
-            tasks, results = stack.enter_context(_endpoints(transport))
-            sink = stack.enter_context(
-                Sink(
-                    shelf, context=context, results=results, receipts=RECEIPTS
-                )
-            )
-            ventilator = stack.enter_context(
-                Ventilator(
-                    context=context,
-                    tasks=tasks,
-                    results=sink.endpoint,
-                    receipts=RECEIPTS,
-                )
-            )
-            crew.work(context, ventilator.tasks_endpoint, sink.endpoint)
-            try:
-                yield Running(ventilator, sink, crew)
-            finally:
-                all_ended = crew.close()
-    finally:
-        # A thread that hangs in a decoder holds its sockets, and terminating
-        # the context would wait for them.
-        if all_ended:
-            context.term()
+    with (
+        links.context() as context,
+        _endpoints(transport) as (tasks, results),
+        Sink(
+            shelf, context=context, results=results, receipts=RECEIPTS
+        ) as sink,
+        Ventilator(
+            context=context,
+            tasks=tasks,
+            results=sink.endpoint,
+            receipts=RECEIPTS,
+        ) as ventilator,
+    ):
+        crew.work(context, ventilator.tasks_endpoint, sink.endpoint)
+        try:
+            yield Running(ventilator, sink, crew)
+        finally:
+            # A thread that hangs in a decoder holds its sockets.
+            if not crew.close():
+                links.abandon(context)
 
 
 @contextmanager

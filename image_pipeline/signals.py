@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from threading import Event
 from types import FrameType
 
+_NUMBERS = (signal.SIGINT, signal.SIGTERM)
 _TOLD = b"\nfinishing what has begun; again (Ctrl-C) to stop at once\n"
 
 
@@ -25,10 +26,15 @@ def stop_on_signals() -> Iterator[Event]:
         with suppress(OSError):  # nobody reads it any more
             os.write(2, _TOLD)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, ask) for number in numbers]
+    before = [signal.signal(number, ask) for number in _NUMBERS]
     try:
         yield stop
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in zip(_NUMBERS, before, strict=True):
             signal.signal(number, handler)
+
+
+def ignore_signals() -> None:
+    """For what is left to do when all is said, and takes a moment only."""
+    for number in _NUMBERS:
+        signal.signal(number, signal.SIG_IGN)

@@ -209,6 +209,22 @@ def test_an_interrupted_run_counts_everything_and_resumes(
     assert counts(resumed).total() == 400
 
 
+def test_a_second_ctrl_c_at_the_very_end_holds_nothing_up(
+    run: Start, source: Path, target: Path
+) -> None:
+    """The trap: threads, or sockets, that it leaves no time to be closed."""
+    fill_with_work(source, 100)
+    program = run("--transport", "inproc", workers=8)
+    wait_for_thumbnails(target, program)
+    program.signal(signal.SIGINT)
+    program.wait_for("unfinished")
+    program.signal(signal.SIGINT)
+
+    assert program.wait() == 130
+    assert counts(program).total() == 100
+    assert "Traceback" not in program.stderr, program.stderr
+
+
 def test_ctrl_c_before_the_first_image_is_an_interruption_too(
     run: Start, source: Path
 ) -> None:
