@@ -95,7 +95,7 @@ class Ledger:
         self._ready: deque[int] = deque()
         self._parked: deque[int] = deque()  # to be sent alone, at the end
         self._flying: dict[int, Entry] = {}
-        self._flying_bytes = 0
+        self.flying_bytes = 0  # of images sent and not yet answered
         self._slowest = 0.0
 
     @property
@@ -105,10 +105,6 @@ class Ledger:
     @property
     def flying(self) -> int:
         return len(self._flying)
-
-    @property
-    def flying_bytes(self) -> int:
-        return self._flying_bytes
 
     def unfinished(self) -> Iterator[int]:
         yield from sorted(self._open)
@@ -154,7 +150,7 @@ class Ledger:
         self._ready.clear()
         self._parked.clear()
         self._flying.clear()
-        self._flying_bytes = 0
+        self.flying_bytes = 0
         self._again.clear()
         for number, entry in self._open.items():
             entry.state = State.PLANNED
@@ -208,7 +204,7 @@ class Ledger:
         return (
             len(self._flying) + company
             < FLYING_PER_WORKER * max(1, self.workers)
-            and self._flying_bytes < FLYING_BYTES
+            and self.flying_bytes < FLYING_BYTES
         )
 
     def sent(
@@ -227,7 +223,7 @@ class Ledger:
         entry.alone = alone
         entry.worker = ""
         self._flying[number] = entry
-        self._flying_bytes += size
+        self.flying_bytes += size
 
     def started(self, number: int, worker: str, now: float) -> None:
         if entry := self._flying.get(number):
@@ -343,7 +339,7 @@ class Ledger:
 
     def _land(self, number: int, entry: Entry) -> None:
         del self._flying[number]
-        self._flying_bytes -= entry.size
+        self.flying_bytes -= entry.size
 
     def _queue(self, number: int, entry: Entry) -> None:
         entry.state = State.READY

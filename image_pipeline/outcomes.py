@@ -7,13 +7,12 @@ a tally add up to the files found. A report holds one JSON object a line.
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum, StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 
 class Outcome(StrEnum):
@@ -95,18 +94,6 @@ def to_json(record: FileRecord) -> str:
     return json.dumps(fields)
 
 
-def from_json(line: str) -> FileRecord:
-    """Read what `to_json` wrote; raise ValueError for anything else."""
-    try:
-        fields: dict[str, Any] = json.loads(line)
-        fields["source"] = os.fsencode(fields["source"])
-        fields["outputs"] = tuple(map(os.fsencode, fields["outputs"]))
-        fields["outcome"] = Outcome(fields["outcome"])
-        return FileRecord(**fields)
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"not a line of a report: {line!r}") from error
-
-
 class Report:
     """Writes records to a file, a line each, as they come.
 
@@ -134,7 +121,3 @@ class Report:
             step()
         except OSError as error:
             self.trouble = error.strerror or str(error)
-
-
-def read_report(file: Iterable[str]) -> Iterator[FileRecord]:
-    return map(from_json, file)

@@ -12,7 +12,6 @@ same seed makes the same picture.
 import io
 import random
 from itertools import pairwise
-from pathlib import Path
 
 from PIL import ExifTags, Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
@@ -157,20 +156,3 @@ def _texture(rng: random.Random, size: tuple[int, int]) -> Image.Image:
         noise = noise.resize(size, Image.Resampling.BILINEAR)
         texture = Image.blend(texture, noise, weight)
     return texture
-
-
-def make_folder(
-    folder: Path,
-    count: int,
-    seed: int = 1,
-    width: int = WIDTH,
-    height: int = HEIGHT,
-) -> list[Path]:
-    """Write `count` photographs into folders of a dozen, and list them."""
-    paths = []
-    for number in range(count):
-        path = folder / f"day-{number // 12 + 1}" / f"IMG_{number:04}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(photograph(seed + number, width, height))
-        paths.append(path)
-    return paths

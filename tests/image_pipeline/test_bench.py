@@ -14,8 +14,8 @@ import pytest
 
 from image_pipeline import bench, rivals
 from image_pipeline.bench import Size, measure
-from image_pipeline.photographs import make_folder
 from image_pipeline.stopwatch import Stuck, taken_by
+from tests.image_pipeline.stage import make_photos
 from tests.support import PATIENCE_S, Program
 
 SMALL = Size(4, 1, 20, (10, 15, 20), 0)
@@ -89,7 +89,7 @@ def test_the_photographs_of_a_user_are_measured_and_left_alone(
     tmp_path: Path,
 ) -> None:
     source = tmp_path / "my photos"
-    make_folder(source, 14, width=320, height=240)
+    make_photos(source, 14)
     before = {path: path.stat().st_mtime_ns for path in source.rglob("*")}
     result = measure(source, Size(0, 1, 10, (10,), 0))
     assert result.rows[0].images == 14
@@ -106,7 +106,7 @@ def test_a_rival_that_is_not_there_is_named_as_left_out(
 
     monkeypatch.setattr(rivals, "missing", missing)
     monkeypatch.setattr(bench, "many", lambda *_: None)
-    make_folder(tmp_path, 2, width=64, height=48)
+    make_photos(tmp_path, 2)
     result = measure(tmp_path, Size(0, 1, 0, (), 0))
     assert result.left_out["mogrify"] == "no mogrify here"
     assert "mogrify" not in [row.name for row in result.rows]

@@ -1,5 +1,7 @@
 """Five outcomes that add up, the exit code, and the report."""
 
+import json
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +13,6 @@ from image_pipeline.outcomes import (
     Outcome,
     Report,
     Tally,
-    read_report,
 )
 
 
@@ -73,7 +74,14 @@ def test_a_report_returns_every_name_byte_for_byte(
     assert report.trouble == ""
     lines = path.read_bytes().decode("ascii").splitlines()
     assert len(lines) == len(records)
-    assert list(read_report(lines)) == records
+    assert list(map(read, lines)) == records
+
+
+def read(line: str) -> FileRecord:
+    fields = json.loads(line)
+    fields["source"] = os.fsencode(fields["source"])
+    fields["outputs"] = tuple(map(os.fsencode, fields["outputs"]))
+    return FileRecord(**fields)
 
 
 def test_a_report_that_cannot_be_written_says_so_and_nothing_breaks() -> None:
@@ -81,11 +89,3 @@ def test_a_report_that_cannot_be_written_says_so_and_nothing_breaks() -> None:
         for _ in range(200):
             report.write(FileRecord(b"a.jpg", Outcome.MADE))
     assert report.trouble == "No space left on device"
-
-
-@pytest.mark.parametrize(
-    "line", ["", "[]", "{}", '{"source": 1}', '{"outcome": "lost"}', "no"]
-)
-def test_a_line_that_is_no_report_is_refused(line: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        list(read_report([line]))

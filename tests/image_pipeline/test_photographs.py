@@ -1,11 +1,8 @@
 """The made-up photographs stand for real ones in what matters."""
 
-import hashlib
-from pathlib import Path
-
 from PIL import ExifTags
 
-from image_pipeline.photographs import make_folder, photograph
+from image_pipeline.photographs import photograph
 from tests.image_pipeline.pictures import opened
 
 
@@ -33,12 +30,3 @@ def test_some_are_taken_upright() -> None:
         for seed in range(20)
     }
     assert orientations == {1, 6}
-
-
-def test_a_folder_of_photographs_has_folders_and_no_two_alike(
-    tmp_path: Path,
-) -> None:
-    paths = make_folder(tmp_path, 30, seed=4, width=64, height=48)
-    assert len({path.parent for path in paths}) == 3
-    digests = {hashlib.sha256(path.read_bytes()).digest() for path in paths}
-    assert len(digests) == 30
