@@ -25,6 +25,7 @@ from plugin_system.supervisor import Status, Supervisor
 
 LEAVE_S = 0.5  # what an idle plugin gets to go by itself at the end
 CLOSE_S = 3.0  # what `close` takes at most
+LONGEST_TIMEOUT_S = 1_000_000  # poll(2) counts milliseconds in an int
 
 
 class Executor:
@@ -139,6 +140,9 @@ class Executor:
 
 
 def _deadline(timeout: float) -> float:
-    if not 0 < timeout < threading.TIMEOUT_MAX:
-        raise ValueError(f"a timeout is above 0 s and finite, not {timeout}")
+    if not 0 < timeout <= LONGEST_TIMEOUT_S:
+        raise ValueError(
+            f"a timeout is above 0 and up to {LONGEST_TIMEOUT_S} s, not "
+            f"{timeout}"
+        )
     return time.monotonic() + timeout

@@ -149,7 +149,8 @@ class Incarnation:
         """Return what the method returned.
 
         Raises PluginError, and lives on; TypeError and ValueError for what
-        cannot be sent, and lives on. After all else it has ended.
+        cannot be sent, and PluginTimeout when it is too late to send, and
+        lives on. After all else it has ended.
         """
         call = PluginCall()
         call.id = asked = next(self._ids)
@@ -164,6 +165,11 @@ class Incarnation:
             raise ValueError(
                 f"the call has {len(request)} bytes; a message holds "
                 f"{wire.MAX_MESSAGE_BYTES}"
+            )
+        if time.monotonic() >= deadline:
+            # Sent, it would have to be killed for not having answered.
+            raise PluginTimeout(
+                self.name, "the deadline passed before it was sent the call"
             )
         try:
             frame = self._exchange(request, method, deadline)

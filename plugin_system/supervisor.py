@@ -126,6 +126,8 @@ class Supervisor:
             try:
                 result = plugin.call(method, arguments, deadline)
             except (PluginCrashed, PluginProtocolError, PluginTimeout) as e:
+                if not plugin.ended:
+                    raise  # it was too late to send, so nothing was lost
                 self._lost(e)
                 again = known.get(method)
                 if last_try or not again or isinstance(e, PluginTimeout):

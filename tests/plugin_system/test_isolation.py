@@ -70,6 +70,17 @@ def test_waiting_for_others_counts_against_the_deadline(
             first.result(LONG_S)
 
 
+def test_a_caller_without_time_left_harms_no_plugin(run: Run) -> None:
+    executor = run()
+    executor.start()
+    for _ in range(10):  # spent before anything is sent
+        with pytest.raises(PluginTimeout, match="before it was") as caught:
+            executor.call("chaos", "echo", 1, timeout=1e-9)
+        assert not caught.value.maybe_done
+    assert is_good(executor)
+    assert executor.status("chaos").starts == 1
+
+
 def test_an_abandoned_request_runs_at_most_once(
     run: Run, tmp_path: Path
 ) -> None:
