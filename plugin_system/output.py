@@ -40,10 +40,12 @@ class Stream:
             lines.append(self._begun)
             self._begun = b""
         for line in lines:
-            self._kept.append(line[:MAX_LINE_BYTES])
-            if self._log.isEnabledFor(self._level):
-                text = line[:MAX_LINE_BYTES].decode(errors="replace")
-                self._log.log(self._level, "%s", text)
+            for at in range(0, len(line) or 1, MAX_LINE_BYTES):
+                piece = line[at : at + MAX_LINE_BYTES]
+                self._kept.append(piece)
+                if self._log.isEnabledFor(self._level):
+                    text = piece.decode(errors="replace")
+                    self._log.log(self._level, "%s", text)
 
 
 class OutputReader:

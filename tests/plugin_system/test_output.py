@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from plugin_system.output import OutputReader, Stream
+from plugin_system.output import MAX_LINE_BYTES, OutputReader, Stream
 
 
 @pytest.mark.parametrize("ended", [True, False])
@@ -30,3 +30,23 @@ def test_last_words_are_read_though_the_reader_never_came_to_them(
     reader.close()
     if not ended:
         os.close(plugins)
+
+
+def test_a_long_line_is_logged_in_pieces_and_whole(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "plugin_system.plugin.text")
+    reader = OutputReader()
+    ours, plugins = os.pipe()
+    stream = Stream(os.fdopen(ours, "rb", 0), "text", logging.INFO)
+    line = "".join(str(number) for number in range(MAX_LINE_BYTES))
+    for text in (line, "\n\nend\n"):
+        os.write(plugins, text.encode())
+    os.close(plugins)
+
+    reader.drop(stream)
+
+    assert "".join(caplog.messages) == line + "end"
+    assert "" in caplog.messages  # an empty line is a line
+    assert max(map(len, caplog.messages)) <= MAX_LINE_BYTES
+    reader.close()
