@@ -65,4 +65,10 @@ def is_exiting(pid: int) -> bool:
 def limit(pid: int, limits: Mapping[str, int]) -> None:
     """Set resource limits, named as in getrlimit(2), of another process."""
     for name, value in limits.items():
-        resource.prlimit(pid, getattr(resource, name), (value, value))
+        try:
+            resource.prlimit(pid, getattr(resource, name), (value, value))
+        except PermissionError as error:
+            raise PermissionError(
+                error.errno,
+                f"{name} of {value} is more than the host may give",
+            ) from None

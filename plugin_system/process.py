@@ -77,8 +77,6 @@ class Process:
             self._death_poll.register(self.death, select.POLLIN)
             born.callback(self._close_pipes)
             born.callback(self._kill_and_reap)
-            with suppress(ProcessLookupError):
-                linux.limit(self._process.pid, registration.limits)
             for pipe, level in (
                 (self._process.stdout, logging.INFO),
                 (self._process.stderr, logging.WARNING),
@@ -86,6 +84,8 @@ class Process:
                 if pipe:
                     self._streams.append(Stream(pipe, self.name, level))
                     output.add(self._streams[-1])
+            with suppress(ProcessLookupError):
+                linux.limit(self._process.pid, registration.limits)
             self._undo = born.pop_all()
 
     @property

@@ -61,6 +61,12 @@ class Registration:
             raise BadRegistration(
                 f"{self.source}: {self.name} needs a target or an argv"
             )
+        texts = (*self.argv, *self.env, *self.env.values())
+        if any("\0" in each for each in texts) or "=" in "".join(self.env):
+            raise BadRegistration(
+                f"{self.source}: argv and env may not contain NUL, nor the "
+                "name of a variable ="
+            )
 
 
 def samples() -> list[Registration]:
@@ -121,9 +127,12 @@ def read(path: Path) -> Registration:
 
     Raises BadRegistration for a file that cannot be read or used.
     """
+    if path.exists() and not path.is_file():
+        # Not to be opened: a named pipe would be waited for without end.
+        raise BadRegistration(f"{path}: no regular file")
     try:
         table = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadRegistration(f"{path}: {error}") from None
     argv = _take(table, path, "argv", list)
     limits = _take(table, path, "limits", dict)
@@ -132,14 +141,14 @@ def read(path: Path) -> Registration:
     unknown = [*table, *(name for name in limits if name not in LIMITS)]
     if unknown:
         raise BadRegistration(f"{path}: nobody knows {', '.join(unknown)}")
-    texts = (*argv, *env.values())
-    numbers = (*limits.values(), start_timeout)
-    if not all(type(text) is str for text in texts) or not all(
-        type(number) in (int, float) and number > 0 for number in numbers
+    if (
+        not all(type(text) is str for text in (*argv, *env.values()))
+        or not all(_is_number(each, 1) for each in limits.values())
+        or not _is_number(start_timeout, 0.001)
     ):
         raise BadRegistration(
-            f"{path}: argv and env hold strings; limits and start_timeout "
-            "are numbers above 0"
+            f"{path}: argv and env hold strings; limits (at least 1) and "
+            "start_timeout are numbers above 0 and below 2**63"
         )
     return Registration(
         path.stem,
@@ -150,6 +159,10 @@ def read(path: Path) -> Registration:
         start_timeout=float(start_timeout),
         source=str(path),
     )
+
+
+def _is_number(value: Any, least: float) -> bool:
+    return type(value) in (int, float) and least <= value < 2**63
 
 
 def _take(table: dict[str, Any], path: Path, name: str, kind: Any) -> Any:

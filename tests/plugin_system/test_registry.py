@@ -1,5 +1,6 @@
 """Registration without code: metadata and files, and never an import."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -97,6 +98,14 @@ def test_a_program_that_is_not_there_says_so(
         ('argv = ["x"]\ncolour = "red"', "nobody knows colour"),
         ('argv = ["x"]\n[limits]\nfuel = 1', "nobody knows fuel"),
         ('argv = ["x"]\n[limits]\nopen_files = -1', "numbers above 0"),
+        ('argv = ["x"]\n[limits]\nopen_files = inf', "numbers above 0"),
+        ('argv = ["x"]\n[limits]\nopen_files = 0.5', "numbers above 0"),
+        (f'argv = ["x"]\n[limits]\ncpu_seconds = {2**63}', "above 0 and"),
+        ('argv = ["x"]\nstart_timeout = inf', "numbers above 0"),
+        ('argv = ["x\\u0000y"]', "may not contain NUL"),
+        ('argv = ["x"]\n[env]\n"A=B" = "c"', "may not contain NUL"),
+        ('argv = ["x"]\n[env]\nA = "\\u0000"', "may not contain NUL"),
+        ("argv = " + 100_000 * "[", "recursion"),
     ],
 )
 def test_a_bad_file_is_told_and_stops_no_other(
@@ -108,6 +117,12 @@ def test_a_bad_file_is_told_and_stops_no_other(
     assert "good" in found
     assert len(problems) == 1
     assert message in problems[0]
+
+
+def test_what_is_no_file_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "plug.toml")
+    _, problems = discover([tmp_path])
+    assert "plug.toml: no regular file" in problems[0]
 
 
 def test_two_plugins_of_one_name_are_told(tmp_path: Path) -> None:
