@@ -11,11 +11,12 @@ import fcntl
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import zmq
 
-PREFIX = "plugins-"
+PREFIX = "zmq-plugins-"
 ROOM_FOR_NAME = 12  # "/" and the number of an incarnation
 
 
@@ -48,7 +49,11 @@ class RuntimeFolder:
 
 
 def sweep(base: Path) -> None:
-    """Remove the folders in `base` whose owners have died."""
+    """Remove the folders in `base` whose owners have died.
+
+    Their sockets, to be exact: a folder that holds anything else is no work
+    of ours, whatever it is called, and stays.
+    """
     for path in base.glob(f"{PREFIX}*"):
         try:
             found = path.lstat()
@@ -58,7 +63,13 @@ def sweep(base: Path) -> None:
             continue
         lock = _lock(path)
         if lock is not None:
-            shutil.rmtree(path, ignore_errors=True)
+            with suppress(
+                OSError
+            ):  # another host does the same, or see above
+                for each in path.iterdir():
+                    if each.is_socket():
+                        each.unlink()
+                path.rmdir()
             os.close(lock)
 
 

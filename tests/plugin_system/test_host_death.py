@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from plugin_system.executor import Executor
+from plugin_system.runtime_folder import PREFIX
 from tests.support import Program
 
 from .conftest import LONG_S, Run, chaos, is_good
@@ -40,15 +41,15 @@ def test_the_next_host_sweeps_the_folder_of_a_dead_one(
     host = start("tests.plugin_system.host", str(folder), "idle")
     pid = int(host.wait_for(r"pid (\d+)").group(1))
     with Executor([chaos()], runtime_base=folder):
-        assert len(list(folder.glob("plugins-*"))) == 2  # its owner lives
+        assert len(list(folder.glob(f"{PREFIX}*"))) == 2  # its owner lives
     host.signal(signal.SIGKILL)
     host.wait()
     wait_until_gone(pid)
-    assert len(list(folder.glob("plugins-*"))) == 1
+    assert len(list(folder.glob(f"{PREFIX}*"))) == 1
     with Executor([chaos()], runtime_base=folder) as executor:
         assert is_good(executor)
-        assert len(list(folder.glob("plugins-*"))) == 1
-    assert not list(folder.glob("plugins-*"))
+        assert len(list(folder.glob(f"{PREFIX}*"))) == 1
+    assert not list(folder.glob(f"{PREFIX}*"))
 
 
 def test_interrupting_the_host_ends_it_and_its_plugin(
@@ -60,7 +61,7 @@ def test_interrupting_the_host_ends_it_and_its_plugin(
     host.signal(signal.SIGINT)
     assert host.wait() != 0
     wait_until_gone(pid)
-    assert not list(folder.glob("plugins-*"))
+    assert not list(folder.glob(f"{PREFIX}*"))
 
 
 def test_a_plugin_outlives_the_thread_that_happened_to_start_it(

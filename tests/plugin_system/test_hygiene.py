@@ -19,7 +19,7 @@ from plugin_system.errors import (
     PluginUnavailable,
 )
 from plugin_system.executor import CLOSE_S, Executor
-from plugin_system.runtime_folder import sweep
+from plugin_system.runtime_folder import PREFIX, sweep
 
 from .conftest import LONG_S, Run, chaos, is_good, starting
 from .test_host_death import wait_for_file
@@ -170,6 +170,12 @@ def test_limits_hold_and_their_breach_has_a_name(run: Run) -> None:
     assert caught.value.signal_name in ("SIGXCPU", "SIGKILL")
 
 
+def test_a_limit_that_the_host_cannot_give_is_named(run: Run) -> None:
+    executor = run(chaos(limits={"RLIMIT_NOFILE": 2**62}))
+    with pytest.raises(PluginUnavailable, match="RLIMIT_NOFILE of 46116"):
+        executor.ping("chaos", timeout=LONG_S)
+
+
 def test_a_flood_of_output_neither_blocks_nor_fills_memory(run: Run) -> None:
     executor = run()
     executor.call("chaos", "print_much", 5_000_000, timeout=LONG_S)
@@ -199,15 +205,25 @@ def test_what_cannot_be_sent_is_refused_and_hurts_no_plugin(
     assert executor.status("chaos").starts == 1
 
 
-@pytest.mark.parametrize("bad", [0, -1, float("inf"), float("nan")])
+@pytest.mark.parametrize("bad", [0, -1, 1e7, float("inf"), float("nan")])
 def test_a_timeout_that_is_none_is_refused(run: Run, bad: float) -> None:
     with pytest.raises(ValueError, match="timeout is above 0"):
         run().call("chaos", "echo", 1, timeout=bad)
 
 
+def test_a_sweep_removes_no_folder_that_no_host_made(folder: Path) -> None:
+    """The trap: everybody's folders lie in the temporary folder."""
+    for name in ("plugins-mine", f"{PREFIX}mine"):
+        mine = folder / name
+        mine.mkdir()
+        (mine / "greeter.toml").write_text('argv = ["python", "x.py"]')
+        sweep(folder)
+        assert (mine / "greeter.toml").exists()
+
+
 def test_a_folder_that_goes_while_it_is_looked_at_stops_no_host(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gone = folder / "plugins-gone"
+    gone = folder / f"{PREFIX}gone"
     monkeypatch.setattr(Path, "glob", lambda *_: [gone])
     sweep(folder)
