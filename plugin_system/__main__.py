@@ -7,11 +7,17 @@ failed, 2 the command line was wrong, 3 the plugin crashed, 4 timed out,
 
 import json
 import logging
+import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+
+from plugin_system.errors import CallError, PluginError
+
+if TYPE_CHECKING:
+    from plugin_system.registry import Registration
 
 folders = click.option(
     "--plugins",
@@ -29,23 +35,26 @@ class Sentences(click.Group):
     """Turns what may go wrong anywhere into a sentence and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        from plugin_system.errors import CallError
-        from plugin_system.linux import Unsupported
-
         try:
             return super().invoke(ctx)
-        except CallError as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(_exit_code(error))
-        except Unsupported as error:
-            raise click.ClickException(str(error)) from None
         except KeyboardInterrupt:
             sys.exit(130)
+        except CallError as error:
+            _fail(str(error), _exit_code(error))
+        except BrokenPipeError:
+            raise  # `| head` has seen enough: click ends without a word
+        except (OSError, ValueError) as error:
+            # What could not be written is not to be tried again at the end.
+            sys.stdout = None
+            _fail(str(error), 1)
 
 
 @click.group(cls=Sentences, epilog=(__doc__ or "").partition("\n\n")[2])
 def main() -> None:
     """Call plugins that are processes, and outlive them."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Whoever started us may ignore it, and that is inherited.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(plugin)s: %(message)s"))
 
@@ -66,12 +75,9 @@ def list_(folders: tuple[Path, ...]) -> None:
     from textwrap import wrap
 
     from plugin_system.executor import Executor
-    from plugin_system.registry import discover
 
     logging.getLogger("plugin_system.plugin").setLevel(logging.ERROR)
-    found, problems = discover(folders)
-    for problem in problems:
-        click.echo(f"Not used: {problem}", err=True)
+    found, problems = _discover(folders)
     with Executor(found.values()) as executor:
         errors = executor.start()
         click.echo(f"{'NAME':12} {'VERSION':8} {'STATE':12} METHODS")
@@ -86,11 +92,13 @@ def list_(folders: tuple[Path, ...]) -> None:
                 click.echo(f"{'':34} {more}")
             click.echo(f"{'':12} from {registration.source}")
             if error := errors[name]:
-                click.echo(f"{'':12} {error}")
+                for line in wrap(str(error), 67):
+                    click.echo(f"{'':12} {line}")
     sys.exit(1 if problems or any(errors.values()) else 0)
 
 
-@main.command()
+# A number below zero is an argument, and not an option.
+@main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("plugin")
 @click.argument("method")
 @click.argument("arguments", metavar="[ARG ...]", nargs=-1)
@@ -117,28 +125,22 @@ def call(
     ARG is JSON, or @FILE for the bytes of a file. A result of bytes is
     written as it is, so redirect it to a file.
     """
-    from plugin_system import errors
     from plugin_system.executor import Executor
-    from plugin_system.registry import discover
 
     values = [_argument(text) for text in arguments]
-    found, problems = discover(folders)
-    for problem in problems:
-        click.echo(f"Not used: {problem}", err=True)
+    found, _ = _discover(folders)
     try:
         with Executor(found.values()) as executor:
             result = executor.call(plugin, method, *values, timeout=timeout)
-    except errors.CallError as error:
+    except CallError as error:
         if as_json:
             _print_json({"error": _fields(error)})
             sys.exit(_exit_code(error))
-        if isinstance(error, errors.PluginError):
+        if isinstance(error, PluginError):
             click.echo(error.traceback, err=True)
         elif error.maybe_done:
             click.echo("The work may have been done.", err=True)
         raise
-    except (TypeError, ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from None
     if as_json:
         _print_json({"result": result})
     elif isinstance(result, bytes):
@@ -147,7 +149,7 @@ def call(
                 f"the result is {len(result)} bytes, not for a terminal; "
                 "redirect it to a file: > FILE"
             )
-        sys.stdout.buffer.write(result)
+        click.echo(result, nl=False)
     elif isinstance(result, str):
         click.echo(result)
     else:
@@ -164,10 +166,9 @@ def check(plugin: str, as_json: bool, folders: tuple[Path, ...]) -> None:
     Without PLUGIN it is the chaos plugin, which breaks itself in more ways.
     """
     from plugin_system.check import check as run
-    from plugin_system.registry import discover
 
     logging.getLogger("plugin_system.plugin").setLevel(logging.CRITICAL)
-    found, _ = discover(folders)
+    found, _ = _discover(folders)
     if plugin not in found:
         raise click.UsageError(
             f"no such plugin: {plugin}; there are {', '.join(found)}"
@@ -227,19 +228,59 @@ def demo() -> None:
         click.secho(line, bold=is_title, fg="cyan" if is_title else None)
 
 
+def _discover(
+    folders: tuple[Path, ...],
+) -> tuple[dict[str, "Registration"], list[str]]:
+    from plugin_system.registry import discover
+
+    found, problems = discover(folders)
+    for problem in problems:
+        click.echo(f"Not used: {problem}", err=True)
+    return found, problems
+
+
 def _argument(text: str) -> Any:
     if text.startswith("@"):
-        try:
-            return Path(text[1:]).read_bytes()
-        except OSError as error:
-            raise click.UsageError(f"{text}: {error.strerror}") from None
+        return _bytes_of(text)
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
+        if text.startswith("-"):
+            raise click.NoSuchOption(text) from None
         quoted = json.dumps(text, ensure_ascii=False)
         raise click.UsageError(
             f"{text} is no JSON; if it is text, quote it twice: '{quoted}'"
         ) from None
+
+
+def _bytes_of(argument: str) -> bytes:
+    from plugin_system.wire import MAX_MESSAGE_BYTES
+
+    try:
+        with Path(argument[1:]).open("rb") as file:
+            data = file.read(MAX_MESSAGE_BYTES + 1)  # /dev/zero has no end
+    except OSError as error:
+        raise click.UsageError(f"{argument}: {error.strerror}") from None
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise click.UsageError(
+            f"{argument} has more than {MAX_MESSAGE_BYTES} bytes, which is "
+            "what a message holds"
+        )
+    return data
+
+
+def _fail(sentence: str, code: int) -> NoReturn:
+    from shutil import get_terminal_size
+    from textwrap import wrap
+
+    lines = f"Error: {sentence}".splitlines()
+    if sys.stderr and sys.stderr.isatty():
+        # A terminal would break it as well, but in the middle of a word.
+        columns = get_terminal_size().columns
+        lines = [short for line in lines for short in wrap(line, columns)]
+    for line in lines:
+        click.echo(line, err=True)
+    sys.exit(code)
 
 
 def _print_json(value: Any) -> None:

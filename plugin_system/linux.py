@@ -30,6 +30,11 @@ def require() -> None:
             f"plugins need Linux 5.3 or newer, and this is {sys.platform}; "
             "a container or a virtual machine with Linux will do"
         )
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        raise Unsupported(
+            "this process ignores SIGCHLD, so the kernel forgets how a "
+            "plugin ended; call signal.signal(signal.SIGCHLD, signal.SIG_DFL)"
+        )
     try:
         os.close(os.pidfd_open(os.getpid()))
     except OSError as error:

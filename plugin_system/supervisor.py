@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from zmq import ZMQError
+
 from plugin_system.errors import (
     CallError,
     IncompatiblePlugin,
@@ -164,7 +166,7 @@ class Supervisor:
                 self._incarnation = Incarnation(
                     self._registration, self._host
                 )
-            except OSError as error:
+            except (OSError, ZMQError) as error:  # no descriptor is left
                 raise PluginUnavailable(
                     self._name,
                     f"no process could be started: {error}",

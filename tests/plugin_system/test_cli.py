@@ -2,7 +2,13 @@
 
 import base64
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -10,6 +16,9 @@ import pytest
 from PIL import Image
 
 from tests.support import Program
+
+from .test_host_death import wait_for_file
+from .test_outcomes import wait_until_gone
 
 Start = Callable[..., Program]
 
@@ -76,6 +85,9 @@ def test_call_returns_bytes_in_json_as_base64(
         (["text", "x"], 2, "it has no method 'x'; it has count, common"),
         (["text", "count", "x y"], 2, "quote it twice: '\"x y\"'"),
         (["text", "count", "@/none"], 2, "@/none: No such file"),
+        (["text", "count", "@/dev/zero"], 2, "has more than 67108864 bytes"),
+        (["text", "count", 9999 * "["], 2, "is no JSON"),
+        (["text", "count", "--tiemout", "1"], 2, "No such option"),
         (["chaos", "crash", "9"], 3, "ended with exit code 9 in crash"),
         (
             ["chaos", "hang", '"asleep"', "--timeout", "2"],
@@ -92,6 +104,107 @@ def test_each_failure_is_a_sentence_and_an_exit_code(
     assert found == code, program.stderr
     assert sentence in program.stderr
     assert "plugin_system/executor.py" not in program.stderr
+
+
+def test_a_number_below_zero_is_no_option(start: Start) -> None:
+    code, program = run(start, "call", "chaos", "echo", "-1.5")
+    assert code == 0, program.stderr
+    assert program.stdout == "-1.5\n"
+
+
+def test_a_folder_that_holds_no_sockets_is_a_sentence(
+    start: Start, folder: Path
+) -> None:
+    """The trap: a path that is too long, or a disk that is full."""
+    long = folder / ("x" * 100)
+    long.mkdir()
+    program = start(
+        "plugin_system", "list", env={"XDG_RUNTIME_DIR": str(long)}
+    )
+    assert program.wait(PATIENCE_S) == 1
+    assert program.stderr.startswith("Error: ")
+    assert "too long a path for sockets" in program.stderr
+
+
+@pytest.mark.parametrize("argv", ["list", "call image thumbnail @PICTURE"])
+def test_a_full_disk_behind_stdout_is_a_sentence(
+    start: Start, tmp_path: Path, argv: str
+) -> None:
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (64, 32)).save(path)
+    program = start(
+        "plugin_system",
+        *argv.replace("PICTURE", str(path)).split(),
+        within=["sh", "-c", 'exec "$@" > /dev/full', "sh"],
+    )
+    assert program.wait(PATIENCE_S) == 1
+    assert program.stderr == "Error: [Errno 28] No space left on device\n"
+
+
+def test_how_a_plugin_ended_is_known_though_our_parent_ignores_its_children(
+    start: Start,
+) -> None:
+    """The trap: what is ignored stays so over exec (SIGCHLD, signal(7))."""
+    program = start(
+        *("plugin_system", "call", "chaos", "crash", '"SIGSEGV"'),
+        within=["env", "--ignore-signal=CHLD"],
+    )
+    assert program.wait(PATIENCE_S) == 3, program.stderr
+    assert "ended by SIGSEGV" in program.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_call_leaves_nothing_and_says_130(
+    start: Start, folder: Path, number: signal.Signals
+) -> None:
+    noted = folder / "noted"
+    program = start(
+        *("plugin_system", "call", "chaos", "hang", '"with a child"'),
+        *(json.dumps(str(noted)), "--timeout", "1000"),
+        env={"XDG_RUNTIME_DIR": str(folder)},
+    )
+    wait_for_file(noted)
+    program.signal(number)
+    assert program.wait(PATIENCE_S) == 130
+    assert program.stderr == ""
+    assert list(folder.iterdir()) == [noted]
+    wait_until_gone(int(noted.read_text() or "0"))
+
+
+def test_a_registration_that_check_cannot_use_is_told(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "dud.toml").write_text("argv = [\n")
+    code, program = run(start, "check", "dud", "--plugins", str(tmp_path))
+    assert code == 2
+    assert f"Not used: {tmp_path}/dud.toml: " in program.stderr
+    assert "no such plugin: dud" in program.stderr
+
+
+@pytest.mark.parametrize("command", ["list", "call dud x"])
+def test_a_long_sentence_breaks_between_words_on_a_terminal(
+    folder: Path, command: str
+) -> None:
+    words = "a sentence that is much longer than a line of a terminal"
+    (folder / "dud.toml").write_text(
+        f'argv = ["sh", "-c", "echo {words} >&2; exit 1"]'
+    )
+    terminal, shown = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "plugin_system", *command.split()],
+        env={**os.environ, "PLUGIN_FOLDERS": str(folder), "COLUMNS": "80"},
+        stdout=shown,
+        stderr=shown,
+    ) as program:
+        os.close(shown)
+        text = ""
+        with suppress(OSError):  # EIO is the end of file of a terminal
+            while data := os.read(terminal, 65536):
+                text += data.decode()
+        os.close(terminal)
+        assert program.wait(PATIENCE_S) != 0
+    assert max(map(len, text.splitlines())) <= 80
+    assert f"ready; it said: {words}" in " ".join(text.split())
 
 
 def test_an_error_in_json_has_all_that_is_known(start: Start) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import stat
 import threading
 import time
@@ -142,6 +143,16 @@ def test_a_kernel_without_pidfd_is_refused(
     monkeypatch.setattr(os, "pidfd_open", refuse)
     with pytest.raises(linux.Unsupported, match="came with Linux"):
         Executor([])
+
+
+def test_a_host_that_ignores_its_children_is_refused() -> None:
+    """The trap: the kernel then forgets how they ended (wait(2), NOTES)."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with pytest.raises(linux.Unsupported, match="ignores SIGCHLD"):
+            Executor([])
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def test_a_plugin_gets_no_more_of_the_environment_than_it_needs(
