@@ -7,6 +7,7 @@ cut off is noticed (libzmq documentation, zmq_setsockopt).
 
 import errno
 import ipaddress
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from image_pipeline.curve import Keys
 LINGER_MS = 2_000
 HEARTBEAT_MS = 1_000
 SILENCE_MS = 5_000  # a peer that is silent for so long is gone
+MOST_PORT = 65_535
 SMALL_BUFFER = 64 * 2**10  # the kernel's, for tasks: see `ventilator`
 
 _EVENTS = (
@@ -152,6 +154,17 @@ def connect(
 
 @contextmanager
 def _usable(what: str, endpoint: str) -> Iterator[None]:
+    # libzmq reads a port as far as it has digits and keeps 16 bits of it, so
+    # 99999 would silently be 34463.
+    port = endpoint.rpartition(":")[2]
+    if endpoint.startswith("tcp://") and not (
+        port == "*"
+        or (re.fullmatch("[0-9]{1,5}", port) and int(port) <= MOST_PORT)
+    ):
+        raise Unusable(
+            f"cannot {what} to {endpoint}: it does not end in a port, which "
+            f"is a number up to {MOST_PORT}"
+        )
     try:
         yield
     except (zmq.ZMQError, UnicodeError) as error:

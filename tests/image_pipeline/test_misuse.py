@@ -81,6 +81,8 @@ RECEIPTS = ("--receipts", "tcp://127.0.0.1:*")
         ("run SRC DST --scheduler here", 3, "no Dask scheduler answers"),
         ("worker --tasks here", 3, "cannot connect to here: Invalid arg"),
         ("worker --tasks \udcff", 3, "cannot connect to"),
+        ("worker --tasks tcp://127.0.0.1:99999", 3, "does not end in a port"),
+        ("worker --tasks tcp://127.0.0.1:5x5", 3, "does not end in a port"),
         ("worker --name \udcff", 2, "--name"),
         (f"worker --name {LONG * 7}", 2, "--name"),
         (
@@ -91,7 +93,7 @@ RECEIPTS = ("--receipts", "tcp://127.0.0.1:*")
         (
             f"sink DST --results tcp://127.0.0.1:x {' '.join(RECEIPTS)}",
             3,
-            "cannot bind to tcp://127.0.0.1:x: Invalid argument",
+            "cannot bind to tcp://127.0.0.1:x: it does not end in a port",
         ),
         ("bench EMPTY", 3, "there is no file in"),
     ],
