@@ -6,17 +6,12 @@ turns: the machine may change its pace between two rounds, and then a ratio
 of overall medians would set one pace against another. Times are in seconds.
 """
 
-import multiprocessing
 import os
 import platform
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
@@ -28,6 +23,7 @@ import zmq
 from plugin_system import peers
 from plugin_system.errors import PluginCrashed, PluginTimeout
 from plugin_system.executor import Executor
+from plugin_system.peers import DATA, Ways
 from plugin_system.registry import Registration
 from plugin_system.restarts import RestartPolicy
 
@@ -35,7 +31,6 @@ CALLS = 3000
 TURN = 100
 FAULTS = 30
 STARTS = 10
-DATA = bytes(100)
 POLICY = RestartPolicy(deaths=10_000, backoff=0)
 TARGET = "plugin_system.samples.chaos:plugin"
 Row = dict[str, Any]
@@ -53,7 +48,13 @@ def measure(calls: int = CALLS, faults: int = FAULTS) -> dict[str, Any]:
                 policy=POLICY,
             )
         )
-        ways, left_out = _ways(stack, executor)
+        others, left_out = peers.ways(stack)
+        bare = next(iter(others))
+        ways = {
+            bare: others.pop(bare),
+            "Executor.call": lambda: executor.call("echo", "echo", DATA),
+            **others,
+        }
         rows = _round_trips(ways, calls)
         executor.ping("chaos")
         rows += _faults(executor, faults)
@@ -98,73 +99,7 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
     yield from wrap(f"{result['machine']['cpus']} CPUs; {versions}", 78)
 
 
-def _ways(
-    stack: ExitStack, executor: Executor
-) -> tuple[dict[str, Callable[[], Any]], list[str]]:
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
-    left_out = []
-
-    bare_endpoint = f"ipc://{folder}/zmq"
-    stack.enter_context(_peer("zmq", bare_endpoint))
-    context = stack.enter_context(zmq.Context())
-    bare = stack.enter_context(context.socket(zmq.REQ))
-    bare.linger = 0
-    bare.connect(bare_endpoint)
-
-    def ask_bare() -> bytes:
-        bare.send(DATA)
-        return bare.recv()
-
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    echo = spawn.Process(target=peers.pipe, args=(theirs,), daemon=True)
-    echo.start()
-    theirs.close()
-    stack.callback(echo.join, 5)
-    stack.callback(ours.close)
-
-    def ask_pipe() -> bytes:
-        ours.send_bytes(DATA)
-        return ours.recv_bytes()
-
-    pool = stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn))
-
-    ways: dict[str, Callable[[], Any]] = {
-        "bare REQ/REP over ipc, no deadline": ask_bare,
-        "Executor.call": lambda: executor.call("echo", "echo", DATA),
-        "multiprocessing.Pipe": ask_pipe,
-        "ProcessPoolExecutor.submit": lambda: pool.submit(
-            peers.echo, DATA
-        ).result(),
-    }
-    try:
-        import grpc
-    except ImportError:
-        left_out.append("gRPC, since grpcio is not installed")
-        return ways, left_out
-    endpoint = f"unix:{folder}/grpc"
-    stack.enter_context(_peer("grpc", endpoint))
-    channel = stack.enter_context(grpc.insecure_channel(endpoint))
-    ask_grpc = channel.unary_unary("/Echo/Do")
-    ways["gRPC over a Unix socket"] = lambda: ask_grpc(DATA, timeout=10)
-    return ways, left_out
-
-
-@contextmanager
-def _peer(kind: str, endpoint: str) -> Iterator[None]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "plugin_system.peers", kind, endpoint],
-        stdout=subprocess.PIPE,
-    ) as process:
-        try:
-            assert process.stdout  # noqa: S101  (it was asked for)
-            process.stdout.readline()  # "ready", or nothing if it died
-            yield
-        finally:
-            process.kill()
-
-
-def _round_trips(ways: dict[str, Callable[[], Any]], calls: int) -> list[Row]:
+def _round_trips(ways: Ways, calls: int) -> list[Row]:
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for ask in ways.values():
         ask()  # connects, or starts a process
@@ -214,9 +149,9 @@ def _crash(executor: Executor) -> float:
 
 
 def _pool_after_a_kill() -> Row:
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        pool.submit(peers.echo, DATA).result()
+    with peers.pool_of_one() as pool:
+        with peers.unheard_interrupts():
+            pool.submit(peers.echo, DATA).result()
         begun = time.monotonic()
         try:
             pool.submit(_die).result()

@@ -1,10 +1,19 @@
 """The bench measures what it says, and names what it left out."""
 
+import os
+import signal
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from plugin_system.bench import lines, measure
+from tests.support import Program
+
+from .conftest import LONG_S
+from .test_outcomes import wait_until_gone
 
 
 def test_a_short_bench_has_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,3 +32,25 @@ def test_grpc_is_a_row_where_it_is_installed() -> None:
     result = measure(calls=100, faults=3)
     assert "gRPC over a Unix socket" in str(result["rows"])
     assert not result["left_out"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_bench_that_is_ended_leaves_no_process_and_no_traceback(
+    start: Callable[..., Program], number: signal.Signals
+) -> None:
+    """The trap: Ctrl-C in a terminal hits all of them, SIGKILL only one."""
+    bench = start("plugin_system", "bench")
+    children = Path(f"/proc/{bench.pid}/task/{bench.pid}/children")
+    deadline = time.monotonic() + LONG_S
+    # The servers of ZeroMQ and gRPC, of a pipe and a pool, and what
+    # multiprocessing starts for these two.
+    while len(pids := children.read_text().split()) < 5:
+        assert time.monotonic() < deadline, pids
+    if number is signal.SIGINT:
+        os.killpg(bench.pid, number)
+        assert bench.wait() == 130
+        assert bench.stderr == ""
+    else:
+        bench.signal(number)
+    for pid in pids:
+        wait_until_gone(int(pid))
