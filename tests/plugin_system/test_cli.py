@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
@@ -164,11 +165,14 @@ def test_an_interrupted_call_leaves_nothing_and_says_130(
         env={"XDG_RUNTIME_DIR": str(folder)},
     )
     wait_for_file(noted)
+    deadline = time.monotonic() + PATIENCE_S
+    while not (pid := noted.read_text()):  # it is there before its text is
+        assert time.monotonic() < deadline
     program.signal(number)
     assert program.wait(PATIENCE_S) == 130
     assert program.stderr == ""
     assert list(folder.iterdir()) == [noted]
-    wait_until_gone(int(noted.read_text() or "0"))
+    wait_until_gone(int(pid))
 
 
 def test_a_registration_that_check_cannot_use_is_told(
