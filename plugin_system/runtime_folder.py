@@ -63,9 +63,7 @@ def sweep(base: Path) -> None:
             continue
         lock = _lock(path)
         if lock is not None:
-            with suppress(
-                OSError
-            ):  # another host does the same, or see above
+            with suppress(OSError):  # another host was quicker, or see above
                 for each in path.iterdir():
                     if each.is_socket():
                         each.unlink()
