@@ -36,10 +36,13 @@ def test_grpc_is_a_row_where_it_is_installed() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_bench_that_is_ended_leaves_no_process_and_no_traceback(
-    start: Callable[..., Program], number: signal.Signals
+    start: Callable[..., Program], folder: Path, number: signal.Signals
 ) -> None:
     """The trap: Ctrl-C in a terminal hits all of them, SIGKILL only one."""
-    bench = start("plugin_system", "bench")
+    bench = start(
+        *("plugin_system", "bench"),
+        env={"TMPDIR": str(folder), "XDG_RUNTIME_DIR": str(folder)},
+    )
     children = Path(f"/proc/{bench.pid}/task/{bench.pid}/children")
     deadline = time.monotonic() + LONG_S
     # The servers of ZeroMQ and gRPC, of a pipe and a pool, and what
