@@ -4,6 +4,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	&& echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests wait more than they compute, so one more than the cores we count on.
+SHARED_OUT := --numprocesses 3 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo rehearse bench test-pythons slides slides-pdf pingpong-c test test-oldest lint format proto \
@@ -28,7 +30,7 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@touch $@ $(VENV)/.run
 
 test: $(VENV)/.dev ## run every test, shuffled, on two cores
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest $(SHARED_OUT)
 
 test-pythons: ## run the tests on each Python from 3.11 that is there
 	for python in python3.11 python3.12 python3.13; do \
@@ -39,7 +41,7 @@ test-oldest: ## run the tests with the oldest releases we admit
 	$(PYTHON) -m venv --clear .venv-oldest
 	.venv-oldest/bin/pip install --quiet --disable-pip-version-check \
 		--constraint .ci/oldest.txt --editable '.[dev]'
-	.venv-oldest/bin/pytest --numprocesses 2
+	.venv-oldest/bin/pytest $(SHARED_OUT)
 
 lint: $(VENV)/.dev ## check format, style and types
 	$(BIN)/ruff format --check .

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from threading import Event
 from typing import Any
 
+from dask import config
 from distributed import Client, Future, KilledWorker
 from distributed.comm.addressing import resolve_address
 
@@ -61,7 +62,9 @@ def cluster(
             f"no Dask scheduler answers at {scheduler}: {error}; start one "
             "with `dask scheduler`"
         ) from error
-    with client:
+    # Else a client asks a scheduler that has died for half a minute.
+    patience = config.set({"distributed.comm.timeouts.connect": timeout})
+    with patience, client:
         try:
             client.wait_for_workers(1, timeout=timeout)
         except TimeoutError:

@@ -1,24 +1,47 @@
 """What a terminal shows on a slide is what the command really prints."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from slides import HERE
-from slides.record import record, timeless
+from slides.demos import DEMOS, Played, headline, summary
+from slides.record import TYPED, record, timeless
+from tests.support import Program
 
 RECORDINGS = sorted((HERE / "recordings").glob("*.txt"))
 
 
-@pytest.mark.timeout(150)
-def test_a_fresh_run_says_the_same() -> None:
-    # Side by side: most of the time they wait.
-    with ThreadPoolExecutor() as pool:
-        fresh = list(pool.map(record, RECORDINGS))
+@pytest.mark.timeout(180)
+def test_a_fresh_run_says_the_same(start: Callable[..., Program]) -> None:
+    # Two shows at once: neither may take a port or a path from the other.
+    shows = [start("slides", "demo") for _ in range(2)]
+    for show in shows:
+        assert show.wait(150) == 0, show.stdout + show.stderr
+        assert "all well" in show.stdout
+        assert "\x1b[" not in show.stdout, "colour in a pipe"
+        assert max(map(len, show.stdout.splitlines())) <= 80
 
-    assert RECORDINGS
-    for path, now in zip(RECORDINGS, fresh, strict=True):
-        assert timeless(now) == timeless(path.read_text()), path.name
+        recorded = "".join(path.read_text() for path in RECORDINGS)
+        frame = [headline(demo) for demo in DEMOS]
+        frame += [summary([Played(demo, 0, 1.5) for demo in DEMOS])]
+        assert timeless(show.stdout) - timeless("".join(frame)) == {
+            line
+            for line in timeless(recorded) - timeless("".join(frame))
+            if not line.startswith(TYPED)
+        }
+
+
+def test_a_recording_is_what_its_commands_print(tmp_path: Path) -> None:
+    recording = tmp_path / "two.txt"
+    recording.write_text(
+        "$ python -c 'print(1)'\nlong ago\n$ python -c 'print(2)'\n"
+    )
+
+    assert record(recording) == (
+        "$ python -c 'print(1)'\n1\n$ python -c 'print(2)'\n2\n"
+    )
 
 
 def test_times_ports_and_processes_do_not_count() -> None:
