@@ -7,6 +7,7 @@ import stat
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,15 @@ from .conftest import LONG_S, Run, chaos, is_good, starting
 from .test_host_death import wait_for_file
 
 
+def descriptors() -> list[str]:
+    """Name what is open, for who looks for the one that is too many."""
+    found = []
+    for number in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the folder's own, closed by now
+            found.append(f"{number.name}: {number.readlink()}")
+    return found
+
+
 def possessions() -> tuple[int, int, int]:
     """Count our file descriptors, threads and children."""
     children = Path(f"/proc/self/task/{os.getpid()}/children")
@@ -43,7 +53,7 @@ def test_two_hundred_crashes_leave_nothing_behind(
     names = ["a", "b", "c", "d"]
     executor = run(*(chaos(name) for name in names))
     executor.start()
-    before = possessions()
+    before, opened = possessions(), descriptors()
 
     def crash_often(name: str) -> None:
         for _ in range(50):
@@ -59,7 +69,10 @@ def test_two_hundred_crashes_leave_nothing_behind(
     # libzmq's own thread closes sockets a moment later.
     deadline = time.monotonic() + LONG_S
     while possessions() != before:
-        assert time.monotonic() < deadline, (before, possessions())
+        assert time.monotonic() < deadline, (
+            *(before, possessions()),
+            *(opened, descriptors()),
+        )
     assert sum(executor.status(name).starts for name in names) == 204
 
 
