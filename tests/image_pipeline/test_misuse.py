@@ -44,21 +44,27 @@ def test_ctrl_c_while_files_are_being_found_is_an_interruption(
     assert "Aborted" not in program.stderr
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_a_closed_descriptor_costs_no_thumbnail(
-    source: Path, target: Path, closed: str
-) -> None:
-    done = subprocess.run(
-        [
-            *("sh", "-c"),
-            f'exec "$0" -W error -m image_pipeline run "$@" {closed}',
-            *(sys.executable, str(source), str(target)),
-        ],
+def run_in_shell(
+    script: str, *arguments: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run the command line as the "$@" of a script of sh."""
+    python = [sys.executable, "-W", "error", "-m", "image_pipeline"]
+    return subprocess.run(
+        ["sh", "-c", script, "sh", *python, *arguments],
         capture_output=True,
         text=True,
         cwd=ROOT,
         check=False,
         timeout=PATIENCE_S,
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_descriptor_costs_no_thumbnail(
+    source: Path, target: Path, closed: str
+) -> None:
+    done = run_in_shell(
+        f'exec "$@" {closed}', "run", str(source), str(target)
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -147,19 +153,10 @@ def test_few_open_files_are_made_more_or_named(
     source: Path, target: Path, transport: str, limit: str, code: int
 ) -> None:
     """The trap: libzmq aborts the process when it gets no descriptor."""
-    done = subprocess.run(
-        [
-            *("sh", "-c"),
-            f'ulimit -S -n 48; test {limit} = -S || ulimit -n 48; exec "$@"',
-            *("sh", sys.executable, "-W", "error", "-m", "image_pipeline"),
-            *("run", str(source), str(target)),
-            *("--transport", transport, "--workers", "8"),
-        ],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-        timeout=PATIENCE_S,
+    done = run_in_shell(
+        f'ulimit -S -n 48; test {limit} = -S || ulimit -n 48; exec "$@"',
+        *("run", str(source), str(target)),
+        *("--transport", transport, "--workers", "8"),
     )
     assert done.returncode == code, done.stderr
     assert ("8 workers need" in done.stderr) == bool(code)
