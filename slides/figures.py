@@ -54,7 +54,7 @@ def keep(fresh: dict[str, Table]) -> None:
     if BENCH.exists():
         tables = json.loads(BENCH.read_text(encoding="utf-8"))
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    tables |= {"date": today, **fresh}
+    tables |= {name: {"date": today, **fresh[name]} for name in fresh}
     text = json.dumps(tables, indent=1)
     BENCH.parent.mkdir(exist_ok=True)
     BENCH.write_text(text + "\n", encoding="utf-8")
@@ -76,11 +76,10 @@ def readme_tables() -> str:
                 "| --- | --: | --: |",
             ]
             lines += [_row(row) for row in table["rows"]]
-            lines += [""]
-    about = next(measured[name] for name in PACKAGES if name in measured)
-    facts = {**about["machine"], **about["versions"]}
-    told = ", ".join(f"{name} {fact}" for name, fact in facts.items())
-    return "\n".join([*lines, f"Measured on {measured['date']}: {told}.", ""])
+            facts = {**table["machine"], **table["versions"]}
+            told = ", ".join(f"{name} {fact}" for name, fact in facts.items())
+            lines += ["", f"Measured on {table['date']}: {told}.", ""]
+    return "\n".join(lines)
 
 
 def _row(row: Table) -> str:

@@ -9,6 +9,7 @@ import pytest
 from slides import BENCH, DECK, DeckError, numbers
 from slides.chart import CHARTS, chart
 from slides.deck import read
+from slides.figures import README, readme_tables
 from slides.numbers import measured, text
 
 TABLE = {
@@ -24,14 +25,22 @@ TABLE = {
 
 def test_the_charts_are_drawn_from_the_measurements() -> None:
     bench = json.loads(BENCH.read_text())
-    tables = {name: t for name, t in bench.items() if "rows" in t}
 
-    assert {path.stem for path in CHARTS.glob("*.svg")} == set(tables)
-    for name, table in tables.items():
+    assert {path.stem for path in CHARTS.glob("*.svg")} == set(bench)
+    for name, table in bench.items():
         drawn = (CHARTS / f"{name}.svg").read_text()
         assert drawn == chart(name, table), (
             f"{name}: `python -m slides chart`"
         )
+
+
+def test_the_readme_shows_the_measurements_each_with_its_day() -> None:
+    tables = readme_tables()
+
+    assert tables in README.read_text(encoding="utf-8")
+    assert tables.count("Measured on ") == len(
+        json.loads(BENCH.read_text(encoding="utf-8"))
+    )
 
 
 def test_a_chart_says_who_what_and_on_which_machine() -> None:
