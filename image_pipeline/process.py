@@ -12,8 +12,8 @@ from threading import Event
 
 import zmq
 
-from image_pipeline.links import Refused
 from image_pipeline.memory import keep_memory
+from image_pipeline.peers import Refused
 from image_pipeline.pixels import make_thumbnails, prepare
 from image_pipeline.worker import Make, die_after, work
 from proto import messages_pb2 as pb

@@ -143,8 +143,8 @@ def worker(
     """Turn images into thumbnails until Ctrl-C."""
     import socket
 
-    from image_pipeline.links import Refused
     from image_pipeline.memory import keep_memory
+    from image_pipeline.peers import Refused
     from image_pipeline.pixels import make_thumbnails, prepare
     from image_pipeline.signals import stop_on_signals
     from image_pipeline.wire import MOST_TEXT
@@ -205,7 +205,7 @@ def sink(
     insecure: bool,
 ) -> None:
     """Write thumbnails below DST, batch after batch, until Ctrl-C."""
-    from image_pipeline.links import Refused
+    from image_pipeline.peers import Refused
     from image_pipeline.signals import stop_on_signals
     from image_pipeline.sink import Sink
     from image_pipeline.store import Store, TargetError

@@ -27,6 +27,7 @@ from image_pipeline.curve import Keys
 from image_pipeline.formats import HEAD_BYTES, sniff
 from image_pipeline.journal import Source
 from image_pipeline.names import output_names
+from image_pipeline.peers import Peers, Refused
 from image_pipeline.recipe import Recipe
 from image_pipeline.store import CannotKeep, TargetError
 from proto import messages_pb2 as pb
@@ -90,7 +91,7 @@ class Sink:
                 )
             )
             self._outbox = enter(links.socket(context, zmq.PUSH))
-            self.ventilator = enter(links.Peers(self._outbox))
+            self.ventilator = enter(Peers(self._outbox))
             self.endpoint = links.bind(self._inbox, results, keys)
             links.connect(self._outbox, receipts, keys)
             self._sockets = stack.pop_all()
@@ -117,7 +118,7 @@ class Sink:
     def _look(self) -> None:
         self.ventilator.look()
         if why := self.ventilator.refusal:
-            raise links.Refused(f"the ventilator refuses us: {why}")
+            raise Refused(f"the ventilator refuses us: {why}")
 
     def _take_a_burst(self) -> None:
         with suppress(zmq.Again):

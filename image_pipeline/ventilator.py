@@ -22,6 +22,7 @@ import zmq
 
 from image_pipeline import links
 from image_pipeline.curve import Keys
+from image_pipeline.peers import Peers
 
 MOST_TO_HEAR = 4 * 2**20  # bytes of one message of receipts
 PATIENCE_S = 30.0  # for somebody who has to come, or to come back
@@ -57,8 +58,8 @@ class Ventilator:
                 links.socket(context, zmq.PULL, most_bytes=MOST_TO_HEAR)
             )
             self.plans = enter(links.socket(context, zmq.PUSH))
-            self.workers = enter(links.Peers(self.tasks))
-            self.sink = enter(links.Peers(self.plans))
+            self.workers = enter(Peers(self.tasks))
+            self.sink = enter(Peers(self.plans))
             self.tasks_endpoint = links.bind(self.tasks, tasks, keys)
             self.receipts_endpoint = links.bind(self.receipts, receipts, keys)
             links.connect(self.plans, results, keys)

@@ -21,6 +21,7 @@ import zmq
 
 from image_pipeline import links, wire
 from image_pipeline.curve import Keys
+from image_pipeline.peers import Peers, Refused
 from image_pipeline.pixels import CannotMake, Made, NotAnImage
 from image_pipeline.recipe import Recipe
 from proto import messages_pb2 as pb
@@ -62,8 +63,8 @@ def work(
             buffer=links.SMALL_BUFFER,
         ) as inbox,
         links.socket(context, zmq.PUSH) as outbox,
-        links.Peers(inbox) as ventilator,
-        links.Peers(outbox) as sink,
+        Peers(inbox) as ventilator,
+        Peers(outbox) as sink,
     ):
         links.connect(inbox, tasks, keys)
         links.connect(outbox, results, keys)
@@ -148,9 +149,7 @@ def tell(
 class Presence:
     """Whether there is still a ventilator to work for."""
 
-    def __init__(
-        self, ventilator: links.Peers, sink: links.Peers, once: bool
-    ) -> None:
+    def __init__(self, ventilator: Peers, sink: Peers, once: bool) -> None:
         self._ventilator = ventilator
         self._sink = sink
         self._once = once
@@ -164,7 +163,7 @@ class Presence:
         ):
             peers.look()
             if why := peers.refusal:
-                raise links.Refused(f"the {what} refuses us: {why}")
+                raise Refused(f"the {what} refuses us: {why}")
         if not self._once:
             return False
         now = time.monotonic()

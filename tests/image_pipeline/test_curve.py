@@ -10,6 +10,7 @@ import zmq
 from image_pipeline import curve, links, wire
 from image_pipeline.curve import BadKeys, Keys
 from image_pipeline.outcomes import Outcome
+from image_pipeline.peers import Refused
 from image_pipeline.pixels import make_thumbnails
 from image_pipeline.recipe import Recipe
 from image_pipeline.status import Incomplete
@@ -102,7 +103,7 @@ def test_a_worker_that_is_not_admitted_learns_why_within_seconds(
     server = curve.load(folder, "server")
     with (
         by_hand(context, tmp_path, keys=server) as hands,
-        pytest.raises(links.Refused, match=why),
+        pytest.raises(Refused, match=why),
     ):
         work(
             make_thumbnails,

@@ -13,6 +13,7 @@ import zmq
 
 from image_pipeline import links, wire
 from image_pipeline.outcomes import Outcome
+from image_pipeline.peers import Peers
 from image_pipeline.pixels import Made, make_thumbnails
 from image_pipeline.recipe import Recipe
 from image_pipeline.roll import EXPLAIN_S
@@ -156,7 +157,7 @@ def test_who_makes_no_handshake_is_neither_a_peer_nor_the_loss_of_one(
     """The trap: the monitor tells of each end, not of whose it was."""
     with (
         links.socket(context, zmq.PUSH, most_bytes=1024) as tasks,
-        links.Peers(tasks) as workers,
+        Peers(tasks) as workers,
     ):
         endpoint = links.bind(tasks, "tcp://127.0.0.1:*", None)
 

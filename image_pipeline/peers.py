@@ -1,0 +1,109 @@
+"""Who is on the other end of a socket, from what its monitor tells.
+
+    PAIR connect, inproc  <- events  from libzmq's own threads
+
+A socket says nothing of its connections: PUSH shares out what it is given
+among those who are there, and that is all. The monitor tells who came, who
+went and who was refused (libzmq documentation, zmq_socket_monitor).
+"""
+
+import struct
+
+import zmq
+
+_EVENTS = (
+    zmq.EVENT_ACCEPTED
+    | zmq.EVENT_CONNECTED
+    | zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_DISCONNECTED
+)
+_NO_DETAIL = (
+    "the peer hung up in the middle of the handshake; most often the server "
+    "key that one side expects is not the one that the other has"
+)
+_NO_KEYS = (
+    "the peer hung up in the middle of the handshake; most often it wants "
+    "keys (CURVE), and we have none: give them with --keys"
+)
+_PROTOCOL = (
+    "the two sides do not speak the same: one wants keys (CURVE) and the "
+    "other has none, or the peer is no ZeroMQ socket at all"
+)
+_NOT_ADMITTED = "the key of the connecting side is not one of those admitted"
+
+
+class Refused(Exception):
+    """The other side does not let us in; the text says why."""
+
+
+class Peers:
+    """Who is on the other end of a socket, from the socket's monitor.
+
+    To be made before the socket is bound or connected: a handshake takes
+    less than a millisecond, and one that was missed is never told again.
+
+    The end of a connection is told without saying whose it was, and also
+    when there never was a handshake: any port scanner brings that about. So
+    of those that ended, as many were no peers as made no handshake.
+
+    On inproc there is no handshake and the monitor says nothing.
+    """
+
+    def __init__(self, watched: zmq.Socket[bytes]) -> None:
+        self._watched = watched
+        self.monitor: zmq.Socket[bytes] = watched.get_monitor_socket(_EVENTS)
+        self.ever = 0  # handshakes that were made
+        self.lost = 0  # connections gone, of those that had made one
+        self._begun = 0  # connections, before any handshake
+        self._ended = 0
+        self._hung_up = 0
+        self._why = ""
+
+    @property
+    def connected(self) -> int:
+        return self.ever - self.lost
+
+    @property
+    def refusal(self) -> str:
+        """Why no handshake succeeds; empty while there is hope.
+
+        A peer that hangs up once may just have been stopped.
+        """
+        if self.connected or (self._hung_up == 1 and not self._why):
+            return ""
+        if self._why or not self._hung_up:
+            return self._why
+        is_curve = self._watched.mechanism == zmq.CURVE
+        return _NO_DETAIL if is_curve else _NO_KEYS
+
+    def __enter__(self) -> "Peers":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._watched.disable_monitor()
+        self.monitor.close(linger=0)
+
+    def look(self) -> None:
+        """Take in what has happened; never waits."""
+        while self.monitor.poll(0):
+            event, _endpoint = self.monitor.recv_multipart(zmq.NOBLOCK)
+            # pyzmq's own parser brings asyncio with it, which costs every
+            # worker 60 ms when it starts.
+            kind, _value = struct.unpack("=Hi", event)
+            if kind in (zmq.EVENT_ACCEPTED, zmq.EVENT_CONNECTED):
+                self._begun += 1
+            elif kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self.ever += 1
+            elif kind == zmq.EVENT_DISCONNECTED:
+                self._ended += 1
+            elif kind == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+                self._hung_up += 1
+            elif kind == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                self._why = _PROTOCOL
+            elif kind == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                self._why = _NOT_ADMITTED
+            strangers = self._begun - self.ever
+            self.lost = max(self.lost, self._ended - strangers)
