@@ -10,19 +10,15 @@ import math
 import os
 import select
 import signal
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Any, Final
 
 import zmq
-from google.protobuf.message import DecodeError
 
-from plugin_system import launch, linux, wire
+from plugin_system import handshake, linux
 from plugin_system.errors import (
     IncompatiblePlugin,
     PluginCrashed,
@@ -30,15 +26,12 @@ from plugin_system.errors import (
 )
 from plugin_system.output import OutputReader, Stream
 from plugin_system.registry import Registration
+from plugin_system.spawn import spawn
 from proto.messages_pb2 import PluginReady
 
-ENVIRONMENT: Final = (
-    "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
-)  # fmt: skip
 # A process loses its connections a moment before it has ended (measured:
 # under 1 ms, longer on a busy machine).
 DYING_S: Final = 1.0
-MAX_READY_BYTES: Final = 1_000_000
 
 
 class Process:
@@ -68,7 +61,7 @@ class Process:
             born.callback(os.close, self._ready_fd)
             try:
                 self._process, self.death = spawner.submit(
-                    _spawn, registration, environment, plugins_end
+                    spawn, registration, environment, plugins_end
                 ).result()
             finally:
                 os.close(plugins_end)
@@ -174,32 +167,11 @@ class Process:
         if not data:
             raise self._never_spoke()
         self._handshake += data
-        size = int.from_bytes(self._handshake[:4], "big")
-        missing = 4 + size - len(self._handshake)
-        if size <= MAX_READY_BYTES and missing > 0:
-            return None
-        ready = PluginReady()
-        with suppress(DecodeError):
-            ready.ParseFromString(self._handshake[4:])
-        names = {method.name for method in ready.methods}
-        if ready.magic != wire.MAGIC or missing:
-            why = (
-                f"what it wrote to PLUGIN_READY_FD, {self._handshake[:20]!r},"
-                " is no PluginReady; see plugin_system/README.md"
-            )
-        elif not (
-            0 < ready.protocol_min <= wire.PROTOCOL <= ready.protocol_max
-        ):
-            why = (
-                f"it speaks protocol {ready.protocol_min} to "
-                f"{ready.protocol_max}, and this host speaks {wire.PROTOCOL}"
-            )
-        elif "" in names or len(names) != len(ready.methods):
-            why = "a method of it has no name, or two have one"
-        else:
-            return ready
-        self.end()
-        raise IncompatiblePlugin(self.name, why)
+        try:
+            return handshake.read(self._handshake)
+        except handshake.Unfit as error:
+            self.end()
+            raise IncompatiblePlugin(self.name, str(error)) from None
 
     def _never_spoke(self) -> PluginCrashed | IncompatiblePlugin:
         by_itself = poll([self.death], self.dying_s())
@@ -227,44 +199,3 @@ def _signal_name(code: int | None) -> str | None:
         return signal.Signals(-code).name
     except ValueError:
         return f"signal {-code}"
-
-
-def _spawn(
-    registration: Registration, environment: dict[str, str], ready_fd: int
-) -> tuple[subprocess.Popen[bytes], int]:
-    launcher = [launch.__file__, str(os.getpid())]
-    bare = [sys.executable, "-I", "-S", *launcher, "exec"]
-    # What the host can import, its own Python plugins can import too.
-    paths = (path or str(Path.cwd()) for path in sys.path)
-    python = {"PYTHONPATH": os.pathsep.join(paths)}
-    if registration.target:
-        argv = [sys.executable, "-P", *launcher, "run", registration.target]
-    elif registration.argv[0] == "python":
-        argv = [*bare, sys.executable, *registration.argv[1:]]
-    else:
-        argv = [*bare, *registration.argv]
-        python = {}
-    process = subprocess.Popen(
-        argv,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        pass_fds=[ready_fd],
-        env={
-            **{k: v for k, v in os.environ.items() if k in ENVIRONMENT},
-            **python,
-            "PYTHONUNBUFFERED": "1",
-            **registration.env,
-            **environment,
-            "PLUGIN_READY_FD": str(ready_fd),
-        },
-        cwd=registration.folder,
-        start_new_session=True,
-        bufsize=0,
-    )
-    try:
-        return process, os.pidfd_open(process.pid)
-    except OSError:  # no file descriptor is left
-        linux.kill_group(process)
-        process.communicate()
-        raise
