@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -47,13 +48,18 @@ class Executor:
         linux.require()
         if registrations is None:
             registrations = discover()[0].values()
-        self._folder = RuntimeFolder(runtime_base)
-        self._host = Host(
-            folder=self._folder.path,
-            context=zmq.Context(),
-            output=OutputReader(),
-            spawner=ThreadPoolExecutor(1, "plugin spawner"),
-        )
+        # What is begun here is undone in reverse, by `close` or by a failure.
+        with ExitStack() as born:
+            folder = RuntimeFolder(runtime_base)
+            born.callback(folder.close)
+            context = zmq.Context()
+            born.callback(context.destroy, linger=0)
+            output = OutputReader()
+            born.callback(output.close)
+            spawner = ThreadPoolExecutor(1, "plugin spawner")
+            born.callback(spawner.shutdown, wait=False)
+            self._undo = born.pop_all()
+        self._host = Host(folder.path, context, output, spawner)
         self._supervisors = {
             each.name: Supervisor(each, self._host, policy or RestartPolicy())
             for each in registrations
@@ -109,14 +115,14 @@ class Executor:
                 return
             self._host.closing.set()
             now = time.monotonic()
-            for supervisor in self._supervisors.values():
-                supervisor.ask_to_leave()
-            for supervisor in self._supervisors.values():
-                supervisor.close(now + CLOSE_S, now + LEAVE_S)
-            self._host.spawner.shutdown(wait=False)
-            self._host.output.close()
-            self._host.context.destroy(linger=0)
-            self._folder.close()
+            # All of it is done, also when Ctrl-C strikes in one of its waits.
+            with self._undo as last:
+                for supervisor in self._supervisors.values():
+                    last.callback(
+                        supervisor.close, now + CLOSE_S, now + LEAVE_S
+                    )
+                for supervisor in self._supervisors.values():
+                    supervisor.ask_to_leave()
 
     def __enter__(self) -> Self:
         return self

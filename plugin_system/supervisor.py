@@ -258,9 +258,10 @@ class Supervisor:
         try:
             if self._incarnation:
                 poll([self._incarnation.process.death], _left(patience))
+        finally:
+            if self._incarnation:
                 self._incarnation.end()
                 self._incarnation = None
-        finally:
             self._turn.release()
 
 

@@ -175,6 +175,32 @@ def test_an_interrupted_call_leaves_nothing_and_says_130(
     wait_until_gone(int(pid))
 
 
+def test_an_interruption_while_the_plugins_leave_leaves_nothing_either(
+    start: Start, folder: Path
+) -> None:
+    """The trap: what has to be undone after the wait is never undone."""
+    (folder / "stayer.toml").write_text('argv = ["python", "stayer.py"]')
+    (folder / "stayer.py").write_text(
+        "import os, signal, time\n"
+        "from plugin_system.sdk import Plugin\n"
+        "plugin = Plugin()\n"
+        "plugin.method(os.getpid)\n"
+        "plugin.serve()\n"
+        "print(os.getpid())\n"
+        "os.kill(os.getppid(), signal.SIGINT)\n"
+        "time.sleep(1000)\n"
+    )
+    before = set(folder.iterdir())
+    program = start(
+        *("plugin_system", "call", "stayer", "getpid"),
+        env={"PLUGIN_FOLDERS": str(folder), "XDG_RUNTIME_DIR": str(folder)},
+    )
+    pid = int(program.wait_for_stderr(r"stayer: (\d+)")[1])
+    assert program.wait(PATIENCE_S) == 130
+    assert set(folder.iterdir()) == before
+    wait_until_gone(pid)
+
+
 def test_a_registration_that_check_cannot_use_is_told(
     start: Start, tmp_path: Path
 ) -> None:
