@@ -42,7 +42,7 @@ def bind_or_say_why(socket: zmq.Socket[Any], endpoint: str) -> str:
         match error.errno:
             case errno.EADDRINUSE:
                 return f"{endpoint} is taken: stop the other, or use port *"
-            case errno.ENODEV:
+            case errno.EADDRNOTAVAIL | errno.ENODEV:
                 return f"{endpoint} is not an address of this machine"
             case errno.EINVAL | errno.EPROTONOSUPPORT:
                 return f"{endpoint} is no endpoint: try tcp://127.0.0.1:5555"
@@ -131,6 +131,7 @@ def test_an_address_in_use_is_an_error_with_a_name(
     ("endpoint", "sentence"),
     [
         ("tcp://no-such-card:*", "is not an address of this machine"),
+        ("tcp://192.0.2.1:*", "is not an address of this machine"),
         ("tcp://127.0.0.1", "is no endpoint"),
         ("http://127.0.0.1:80", "is no endpoint"),
     ],
