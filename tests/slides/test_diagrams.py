@@ -258,10 +258,16 @@ MEASURE = """face => {
         const p = wire.getPointAtLength(at);
         points.push([p.x, p.y]);
       }
-      return {points, painted: order.get(wire)};
+      const heads = ['start', 'end'].filter(
+        end => wire.getAttribute(`marker-${end}`)).map(end => {
+          const p = wire.getPointAtLength(
+            end === 'start' ? HEAD : length - HEAD);
+          return {left: p.x, right: p.x, top: p.y, bottom: p.y};
+        });
+      return {points, heads, painted: order.get(wire)};
     }),
   };
-}"""
+}""".replace("HEAD", "14")  # how far the head of an arrow reaches back
 
 Box = dict[str, Any]
 Drawn = dict[str, list[Box]]
@@ -359,3 +365,12 @@ def test_boxes_lie_side_by_side_or_one_within_another(
             or inside(one, other)
             or inside(other, one)
         ), f"{one['says']} / {other['says']}"
+
+
+@each_diagram
+def test_no_box_hides_the_head_of_an_arrow(drawn: Drawn) -> None:
+    for wire in drawn["wires"]:
+        for head in wire["heads"]:
+            for box in drawn["boxes"]:
+                hides = box["kind"] == "message" and overlap(head, box)
+                assert not hides, f"{box['says']} / {head}"
