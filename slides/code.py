@@ -17,13 +17,13 @@ from slides import DeckError
 MOST_STEPS = 6  # that deck.css has rules for
 
 # What a slide leaves for code, in its units, and what a letter takes.
-WIDE, HALF, HIGH = 1080, 500, 466
+WIDE, HIGH = 1080, 466
 LARGEST, SMALLEST = 24, 18
 PADDING = 44  # of a terminal
 LETTER, LINE = 0.6, 1.36  # IBM Plex Mono's advance, and our line height
 
 
-def size(lines: list[str], width: int, height: int = HIGH) -> int:
+def size(lines: list[str], height: int = HIGH) -> int:
     """Return the largest size at which `lines` fit on a slide.
 
     Raises `DeckError` when that is too small for the back row.
@@ -31,7 +31,7 @@ def size(lines: list[str], width: int, height: int = HIGH) -> int:
     columns = max(map(len, lines))
     fits = min(
         LARGEST,
-        int(width / (columns * LETTER)),
+        int(WIDE / (columns * LETTER)),
         int(height / (len(lines) * LINE)),
     )
     if fits < SMALLEST:
@@ -70,7 +70,7 @@ def block(lines: list[str], steps: list[set[int]], size: int) -> str:
     )
 
 
-def terminal(lines: list[str], steps: list[set[int]], width: int) -> str:
+def terminal(lines: list[str], steps: list[set[int]]) -> str:
     """Return what a terminal showed; what was typed stands out."""
     rows = [
         f'<b class="typed">{html.escape(line)}</b>'
@@ -78,7 +78,7 @@ def terminal(lines: list[str], steps: list[set[int]], width: int) -> str:
         else html.escape(line)
         for line in lines
     ]
-    shown = block(rows, steps, size(lines, width, HIGH - PADDING))
+    shown = block(rows, steps, size(lines, HIGH - PADDING))
     return f'<figure class="terminal">{shown}</figure>'
 
 

@@ -4,7 +4,7 @@ The Markdown parser does the splitting, not a regular expression over lines,
 so `---` and `Notes:` inside a code block are code. The directives are
 ordinary Markdown, so that the deck also reads well on GitHub:
 
-    <!-- time: 60; layout: split -->           settings, seconds first
+    <!-- time: 60; layout: cards -->           settings, seconds first
     [proved by](../tests/test_x.py#test_name)  a claim and its test
     [code](../pingpong/server.py#serve)        a quote; "poll|send" after
                                                the name lights it in steps

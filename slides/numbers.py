@@ -10,7 +10,6 @@ UNITS: dict[str, Callable[[Any], str]] = {
     "us": lambda seconds: f"{seconds * 1e6:,.0f} µs",
     "ms": lambda seconds: f"{seconds * 1e3:,.1f} ms",
     "s": lambda seconds: f"{seconds:,.1f} s",
-    "times": lambda ratio: f"{ratio:.1f} times",
     "": str,
 }
 
@@ -35,7 +34,7 @@ def measured(where: str) -> Any:
 
 
 def text(where: str, unit: str) -> str:
-    """Return the number at `where` for people: `us`, `ms`, `s`, `times`."""
+    """Return what is at `where` in `us`, `ms` or `s`, or as it is."""
     if unit not in UNITS:
         raise DeckError(f"{where}: {unit} is no unit of {sorted(UNITS)}.")
     return UNITS[unit](measured(where))

@@ -5,33 +5,16 @@ highlighter, and what the test looks at is what the room sees.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from markdown_it.token import Token
 
 from slides import BENCH, HERE, ROOT, DeckError
-from slides.code import (
-    HALF,
-    WIDE,
-    block,
-    coloured,
-    read_steps,
-    size,
-    terminal,
-)
+from slides.code import block, coloured, read_steps, size, terminal
 from slides.deck import CONSOLES, MARKDOWN, Claim, Slide
 from slides.numbers import text
 from slides.quote import line_of, quote
-
-
-@dataclass(frozen=True)
-class Frame:
-    """What is being filled: how wide it is, and which files went in."""
-
-    width: int
-    read: set[Path]
 
 
 def section(slide: Slide, number: int, read: set[Path]) -> str:
@@ -40,8 +23,7 @@ def section(slide: Slide, number: int, read: set[Path]) -> str:
     Raises `DeckError` when it points at something that is not there.
     """
     layout = slide.settings.get("layout", "")
-    frame = Frame(HALF if layout == "split" else WIDE, read)
-    body = _html(_resolve(slide.body, frame))
+    body = _html(_resolve(slide.body, read))
     if "steps" in slide.settings:
         body = body.replace("<li>", '<li class="fragment">')
     return (
@@ -75,14 +57,14 @@ def _proof(claim: Claim) -> str:
     )
 
 
-def _resolve(tokens: list[Token], frame: Frame) -> list[Token]:
+def _resolve(tokens: list[Token], read: set[Path]) -> list[Token]:
     """Replace what points at something by what it points at."""
     resolved: list[Token] = []
     for token in tokens:
-        if token.type == "inline" and (made := _directive(token, frame)):
+        if token.type == "inline" and (made := _directive(token, read)):
             resolved[-1] = _raw(made)  # in the place of its paragraph
         elif token.type == "fence":
-            resolved.append(_raw(_commands(token, frame)))
+            resolved.append(_raw(_commands(token)))
         elif token.type != "paragraph_close" or resolved[-1].type != "raw":
             resolved.append(token)
     for token in resolved:
@@ -94,47 +76,47 @@ def _raw(content: str) -> Token:
     return Token("raw", "", 0, content=content)
 
 
-def _commands(fence: Token, frame: Frame) -> str:
+def _commands(fence: Token) -> str:
     if fence.info not in CONSOLES:
         raise DeckError(
             f"{fence.content[:40]!r}: code is quoted from a tested file; "
             "only commands (```console) are typed into the deck."
         )
-    return terminal(fence.content.splitlines(), [], frame.width)
+    return terminal(fence.content.splitlines(), [])
 
 
-def _directive(token: Token, frame: Frame) -> str:
+def _directive(token: Token, read: set[Path]) -> str:
     """Return what a paragraph of one link or one picture stands for."""
     children = token.children or []
     if len(children) == 1 and children[0].type == "image":
-        return _drawing(HERE / str(children[0].attrs["src"]), frame.read)
+        return _drawing(HERE / str(children[0].attrs["src"]), read)
     for first, label, last in zip(
         children, children[1:], children[2:], strict=False
     ):
         if first.type == "link_open" and last.type == "link_close":
-            _number(first, label, last, frame.read)
+            _number(first, label, last, read)
     if len(children) != 3 or children[0].tag != "a":
         return ""
     href, _, name = unquote(str(children[0].attrs["href"])).partition("#")
     if not href.startswith(("../", "recordings/")):
         return ""
     options = str(children[0].attrs.get("title", ""))
-    return _quotation((HERE / href).resolve(), name, options, frame)
+    return _quotation((HERE / href).resolve(), name, options, read)
 
 
-def _quotation(path: Path, name: str, options: str, frame: Frame) -> str:
-    frame.read.add(path)
+def _quotation(path: Path, name: str, options: str, read: set[Path]) -> str:
+    read.add(path)
     part, _, lit = options.partition(" ")
     if part not in ("bare", "body"):
         part, lit = "", options
     lines = quote(path, name, part)
     steps = read_steps(lit, lines, f"{path.name}#{name}")
     if path.suffix == ".txt":
-        return terminal(lines, steps, frame.width)
+        return terminal(lines, steps)
     tracked = path.relative_to(ROOT).as_posix()
     return (
         f'<figure class="code">'
-        f"{block(coloured(path, lines), steps, size(lines, frame.width))}"
+        f"{block(coloured(path, lines), steps, size(lines))}"
         f'<figcaption><a href="{source_page(tracked)}">{tracked}</a>'
         f"</figcaption></figure>"
     )

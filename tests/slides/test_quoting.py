@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from slides import DeckError
-from slides.code import LARGEST, SMALLEST, WIDE, read_steps, size
+from slides.code import LARGEST, SMALLEST, read_steps, size
 from slides.quote import line_of, quote
 
 PYTHON = '''\
@@ -153,7 +153,7 @@ def test_a_step_whose_line_is_gone_stops_the_build(step: str) -> None:
 
 
 def test_code_is_as_large_as_it_can_be_and_never_too_small() -> None:
-    assert size(["x = 1"], WIDE) == LARGEST
-    assert SMALLEST <= size(["x" * 78] * 15, WIDE) < LARGEST
+    assert size(["x = 1"]) == LARGEST
+    assert SMALLEST <= size(["x" * 78] * 15) < LARGEST
     with pytest.raises(DeckError, match="too much code"):
-        size(["x"] * 40, WIDE)
+        size(["x"] * 40)

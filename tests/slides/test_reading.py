@@ -18,13 +18,13 @@ def test_a_rule_begins_the_next_slide(tmp_path: Path) -> None:
     first, second = slides(
         tmp_path,
         "# One\n\n<!-- time: 30 -->\n\n---\n\n"
-        "## Part\n\n### Two\n\n<!-- time: 45; layout: split -->\n\nWords.\n",
+        "## Part\n\n### Two\n\n<!-- time: 45; layout: cards -->\n\nWords.\n",
     )
 
     assert first.titles == ["One"]
     assert second.titles == ["Part", "Two"]
     assert [first.seconds, second.seconds] == [30, 45]
-    assert second.settings["layout"] == "split"
+    assert second.settings["layout"] == "cards"
 
 
 def test_rules_and_notes_inside_code_are_code(tmp_path: Path) -> None:
