@@ -91,7 +91,7 @@ def test_call_returns_bytes_in_json_as_base64(
         (["text", "count", "--tiemout", "1"], 2, "No such option"),
         (["chaos", "crash", "9"], 3, "ended with exit code 9 in crash"),
         (
-            ["chaos", "hang", '"asleep"', "--timeout", "2"],
+            ["chaos", "hang", '"asleep"', "--timeout", "5"],
             4,
             "The work may have been done.",
         ),
