@@ -1,8 +1,14 @@
 """Sockets as this package makes them, and the endpoints that they accept.
 
 Every socket gets a bounded linger, a high-water mark, a limit for what a
-stranger may send, and ZMTP heartbeats, so that a peer that was stopped or
-cut off is noticed (libzmq documentation, zmq_setsockopt).
+stranger may send, and a way to notice a peer that was stopped or cut off:
+
+    PUSH   ZMTP heartbeats
+    PULL   TCP keepalive, by the kernel
+
+A PULL with heartbeats whose queue is full when its peer is killed is a trap:
+its next heartbeat fails an assertion of libzmq 4.3.5 (!_io_error), which
+ends the process. A PUSH has no queue of what it receives.
 """
 
 import errno
@@ -93,8 +99,12 @@ def socket(
         made.linger = LINGER_MS
         made.set_hwm(high_water_mark)
         made.maxmsgsize = most_bytes
-        made.heartbeat_ivl = HEARTBEAT_MS
-        made.heartbeat_timeout = SILENCE_MS
+        if kind == zmq.PUSH:
+            made.heartbeat_ivl = HEARTBEAT_MS
+            made.heartbeat_timeout = SILENCE_MS
+        made.tcp_keepalive = 1
+        made.tcp_keepalive_idle = made.tcp_keepalive_intvl = 1  # seconds
+        made.tcp_keepalive_cnt = SILENCE_MS // 1_000
         made.reconnect_ivl_max = HEARTBEAT_MS
         if buffer:
             made.sndbuf = made.rcvbuf = buffer

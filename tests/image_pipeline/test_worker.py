@@ -1,0 +1,47 @@
+"""A worker alone, without those whom it works for."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import zmq
+
+from image_pipeline import links, wire
+from image_pipeline.recipe import Recipe
+from proto import messages_pb2 as pb
+from tests.image_pipeline.saboteur import WAIT
+from tests.image_pipeline.stage import PHOTO, endpoints_of_our_own
+from tests.support import PATIENCE_S, Program
+
+MANY = 300  # more tasks than fit into the queues on their way
+
+
+def send_task(ventilator: zmq.Socket[Any], *images: bytes) -> None:
+    task = pb.Task(
+        ids=[wire.id_of(1, number) for number in range(1, len(images) + 1)],
+        recipe=wire.recipe_to_wire(Recipe()),
+        timeout_ms=60_000,
+    )
+    assert ventilator.poll(int(PATIENCE_S * 1000), zmq.POLLOUT)
+    ventilator.send_multipart([task.SerializeToString(), *images])
+
+
+@pytest.mark.timeout(60)
+def test_a_ventilator_that_is_killed_takes_no_busy_worker_with_it(
+    context: zmq.Context[Any], start: Callable[..., Program]
+) -> None:
+    """The trap: a full PULL with heartbeats, and libzmq aborts."""
+    tasks, results, _ = endpoints_of_our_own()
+    with context.socket(zmq.PUSH) as ventilator:
+        ventilator.linger, ventilator.sndbuf = 0, links.SMALL_BUFFER
+        ventilator.bind(tasks)
+        worker = start(
+            *("tests.image_pipeline.sabotaged", "worker", "--once"),
+            *("--tasks", tasks, "--results", results),
+        )
+        send_task(ventilator, *[PHOTO + WAIT] * 20)  # busy for 4 seconds
+        for _ in range(MANY):
+            send_task(ventilator, PHOTO)
+        worker.wait_for("^image ")
+    assert worker.wait() == 0
+    assert worker.stderr == ""
