@@ -4,8 +4,3 @@ A plugin's author needs `plugin_system.sdk.Plugin`, a host's author
 `plugin_system.executor.Executor`. They share `wire`, and nothing else:
 neither side ever imports the other.
 """
-
-import logging
-
-# A library is silent until its user sets up logging.
-logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -18,6 +18,9 @@ MAX_LINE_BYTES = 8192  # a longer line is logged in pieces
 READ_BYTES = 65536  # what a pipe holds
 LAST_READS = 16  # of a pipe that is about to be closed
 
+# A library is silent until its user sets up logging.
+logging.getLogger("plugin_system").addHandler(logging.NullHandler())
+
 
 class Stream:
     """One pipe of one plugin."""

@@ -2,10 +2,12 @@
 
 import logging
 import os
+import re
 import signal
 import stat
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +24,7 @@ from plugin_system.errors import (
 )
 from plugin_system.executor import CLOSE_S, Executor
 from plugin_system.runtime_folder import PREFIX, sweep
+from tests.support import Program
 
 from .conftest import LONG_S, Run, chaos, is_good, starting
 from .test_host_death import wait_for_file
@@ -177,6 +180,22 @@ def test_a_plugin_gets_no_more_of_the_environment_than_it_needs(
     assert env["GREETING"] == "hello"
     assert "PATH" in env
     assert "SECRET" not in env
+
+
+def test_a_plugins_process_loads_nothing_of_the_host(
+    start: Callable[..., Program],
+) -> None:
+    """The trap: what a package's `__init__` imports, both sides pay for."""
+    plugin = start(
+        "plugin_system.samples.text", env={"PYTHONPROFILEIMPORTTIME": "1"}
+    )
+    assert plugin.wait() == 0, plugin.stderr
+    loaded = set(re.findall(r"\| +([\w.]+)", plugin.stderr))
+    assert {name for name in loaded if "plugin_system" in name} == {
+        *("plugin_system", "plugin_system.samples"),
+        *("plugin_system.sdk", "plugin_system.wire"),
+    }
+    assert not loaded & {"logging", "selectors", "subprocess"}
 
 
 def test_limits_hold_and_their_breach_has_a_name(run: Run) -> None:
