@@ -36,17 +36,17 @@ def as_json_option(text: str) -> Callable[..., Any]:
 @contextmanager
 def sentences(doing: str) -> Iterator[None]:
     """Turn what cannot be into a sentence: exit 2 for usage, else 1."""
-    import zmq
-
-    from pingpong.endpoint import Unfit
-
     try:
+        import zmq  # in here: it takes a while, and Ctrl-C may come
+
+        from pingpong.endpoint import Unfit
+
         yield
-    except Unfit as error:
-        raise click.UsageError(f"{error}.") from None
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
         sys.exit(INTERRUPTED)
+    except Unfit as error:
+        raise click.UsageError(f"{error}.") from None
     except BrokenPipeError:
         raise  # click ends quietly when nobody reads on
     except (zmq.ZMQError, OSError) as error:

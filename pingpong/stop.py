@@ -50,7 +50,11 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Set by the first of `ending_signals`; one after GRACE kills."""
+        """Set by the first of `ending_signals`; one after GRACE kills.
+
+        Who was told to end has little left to do in the end, and is told
+        no more: a late signal would change the exit status of work done.
+        """
         numbers = ending_signals()
         times: list[float] = []
 
@@ -67,7 +71,7 @@ class Stop:
         finally:
             signal.set_wakeup_fd(descriptor)
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_IGN if times else handler)
 
     def __enter__(self) -> Self:
         return self

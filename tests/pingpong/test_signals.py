@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pingpong.stop import Stop, ending_signals
 from tests.pingpong.conftest import Start, start_server
-from tests.support import PATIENCE_S, Program
+from tests.support import PATIENCE_S, ROOT, Program
 
 # The promise is one second; the rest is for a machine under load.
 AT_ONCE_S = 5.0
@@ -113,6 +114,37 @@ def test_a_client_that_is_interrupted_before_its_count_says_so(
     client.wait_for("PING")
     assert end(client, number) == 130
     assert "1 sent, 0 received, 0 lost, 1 interrupted" in client.stdout
+
+
+def test_an_interruption_of_a_command_that_still_loads_is_no_other_exit(
+    start: Start, tmp_path: Path
+) -> None:
+    """The trap: what is caught around the work is not caught before it."""
+    (tmp_path / "zmq.py").write_text(
+        "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    )
+    client = start(
+        *("pingpong", "client"), env={"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    )
+    assert client.wait() == 130
+    assert client.stderr == "Interrupted.\n"
+
+
+def test_a_signal_that_comes_when_all_is_done_changes_no_exit_status() -> (
+    None
+):
+    """The trap: what is put back as it was kills, whatever was achieved."""
+    numbers = ending_signals()
+    before = [signal.getsignal(number) for number in numbers]
+    try:
+        with Stop() as stop, stop.on_signals():
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.wait(PATIENCE_S)
+        now = {signal.getsignal(number) for number in numbers}
+        assert now == {signal.SIG_IGN}
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_a_server_under_nohup_survives_the_end_of_its_terminal(
