@@ -15,6 +15,7 @@ import zmq
 from image_pipeline.memory import keep_memory
 from image_pipeline.peers import Refused
 from image_pipeline.pixels import make_thumbnails, prepare
+from image_pipeline.status import Incomplete
 from image_pipeline.worker import Make, die_after, work
 from proto import messages_pb2 as pb
 
@@ -46,7 +47,7 @@ def main(make: Make = make_thumbnails) -> None:
                 alarm=die_after,
                 watch=note,
             )
-    except Refused as error:
+    except (Refused, Incomplete) as error:
         sys.exit(str(error))
 
 

@@ -147,6 +147,7 @@ def worker(
     from image_pipeline.peers import Refused
     from image_pipeline.pixels import make_thumbnails, prepare
     from image_pipeline.signals import stop_on_signals
+    from image_pipeline.status import Incomplete
     from image_pipeline.wire import MOST_TEXT
     from image_pipeline.worker import die_after, outcome_line, work
 
@@ -180,7 +181,7 @@ def worker(
                 keys=curve,
                 watch=(lambda _: None) if quiet else show,
             )
-        except Refused as error:
+        except (Refused, Incomplete) as error:
             end(error, INCOMPLETE)
     if not quiet:
         click.echo(f"{name} made thumbnails of {made} images")

@@ -15,6 +15,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from threading import Event
 
 import zmq
@@ -24,12 +25,13 @@ from image_pipeline.curve import Keys
 from image_pipeline.peers import Peers, Refused
 from image_pipeline.pixels import CannotMake, Made, NotAnImage
 from image_pipeline.recipe import Recipe
+from image_pipeline.status import Incomplete
 from proto import messages_pb2 as pb
 
 HIGH_WATER_MARK = 1  # tasks that wait here while one is being worked on
 TICK_MS = 100  # how often an idle worker looks whether to stop
 ALONE_S = 2.0  # a worker for one batch leaves so long after the ventilator
-NOBODY_S = 30.0  # and after so long if no ventilator ever came
+NOBODY_S = 60.0  # without ventilator or sink, and the batch is lost
 
 Make = Callable[[bytes, Recipe], Made]
 Alarm = Callable[[float], AbstractContextManager[None]]
@@ -53,7 +55,8 @@ def work(
     With `once` it also ends when the ventilator has gone. `alarm` limits
     the seconds that an image may take; `watch` is shown each report, when
     an image is started and when it is done.
-    Raises Refused when a key or a protocol does not fit.
+    Raises Refused when a key or a protocol does not fit, and Incomplete
+    when with `once` there is no ventilator or no sink.
     """
     with (
         links.socket(
@@ -68,9 +71,12 @@ def work(
     ):
         links.connect(inbox, tasks, keys)
         links.connect(outbox, results, keys)
-        presence = Presence(ventilator, sink, once)
+        presence = Presence(once, ventilator=ventilator, sink=sink)
+        tell = partial(
+            send, outbox, lambda: stop.is_set() or presence.is_over()
+        )
         made = 0
-        tell(outbox, stop, [pb.Report(stage=pb.STAGE_READY, worker=name)])
+        tell([pb.Report(stage=pb.STAGE_READY, worker=name)])
         held = HIGH_WATER_MARK  # what may have arrived before we leave
         while True:
             if stop.is_set():
@@ -90,7 +96,7 @@ def work(
                 pb.Report(id=each, stage=pb.STAGE_STARTED, worker=name)
                 for each in task.ids
             ]
-            tell(outbox, stop, reports)
+            tell(reports)
             thumbnails: list[bytes] = []
             for report, image in zip(reports, images, strict=True):
                 watch(report)
@@ -98,8 +104,8 @@ def work(
                     thumbnails += attempt(make, image, recipe, report)
                 made += report.stage == pb.STAGE_MADE
                 watch(report)
-            tell(outbox, stop, reports, thumbnails)
-        tell(outbox, stop, [pb.Report(stage=pb.STAGE_LEAVING, worker=name)])
+            tell(reports, thumbnails)
+        tell([pb.Report(stage=pb.STAGE_LEAVING, worker=name)])
         return made
 
 
@@ -132,45 +138,48 @@ def attempt(
     return thumbnails
 
 
-def tell(
+def send(
     outbox: zmq.Socket[bytes],
-    stop: Event,
+    is_over: Callable[[], bool],
     reports: list[pb.Report],
     thumbnails: list[bytes] | None = None,
 ) -> None:
-    """Send to the sink; wait for it while nobody asks us to stop."""
+    """Send to the sink; wait for it while anybody wants to know."""
     told = pb.ToSink(reports=pb.Reports(reports=reports))
     while not outbox.poll(TICK_MS, zmq.POLLOUT):
-        if stop.is_set():
+        if is_over():
             return
     outbox.send_multipart([told.SerializeToString(), *(thumbnails or ())])
 
 
 class Presence:
-    """Whether there is still a ventilator to work for."""
+    """Whether those are there without whom there is nothing to do."""
 
-    def __init__(self, ventilator: Peers, sink: Peers, once: bool) -> None:
-        self._ventilator = ventilator
-        self._sink = sink
+    def __init__(self, once: bool, **others: Peers) -> None:
         self._once = once
-        self._alone_since = time.monotonic()
+        self._others = others
+        self._met = dict.fromkeys(others, time.monotonic())
 
     def is_over(self) -> bool:
-        """Tell whether the batch has ended; raise Refused if shut out."""
-        for peers, what in (
-            (self._ventilator, "ventilator"),
-            (self._sink, "sink"),
-        ):
+        """Tell whether the batch has ended.
+
+        Raises Refused if we are shut out, and with `once` Incomplete when
+        somebody is missing for too long.
+        """
+        now = time.monotonic()
+        for what, peers in self._others.items():
             peers.look()
             if why := peers.refusal:
                 raise Refused(f"the {what} refuses us: {why}")
-        if not self._once:
-            return False
-        now = time.monotonic()
-        if self._ventilator.connected:
-            self._alone_since = now
-        patience = ALONE_S if self._ventilator.ever else NOBODY_S
-        return now - self._alone_since > patience
+            if peers.connected:
+                self._met[what] = now
+            if self._once and now - self._met[what] > NOBODY_S:
+                raise Incomplete(f"there was no {what} for {NOBODY_S:g} s")
+        return (
+            self._once
+            and bool(self._others["ventilator"].ever)
+            and now - self._met["ventilator"] > ALONE_S
+        )
 
 
 @contextmanager

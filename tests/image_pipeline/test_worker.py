@@ -1,13 +1,17 @@
 """A worker alone, without those whom it works for."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
 import zmq
 
-from image_pipeline import links, wire
+from image_pipeline import links, wire, worker
+from image_pipeline.pixels import Made
 from image_pipeline.recipe import Recipe
+from image_pipeline.status import Incomplete
 from proto import messages_pb2 as pb
 from tests.image_pipeline.saboteur import WAIT
 from tests.image_pipeline.stage import PHOTO, endpoints_of_our_own
@@ -35,13 +39,44 @@ def test_a_ventilator_that_is_killed_takes_no_busy_worker_with_it(
     with context.socket(zmq.PUSH) as ventilator:
         ventilator.linger, ventilator.sndbuf = 0, links.SMALL_BUFFER
         ventilator.bind(tasks)
-        worker = start(
+        program = start(
             *("tests.image_pipeline.sabotaged", "worker", "--once"),
             *("--tasks", tasks, "--results", results),
         )
         send_task(ventilator, *[PHOTO + WAIT] * 20)  # busy for 4 seconds
         for _ in range(MANY):
             send_task(ventilator, PHOTO)
-        worker.wait_for("^image ")
-    assert worker.wait() == 0
-    assert worker.stderr == ""
+        program.wait_for("^image ")
+    assert program.wait() == 0
+    assert program.stderr == ""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("missing", ["sink", "ventilator"])
+def test_a_worker_for_one_batch_waits_for_nobody_without_end(
+    context: zmq.Context[Any], monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """The trap: it has more to tell than fits into a queue for nobody."""
+    monkeypatch.setattr(worker, "NOBODY_S", 1.0)
+    tasks, results, _ = endpoints_of_our_own()
+
+    def work() -> int:
+        return worker.work(
+            lambda image, _: Made([image], 1, 1),
+            context=context,
+            tasks=tasks,
+            results=results,
+            name="worker",
+            stop=Event(),
+            once=True,
+        )
+
+    with context.socket(zmq.PUSH) as ventilator, ThreadPoolExecutor() as pool:
+        ventilator.linger = 0
+        working = pool.submit(work)
+        if missing == "sink":
+            ventilator.bind(tasks)
+            for _ in range(MANY):
+                send_task(ventilator, PHOTO)
+        with pytest.raises(Incomplete, match=f"no {missing} for 1 s"):
+            working.result(PATIENCE_S)
