@@ -4,7 +4,6 @@ An image is followed by an order (what comes after the end of a JPEG is
 ignored by decoders). It takes the arguments of `image_pipeline.process`.
 """
 
-import hashlib
 import os
 import signal
 import sys
@@ -31,8 +30,8 @@ def sabotaged(data: bytes, recipe: Recipe) -> Made:
     if data.endswith(HANG):
         while True:
             pass
-    if data.endswith(HANG_IN_C):  # without the interpreter lock, for hours
-        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+    if data.endswith(HANG_IN_C):  # without the interpreter lock, for ever
+        os.read(os.pipe()[0], 1)
     if data.endswith(WAIT):
         threading.Event().wait(0.2)
     return make_thumbnails(data, recipe)
