@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
@@ -14,6 +15,18 @@ import zmq
 
 from tests.patterns.helpers import PATIENCE_S, make_patient
 from tests.support import Program
+
+
+@pytest.fixture(autouse=True)
+def _no_wait_ends_by_patience_alone() -> Iterator[None]:
+    """Fail a test that a socket's time-out has saved.
+
+    A patient recv raises `zmq.Again` in the end, as one that should not wait
+    does at once, and the two must not be taken for each other.
+    """
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < PATIENCE_S, "something never happened"
 
 
 @pytest.fixture
