@@ -1,5 +1,6 @@
 """What several chapters need: patient contexts, endpoints, monitors."""
 
+import signal
 import socket
 import threading
 import time
@@ -48,6 +49,12 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"never became true: {what}"
         time.sleep(0.005)
+
+
+def kill(program: support.Program) -> None:
+    """Kill a program, and see that it was still running."""
+    program.signal(signal.SIGKILL)
+    assert program.wait() == -signal.SIGKILL, program.stderr
 
 
 class Monitor:

@@ -18,6 +18,7 @@ from tests.patterns.helpers import (
     PATIENCE_S,
     bind_anywhere,
     is_silent,
+    kill,
     watch,
 )
 from tests.support import Program
@@ -192,13 +193,14 @@ def test_a_plain_req_waits_for_ever_when_its_server_is_killed(
 ) -> None:
     """A plain REQ whose server died is stuck, though a new server is up."""
     doomed = spawn(hold, endpoint)
-    with context.socket(zmq.REQ) as client:
+    with context.socket(zmq.REQ) as client, watch(client) as monitor:
         client.connect(endpoint)
         client.send(b"ping")
         doomed.wait_for("HOLDING")
-        doomed.close()
+        kill(doomed)
         spawn(serve, endpoint)
         assert ask(context, endpoint, b"hello") == b"HELLO"
+        monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED, times=2)
         assert is_silent(client)
         with pytest.raises(zmq.ZMQError) as error:
             client.send(b"ping")
@@ -215,7 +217,7 @@ def test_the_lazy_pirate_survives_its_server(
     doomed = spawn(hold, endpoint)
     answer = in_thread(ask, context, endpoint, b"ping")
     doomed.wait_for("HOLDING")
-    doomed.close()
+    kill(doomed)
     spawn(serve, endpoint)
     assert answer.result(PATIENCE_S) == b"PING"
 
@@ -224,6 +226,7 @@ def test_the_lazy_pirate_gives_up(
     context: zmq.SyncContext, endpoint: str
 ) -> None:
     """Where nobody ever answers, the Lazy Pirate gives up and says so."""
+    context.linger = -1  # the default, by which what it asked would stay
     began = time.monotonic()
     with pytest.raises(TimeoutError, match="in 3 tries"):
         ask(context, endpoint, b"ping", timeout_s=0.05, tries=3)

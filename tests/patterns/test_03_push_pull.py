@@ -11,6 +11,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.patterns.helpers import (
     PATIENCE_S,
     bind_anywhere,
     is_silent,
+    kill,
     watch,
     wiretap,
 )
@@ -48,7 +50,6 @@ def bind_and_wait(
             if not ready.poll(int(left * 1000)):
                 raise TimeoutError(f"{missing} of {workers} are missing")
             recv_monitor_message(ready)
-        ventilator.poll(0)  # send looks for new peers only now and then
     finally:
         ventilator.disable_monitor()
         ready.close()
@@ -83,6 +84,14 @@ class Pipeline:
     sink: zmq.SyncSocket
     workers: list[Program]
     done: set[int] = field(default_factory=set)
+
+    def kill_a_worker(self) -> set[int]:
+        """Deal 100 tasks, kill a worker that has begun none; what is lost?"""
+        tasks = set(range(100))
+        self.workers[0].signal(signal.SIGSTOP)  # as if in a long task
+        self.deal(tasks)
+        kill(self.workers[0])
+        return tasks - self.done_in_the_end()
 
     def deal(self, tasks: set[int]) -> None:
         photograph = bytes(65_536)  # too big to hide in a kernel's buffer
@@ -155,7 +164,7 @@ def test_a_connecting_push_queues_for_the_absent(
     ):
         ventilator.connect(endpoint)
         for task in range(100):
-            ventilator.send(b"%d" % task, zmq.DONTWAIT)
+            ventilator.send(b"%d" % task)
         worker.bind(endpoint)
         assert _take(worker, 100) == list(range(100))
 
@@ -170,7 +179,6 @@ def test_push_is_blind_to_speed(context: zmq.SyncContext) -> None:
         ventilator.bind("inproc://tasks")
         for worker in (idle, asleep):
             worker.connect("inproc://tasks")
-        ventilator.poll(0)
         for task in range(100):
             ventilator.send(b"%d" % task)
         _take(idle, 50)  # and now it has nothing to do
@@ -191,7 +199,6 @@ def test_a_low_high_water_mark_opens_the_eyes_of_push(
         for worker in (idle, asleep):
             worker.rcvhwm = 1
             worker.connect("inproc://tasks")
-        ventilator.poll(0)
         done = 0
         for task in range(100):
             ventilator.send(b"%d" % task)
@@ -220,6 +227,9 @@ def test_a_late_worker_gets_nothing(
         monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         assert _take(early, 1000) == list(range(1000))
         assert _take(late, 0) == []
+        for task in range(2):  # from now on it has its share
+            ventilator.send(b"%d" % task)
+        assert len(_take(early, 1)) == len(_take(late, 1)) == 1
 
 
 def test_ready_on_another_socket_is_no_barrier(
@@ -270,13 +280,41 @@ def test_counting_handshakes_is_a_barrier(
         assert len(_take(one, 500)) == len(_take(two, 500)) == 500
 
 
-def test_the_barrier_gives_up(context: zmq.SyncContext) -> None:
+@pytest.mark.parametrize("timeout_s", [0.05, -1.0], ids=["wait", "over"])
+def test_the_barrier_gives_up(
+    context: zmq.SyncContext, timeout_s: float
+) -> None:
     """Waiting for workers that never come ends with an error."""
+    began = time.monotonic()
     with (
         context.socket(zmq.PUSH) as ventilator,
         pytest.raises(TimeoutError, match="3 of 3 are missing"),
     ):
-        bind_and_wait(ventilator, "tcp://127.0.0.1:*", 3, timeout_s=0.05)
+        bind_and_wait(ventilator, "tcp://127.0.0.1:*", 3, timeout_s)
+    assert time.monotonic() - began >= timeout_s - 0.01
+
+
+def test_a_busy_worker_keeps_few_tasks_waiting(
+    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+) -> None:
+    """With RCVHWM 1 a busy worker keeps few tasks from the others."""
+    context.sndhwm = 1  # so that one who waits for a full sink is busy
+    with (
+        context.socket(zmq.PUSH) as ventilator,
+        context.socket(zmq.PULL) as sink,
+    ):
+        sink.rcvhwm = 1
+        sink.bind("inproc://results")
+        ventilator.bind("inproc://tasks")
+        in_thread(work, context, "inproc://tasks", "inproc://results")
+        ventilator.send(b"0")  # waits for the worker
+        dealt = 1
+        ventilator.sndtimeo = 300
+        with pytest.raises(zmq.Again):
+            while dealt < 100:
+                ventilator.send(b"%d" % dealt)
+                dealt += 1
+        assert dealt <= 5  # two in each queue and one in its hands
 
 
 @pytest.fixture
@@ -309,11 +347,7 @@ def test_a_killed_worker_takes_its_tasks_with_it(
     pipeline: Callable[[int], Pipeline], mark: int, least: int, most: int
 ) -> None:
     """A killed worker takes its tasks with it; a low HWM makes them few."""
-    line = pipeline(mark)
-    line.workers[0].signal(signal.SIGSTOP)  # as if it worked on a long task
-    line.deal(set(range(100)))
-    line.workers[0].close()  # SIGKILL
-    lost = set(range(100)) - line.done_in_the_end()
+    lost = pipeline(mark).kill_a_worker()
     assert least <= len(lost) <= most  # and nobody was told
 
 
@@ -322,10 +356,10 @@ def test_what_has_no_result_is_sent_again(
 ) -> None:
     """Ids tell what is lost: send it again, and all the work gets done."""
     line = pipeline(1000)
-    line.workers[0].signal(signal.SIGSTOP)
-    line.deal(set(range(100)))
-    line.workers[0].close()
+    missing = line.kill_a_worker()
+    assert len(missing) == 50
     deadline = time.monotonic() + PATIENCE_S
-    while missing := set(range(100)) - line.done_in_the_end():
+    while missing:
         assert time.monotonic() < deadline, missing
         line.deal(missing)  # the first may still go to the dead worker
+        missing -= line.done_in_the_end()

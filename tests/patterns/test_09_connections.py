@@ -20,6 +20,7 @@ from zmq.utils.monitor import recv_monitor_message
 from tests.patterns.helpers import (
     bind_anywhere,
     is_silent,
+    kill,
     watch,
 )
 from tests.support import Program
@@ -117,7 +118,7 @@ def test_a_client_finds_its_server_again_by_itself(
         client.connect(address)
         client.send(b"first")
         assert client.recv() == b"first"
-        server.close()  # SIGKILL
+        kill(server)
         monitor.wait_for(zmq.EVENT_DISCONNECTED)
         client.send(b"second")  # waits in the queue
         spawn(serve, address)
@@ -137,7 +138,7 @@ def test_what_was_under_way_is_not_sent_again(
         client.connect(endpoint)
         client.send(b"under way")
         server.wait_for("SWALLOWED")
-        server.close()
+        kill(server)
         monitor.wait_for(zmq.EVENT_DISCONNECTED)
         client.send(b"next")
         spawn(serve, endpoint)
@@ -158,7 +159,7 @@ def test_a_subscription_is_renewed_by_itself(
             publisher = spawn(publish, endpoint)
             news = b"news from %d" % publisher.pid
             assert subscriber.recv() == news
-            publisher.close()
+            kill(publisher)
 
 
 def test_one_socket_has_many_peers_on_many_transports(
@@ -216,6 +217,7 @@ def test_immediate_queues_only_for_those_who_are_there(
         push.connect(endpoint)  # where nobody is
         with pytest.raises(zmq.Again):
             push.send(b"to nobody", zmq.DONTWAIT)
+        monitor.wait_for(zmq.EVENT_CONNECT_RETRIED)
         push.connect(bind_anywhere(present))
         monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         for number in range(10):
