@@ -110,7 +110,6 @@ def test_many_threads_may_use_one_context_at_once(
 
     def report(number: int) -> None:
         with context.socket(zmq.PUSH) as push:
-            push.linger = -1
             push.connect("inproc://all")
             push.send(b"%d" % number)
 
@@ -217,7 +216,6 @@ def test_a_flag_does_not_stop_a_thread_that_waits_for_a_message(
         thread.result(timeout=0.3)
 
     with context.socket(zmq.PUSH) as push:
-        push.linger = -1
         push.connect("inproc://flagged")
         push.send(b"anything: it is the message that wakes it")
         thread.result(PATIENCE_S)

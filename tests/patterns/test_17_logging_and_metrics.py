@@ -23,6 +23,7 @@ from zmq.log.handlers import PUBHandler
 from tests.patterns.helpers import (
     bind_anywhere,
     is_silent,
+    kill,
     wait_until,
     watch,
 )
@@ -54,7 +55,6 @@ def aggregate(
     totals: Counter[str] = Counter()
     with context.socket(zmq.PULL) as pull:
         pull.bind(endpoint)
-        print("ready", flush=True)
         while totals["stop"] < int(programs):
             metric, amount = pull.recv_multipart()
             totals[metric.decode()] += int(amount)
@@ -63,7 +63,7 @@ def aggregate(
 
 def count_records(context: zmq.Context[Any], endpoint: str) -> None:
     """Read numbered records; say how many came and how many are missing."""
-    received, expected = 0, 0
+    received = 0
     with context.socket(zmq.SUB) as sub:
         sub.connect(endpoint)
         sub.subscribe(b"app.")
@@ -72,11 +72,11 @@ def count_records(context: zmq.Context[Any], endpoint: str) -> None:
             number = int(text.split()[0])
             if topic == b"app.CRITICAL":  # the last, with the total
                 break
-            received, expected = received + 1, number + 1
+            received += 1
             if number == 0:
                 print("listening", flush=True)
     missed = number - received
-    print(f"{received=} {missed=} up to {expected}", flush=True)
+    print(f"{received=} {missed=}", flush=True)
 
 
 def test_a_listener_subscribes_to_a_program_and_a_level(
@@ -113,7 +113,6 @@ def test_a_log_over_pub_costs_nothing_when_nobody_listens(
 ) -> None:
     """PUB drops every record that nobody has subscribed to."""
     with context.socket(zmq.PUB) as pub:
-        pub.sndtimeo = 0  # a send that had to wait would raise
         bind_anywhere(pub)
         log = log_over(pub, "app")
         for number in range(3_000):
@@ -127,7 +126,6 @@ def test_a_stalled_listener_does_not_stop_the_program(
     records = 3_000
     padding = "." * 20_000  # 60 MB in all, more than buffers will hold
     with context.socket(zmq.XPUB) as pub:
-        pub.sndtimeo = 0
         pub.sndhwm = 100
         listener = spawn(count_records, bind_anywhere(pub))
         assert pub.recv() == b"\x01app."
@@ -147,8 +145,8 @@ def test_a_stalled_listener_does_not_stop_the_program(
         wait_until(listener_has_ended, "the listener hears the last record")
         result = listener.wait_for(r"received=(\d+) missed=(\d+)")
         received, missed = map(int, result.groups())
-        assert received > 1, "what was queued has been delivered"
-        assert missed > 0, "and the rest was dropped, not waited for"
+        # What was queued has been delivered; the rest was not waited for.
+        assert 1 < received < 1_000
         assert received + missed == records
 
 
@@ -176,12 +174,12 @@ def test_a_stalled_aggregator_costs_numbers_but_no_time(
 ) -> None:
     """What finds no room is dropped and counted, so the counts add up."""
     with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
-        push.sndhwm = pull.rcvhwm = 100
         push.connect(bind_anywhere(pull))
         outcomes = Counter(
             report(push, b"." * 10_000, 1) for _ in range(10_000)
         )
         sent, dropped = outcomes[True], outcomes[False]
+        assert sent > 0
         assert dropped > 0, "nobody reads, and the program is past it"
 
         assert sum(int(pull.recv_multipart()[1]) for _ in range(sent)) == sent
@@ -197,8 +195,7 @@ def test_metrics_go_on_after_the_aggregator_was_killed(
         push.sndhwm = 100
         push.connect(endpoint)
         monitor.wait_for(zmq.Event.HANDSHAKE_SUCCEEDED)
-        first.signal(signal.SIGKILL)
-        assert first.wait() == -signal.SIGKILL
+        kill(first)
         monitor.wait_for(zmq.Event.DISCONNECTED)
 
         sent = sum(report(push, b"requests", 1) for _ in range(1_000))
