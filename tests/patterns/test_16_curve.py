@@ -120,6 +120,7 @@ def _no_key(client: zmq.Socket[Any]) -> None:
 
 def _password(client: zmq.Socket[Any]) -> None:
     client.plain_username, client.plain_password = b"guest", b"secret"
+    assert client.mechanism == zmq.PLAIN
 
 
 def test_with_the_right_key_a_request_is_answered(

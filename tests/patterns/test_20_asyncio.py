@@ -270,11 +270,14 @@ def test_cancelling_a_server_closes_its_socket(
 
 
 def test_ctrl_c_ends_an_asyncio_program_and_closes_its_sockets(
-    spawn: Callable[..., Program],
+    context: zmq.Context[Any], spawn: Callable[..., Program]
 ) -> None:
     """An interrupted asyncio server closes its sockets and says nothing."""
     program = spawn(serve_until_interrupted)
-    program.wait_for("tcp://")
+    with context.socket(zmq.REQ) as client:
+        client.connect(program.wait_for(r"tcp://\S+").group())
+        client.send(b"ping")
+        assert client.recv() == b"pong to ping"
     program.signal(signal.SIGINT)
     assert program.wait() == 130
     assert program.stdout.endswith("closing\n")
