@@ -108,7 +108,7 @@ TABLE = {
     ),
     "option_too_late": Row(
         "a high-water mark raised after the bind",
-        "messages are dropped at the old mark",
+        "who connects from then on still meets the old mark",
         "set options first",
     ),
 }
@@ -400,21 +400,20 @@ def test_missing_left_too_early(
 ) -> None:
     """LINGER 0 throws away what has not been delivered yet."""
 
-    def send_and_leave(place: str, linger_ms: int) -> zmq.Context[Any]:
+    def send_and_leave(linger_ms: int) -> zmq.Context[Any]:
         context = new_context()
         with context.socket(zmq.PUSH) as push:
             push.linger = linger_ms
-            push.connect(place)
+            push.connect(endpoint)
             _send_all(push)
         return context
 
     with new_context().socket(zmq.PULL) as pull:
-        send_and_leave(f"{endpoint}-1", linger_ms=0).term()
-        pull.bind(f"{endpoint}-1")
+        send_and_leave(linger_ms=0).term()
+        pull.bind(endpoint)
         assert what_arrives(pull) == []
 
-        send_and_leave(f"{endpoint}-2", linger_ms=int(PATIENCE_S * 1000))
-        pull.bind(f"{endpoint}-2")
+        send_and_leave(linger_ms=int(PATIENCE_S * 1000))
         assert wait_for(pull, 3) == SENT
 
 
@@ -444,21 +443,29 @@ def test_missing_wrong_key(context: zmq.Context[Any]) -> None:
         assert wait_for(pull, 3) == SENT
 
 
-@pytest.mark.parametrize("before_the_bind", [False, True])
+@pytest.mark.parametrize(
+    ("raised", "arrived"),
+    # The old marks are 1,000 on either side.
+    [("after the bind", 2_000), ("first", 3_000), ("at the end", 3_000)],
+)
 def test_missing_option_too_late(
-    context: zmq.Context[Any], before_the_bind: bool
+    context: zmq.Context[Any], raised: str, arrived: int
 ) -> None:
-    """A high-water mark counts only for later binds and connects."""
+    """A high-water mark set after the bind misses who connects later.
+
+    Since libzmq 4.2 it does reach who is connected already.
+    """
     with context.socket(zmq.XPUB) as pub, context.socket(zmq.SUB) as sub:
-        if before_the_bind:
+        if raised == "first":
             pub.sndhwm = 0  # no limit
         pub.bind("inproc://table")
-        pub.sndhwm = 0  # too late
+        if raised == "after the bind":
+            pub.sndhwm = 0
         sub.subscribe(b"")
         sub.connect("inproc://table")
         pub.recv()
+        if raised == "at the end":
+            pub.sndhwm = 0
         for _ in range(1_000):
             _send_all(pub)
-        # The old marks are 1,000 on either side.
-        arrived = 3_000 if before_the_bind else 2_000
         assert len(what_arrives(sub)) == arrived
