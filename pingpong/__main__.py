@@ -139,7 +139,7 @@ def client(
         import zmq
 
         from pingpong.client import Client
-        from pingpong.endpoint import check_form
+        from pingpong.endpoint import check_form, check_host
         from pingpong.pings import fleet
         from pingpong.stats import Outcome
         from pingpong.stop import Stop
@@ -154,6 +154,7 @@ def client(
             click.echo(f"client {number}: {text}" if clients > 1 else text)
 
         check_form(connect)
+        check_host(connect)
         stop = stack.enter_context(Stop())
         stack.enter_context(stop.on_signals())
         context = stack.enter_context(zmq.Context())

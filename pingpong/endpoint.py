@@ -41,6 +41,20 @@ def check_form(endpoint: str) -> None:
         )
 
 
+def check_host(endpoint: str) -> None:
+    """Raise Unfit for a host that is not known: libzmq would only wait."""
+    scheme, _, address = endpoint.partition("://")
+    if scheme != "tcp":
+        return
+    host = address.rpartition(";")[2].rpartition(":")[0].strip("[]")
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError as error:
+        raise Unfit(f"{endpoint}: {error.strerror}") from None
+    except UnicodeError as error:  # longer than a name may be, say
+        raise Unfit(f"{endpoint}: {error}") from None
+
+
 def check_exposure(endpoint: str) -> None:
     """Raise Unfit for an endpoint that is not this machine's alone.
 

@@ -65,6 +65,15 @@ def test_an_endpoint_that_cannot_be_had_is_a_sentence_and_exit_1(
     assert "Traceback" not in program.stderr
 
 
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 300])
+def test_a_host_that_nobody_knows_is_named_at_once(host: str) -> None:
+    """The trap: libzmq looks for it for ever, and says nothing."""
+    endpoint = f"tcp://{host}:5555"
+    result = CliRunner().invoke(main, ["client", "--connect", endpoint])
+    assert result.exit_code == 2
+    assert f"Error: {endpoint}: " in result.output
+
+
 @pytest.mark.parametrize(
     "endpoint",
     [
