@@ -16,6 +16,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import getaddrinfo
 
 import zmq
 
@@ -48,6 +49,21 @@ def check_exposure(endpoint: str, keys: Keys | None, insecure: bool) -> None:
             "keys anybody there could take part: make keys with `keygen` "
             "and give them with --keys, or say --insecure"
         )
+
+
+def host_trouble(endpoint: str) -> str:
+    """Say why the host of a tcp `endpoint` is not known, if it is not.
+
+    libzmq tries for ever and says nothing: a host may come up later.
+    """
+    scheme, _, address = endpoint.partition("://")
+    host = address.rpartition(";")[2].rpartition(":")[0].strip("[]")
+    if scheme == "tcp":
+        try:
+            getaddrinfo(host, None)
+        except (OSError, UnicodeError) as error:
+            return getattr(error, "strerror", "") or str(error)
+    return ""
 
 
 _abandoned: list[zmq.Context[zmq.Socket[bytes]]] = []

@@ -98,10 +98,9 @@ def ventilator(
     found = find(src, None, files_from, how, Folding())
     with (
         stop_on_signals() as stop,
-        zmq_context(keys, "server", [tasks, receipts], insecure) as (
-            context,
-            curve,
-        ),
+        zmq_context(
+            keys, "server", [tasks, receipts], [results], insecure
+        ) as (context, curve),
         Ventilator(
             context=context,
             tasks=tasks,
@@ -164,7 +163,10 @@ def worker(
         )
     with (
         stop_on_signals() as stop,
-        zmq_context(keys, "client", [], False) as (context, curve),
+        zmq_context(keys, "client", [], [tasks, results]) as (
+            context,
+            curve,
+        ),
     ):
         if not quiet:
             click.echo(f"{name} takes tasks from {tasks}")
@@ -214,7 +216,7 @@ def sink(
     try:
         with (
             stop_on_signals() as stop,
-            zmq_context(keys, "server", [results], insecure) as (
+            zmq_context(keys, "server", [results], [receipts], insecure) as (
                 context,
                 curve,
             ),
@@ -253,7 +255,11 @@ def keygen(folder: Path) -> None:
 
 @contextmanager
 def zmq_context(
-    keys: Path | None, role: str, binds: list[str], insecure: bool
+    keys: Path | None,
+    role: str,
+    binds: list[str],
+    connects: list[str],
+    insecure: bool = False,
 ) -> "Iterator[tuple[zmq.Context[zmq.Socket[bytes]], Keys | None]]":
     """Lend a context with a guard at its doors; errors become sentences."""
     import zmq
@@ -264,6 +270,9 @@ def zmq_context(
         loaded = curve.load(keys, role) if keys else None
         for endpoint in binds:
             links.check_exposure(endpoint, loaded, insecure)
+        for endpoint in connects:
+            if why := links.host_trouble(endpoint):
+                click.echo(f"{endpoint}: {why}; trying on", err=True)
         with links.context() as context, curve.guard(context, loaded):
             yield context, loaded
     except (curve.BadKeys, links.Exposed) as error:

@@ -73,6 +73,7 @@ def test_a_closed_descriptor_costs_no_thumbnail(
 
 LONG = "x" * 300
 TASKS = ("--tasks", "tcp://127.0.0.1:*")
+RESULTS = ("--results", "tcp://127.0.0.1:*")
 RECEIPTS = ("--receipts", "tcp://127.0.0.1:*")
 
 
@@ -128,6 +129,23 @@ def test_what_cannot_be_used_is_named_in_one_sentence(
     said = program.stdout + program.stderr
     assert sentence in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("role", ["ventilator", "worker", "sink"])
+def test_a_host_that_nobody_knows_is_named_at_once(
+    source: Path, target: Path, start: Start, role: str
+) -> None:
+    """The trap: libzmq looks for it for ever, and says nothing."""
+    unknown = "tcp://no-such-host.invalid:5557"
+    words = {
+        "ventilator": (str(source), "--results", unknown, *TASKS, *RECEIPTS),
+        "worker": ("--tasks", unknown),
+        "sink": (str(target), "--receipts", unknown, *RESULTS),
+    }[role]
+    program = start("image_pipeline", role, *words)
+    program.wait_for_stderr(f"{unknown}: .*; trying on")
+    program.signal(signal.SIGINT)
+    assert program.wait() in (0, 130)
 
 
 def test_a_folder_that_no_ipc_socket_fits_into_is_named(
