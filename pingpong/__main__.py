@@ -49,8 +49,9 @@ def sentences(doing: str) -> Iterator[None]:
         raise click.UsageError(f"{error}.") from None
     except BrokenPipeError:
         raise  # click ends quietly when nobody reads on
-    except (zmq.ZMQError, OSError) as error:
-        why = zmq.strerror(error.errno) if error.errno else str(error)
+    except (zmq.ZMQError, OSError, RuntimeError) as error:
+        number = getattr(error, "errno", None)  # no thread is left: none
+        why = zmq.strerror(number) if number else str(error)
         raise click.ClickException(f"Cannot {doing}: {why}.") from None
 
 
@@ -203,10 +204,10 @@ def bench(count: int, size: int, as_json: bool) -> None:
         with shown as progress:
             task = progress.add_task("Measuring", total=ROUNDS)
             result = measure(count, size, partial(progress.advance, task))
-    if as_json:
-        click.echo(json.dumps(result.as_dict()))
-    else:
-        Console().print(*result.tables(), sep="\n")
+        if as_json:
+            click.echo(json.dumps(result.as_dict()))
+        else:
+            Console().print(*result.tables(), sep="\n")
 
 
 @main.command()

@@ -49,8 +49,8 @@ def serve_with_workers(
         dealer.sndhwm = 1
         dealer.bind(inside)
         with ThreadPoolExecutor(workers) as pool:
-            running = [pool.submit(worker) for _ in range(workers)]
             try:
+                running = [pool.submit(worker) for _ in range(workers)]
                 forward(router, dealer, stop)
             finally:
                 stop.set()

@@ -67,10 +67,14 @@ def fleet(
             raise
 
     with ThreadPoolExecutor(len(clients)) as pool:
-        runs = [
-            pool.submit(run, number, client)
-            for number, client in enumerate(clients, 1)
-        ]
+        try:
+            runs = [
+                pool.submit(run, number, client)
+                for number, client in enumerate(clients, 1)
+            ]
+        except RuntimeError:  # no thread is left: the others end too
+            stop.set()
+            raise
     for done in runs:
         done.result()
     return report

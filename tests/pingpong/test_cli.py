@@ -2,6 +2,8 @@
 
 import json
 import re
+from pathlib import Path
+from threading import Thread
 
 import pytest
 from click.testing import CliRunner
@@ -210,3 +212,37 @@ def test_the_bench_measures_every_contender_it_names(start: Start) -> None:
         assert 0 < row["median_s"] <= row["p99_s"] < 10
         assert row["per_second"] > 0
     assert rows["REQ/REP, tcp"]["ratio"] == 1
+
+
+@pytest.mark.parametrize(
+    "command", ["client --clients 2 --count 0", "server --workers 2"]
+)
+def test_a_thread_that_the_system_refuses_ends_it_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    """The trap: those that did start are waited for, and go on for ever."""
+    start = Thread.start
+
+    def refuse_the_second(thread: Thread) -> None:
+        if thread.name.endswith("_1"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(Thread, "start", refuse_the_second)
+    option = "--connect" if command.startswith("client") else "--bind"
+    result = CliRunner().invoke(
+        main, [*command.split(), option, f"ipc://{tmp_path}/x"]
+    )
+    assert result.exit_code == 1
+    assert "Error: Cannot " in result.output
+    assert "can't start new thread." in result.output
+
+
+def test_a_full_disk_behind_stdout_is_a_sentence(start: Start) -> None:
+    bench = start(
+        *("pingpong", "bench", "--count", "10", "--json"),
+        within=["sh", "-c", 'exec "$@" > /dev/full', "sh"],
+    )
+    assert bench.wait() == 1
+    assert "Error: Cannot measure: No space left" in bench.stderr
+    assert "Traceback" not in bench.stderr
