@@ -43,7 +43,7 @@ class Sentences(click.Group):
             _fail(str(error), _exit_code(error))
         except BrokenPipeError:
             raise  # `| head` has seen enough: click ends without a word
-        except (OSError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             # What could not be written is not to be tried again at the end.
             sys.stdout = None
             _fail(str(error), 1)

@@ -35,7 +35,8 @@ class Executor:
     Without `registrations` it holds all that `discover` finds. A plugin is
     started by the first call that needs it. Sockets live in a private
     folder in `runtime_base`; by default XDG_RUNTIME_DIR or the temporary
-    folder. Raises `linux.Unsupported` where plugins could not be watched.
+    folder. Raises `linux.Unsupported` where plugins could not be watched,
+    RuntimeError where the system refuses a thread.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Executor:
             born.callback(output.close)
             spawner = ThreadPoolExecutor(1, "plugin spawner")
             born.callback(spawner.shutdown, wait=False)
+            spawner.submit(int)  # its thread starts now, or never
             self._undo = born.pop_all()
         self._host = Host(folder.path, context, output, spawner)
         self._supervisors = {

@@ -222,6 +222,25 @@ def test_a_limit_that_the_host_cannot_give_is_named(run: Run) -> None:
         executor.ping("chaos", timeout=LONG_S)
 
 
+def test_a_thread_that_the_system_refuses_is_told_before_any_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trap: a pool starts later what it could not start at first."""
+    start = threading.Thread.start
+
+    def refuse_the_spawner(thread: threading.Thread) -> None:
+        if thread.name.startswith("plugin spawner"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    before = possessions()
+    monkeypatch.setattr(threading.Thread, "start", refuse_the_spawner)
+    with pytest.raises(RuntimeError, match="can't start"):
+        Executor([chaos()], runtime_base=folder)
+    assert not list(folder.iterdir())
+    assert possessions() == before
+
+
 def test_a_flood_of_output_neither_blocks_nor_fills_memory(run: Run) -> None:
     executor = run()
     executor.call("chaos", "print_much", 5_000_000, timeout=LONG_S)
