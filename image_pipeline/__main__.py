@@ -36,6 +36,15 @@ if TYPE_CHECKING:
 
 
 class _Group(click.Group):
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().main(*arguments, **options)
+        except OSError as error:
+            # What could not be written is not to be tried again at the end.
+            sys.stdout = None
+            name = f"{error.filename}: " if error.filename else ""
+            end(f"cannot go on: {name}{error.strerror or error}", INCOMPLETE)
+
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
@@ -181,6 +190,7 @@ def demo() -> None:
     from image_pipeline.store import TargetError
 
     folder = Path(tempfile.mkdtemp(prefix="thumbnails-"))
+    well = False
     with stop_on_signals() as stop:
         try:
             well = run(
@@ -189,10 +199,12 @@ def demo() -> None:
                 lambda text: click.secho(text, bold=True, fg="cyan"),
                 lambda text: click.echo(f"   {text}"),
             )
-        except (TargetError, OSError) as error:
+        except TargetError as error:
             end(error, INCOMPLETE)
         finally:
-            shutil.rmtree(folder / "photographs", ignore_errors=True)
+            # Only what it has made in full is for anybody to look at.
+            left = folder / "photographs" if well else folder
+            shutil.rmtree(left, ignore_errors=True)
     if stop.is_set():
         sys.exit(INTERRUPTED)
     verdict = "every image was made" if well else "NOT every image was made"

@@ -97,9 +97,21 @@ listing = options(
 )
 
 
+def say(text: object, err: bool = False) -> None:
+    """Print, unless nobody hears it any more: a batch goes on all the same.
+
+    What cannot be written must not come up again when Python ends.
+    """
+    try:
+        click.echo(text, err=err)
+    except OSError:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2 if err else 1)
+
+
 def end(sentence: object, code: int) -> NoReturn:
     """Say on stderr why it ends here, and exit with `code`."""
-    click.echo(f"{sentence}", err=True)
+    say(sentence, err=True)
     sys.exit(code)
 
 

@@ -21,6 +21,7 @@ from image_pipeline.cli import (
     options,
     read_recipe,
     recipe,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ def ventilator(
         ) as ends,
     ):
         if not quiet:
-            click.echo(f"tasks at {ends.tasks_endpoint}")
-            click.echo(f"waiting for workers: {workers}")
+            say(f"tasks at {ends.tasks_endpoint}")
+            say(f"waiting for workers: {workers}")
         code = show_batch(
             partial(deliver, ends, workers=workers),
             files_of(src, found, how, timeout, force),
@@ -152,7 +153,7 @@ def worker(
 
     def show(report: "pb.Report") -> None:
         if line := outcome_line(report):
-            click.echo(line)
+            say(line)
 
     keep_memory()
     prepare()
@@ -169,7 +170,7 @@ def worker(
         ),
     ):
         if not quiet:
-            click.echo(f"{name} takes tasks from {tasks}")
+            say(f"{name} takes tasks from {tasks}")
         try:
             made = work(
                 make_thumbnails,
@@ -186,7 +187,7 @@ def worker(
         except (Refused, Incomplete) as error:
             end(error, INCOMPLETE)
     if not quiet:
-        click.echo(f"{name} made thumbnails of {made} images")
+        say(f"{name} made thumbnails of {made} images")
 
 
 @click.command()
@@ -229,11 +230,11 @@ def sink(
                 keys=curve,
             ) as collector,
         ):
-            click.echo(f"results at {collector.endpoint}, written to {dst}")
+            say(f"results at {collector.endpoint}, written to {dst}")
             while not stop.is_set():
                 collector.run(stop, once=True)
                 if not stop.is_set():
-                    click.echo(f"batch ended: {collector.made} made so far")
+                    say(f"batch ended: {collector.made} made so far")
                 if once:
                     break
     except (TargetError, Refused) as error:
@@ -247,10 +248,11 @@ def keygen(folder: Path) -> None:
     from image_pipeline.curve import BadKeys, generate
 
     try:
-        for path in generate(folder):
-            click.echo(path)
+        made = generate(folder)
     except (BadKeys, OSError) as error:
         raise click.UsageError(str(error)) from None
+    for path in made:
+        say(path)
 
 
 @contextmanager
@@ -272,7 +274,7 @@ def zmq_context(
             links.check_exposure(endpoint, loaded, insecure)
         for endpoint in connects:
             if why := links.host_trouble(endpoint):
-                click.echo(f"{endpoint}: {why}; trying on", err=True)
+                say(f"{endpoint}: {why}; trying on", err=True)
         with links.context() as context, curve.guard(context, loaded):
             yield context, loaded
     except (curve.BadKeys, links.Exposed) as error:

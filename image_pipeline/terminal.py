@@ -1,6 +1,5 @@
 """What a person sees of a batch: progress, failures, counts, exit code."""
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import click
 
 from image_pipeline.account import Account
+from image_pipeline.cli import say
 from image_pipeline.files import Files
 from image_pipeline.gallery import contact_sheet
 from image_pipeline.outcomes import ExitCode, FileRecord, Outcome, Report
@@ -75,21 +75,21 @@ def show_batch(
             account.cut_off()
         display.show(Status(0), last=True)
     for failure in account.failures:
-        _say(f"failed: {failure}", err=True)
+        say(f"failed: {failure}", err=True)
     untold = account.tally[Outcome.FAILED] - len(account.failures)
     if untold > 0:
-        _say(
+        say(
             f"and {untold} more failed; --report FILE lists them all",
             err=True,
         )
     if trouble:
-        _say(f"stopped: {trouble}", err=True)
-    _say(account.summary())
+        say(f"stopped: {trouble}", err=True)
+    say(account.summary())
     if keep_sheet and account.sheet is not None:
         keep_sheet(contact_sheet(account.sheet, "Thumbnails"))
     code = account.tally.exit_code(stop.is_set())
     if account.report and account.report.trouble:
-        _say(f"{report} is not complete: {account.report.trouble}", err=True)
+        say(f"{report} is not complete: {account.report.trouble}", err=True)
         code = max(code, ExitCode.INCOMPLETE)
     return code
 
@@ -101,18 +101,6 @@ def _opened(report: Path) -> Report:
         raise click.UsageError(
             f"cannot write the report {report}: {error.strerror}"
         ) from None
-
-
-def _say(text: str, err: bool = False) -> None:
-    """Print, unless nobody hears it any more: a batch goes on all the same.
-
-    What cannot be written must not come up again when Python ends.
-    """
-    try:
-        click.echo(text, err=err)
-    except OSError:
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), 2 if err else 1)
 
 
 class _Display:
@@ -137,7 +125,7 @@ class _Display:
     def show(self, status: Status, last: bool = False) -> None:
         if status.note and status.note != self._note:
             self._note = status.note
-            _say(self._note, err=True)
+            say(self._note, err=True)
         now = time.monotonic()
         if self._quiet or (not self._progress and (last or now < self._due)):
             return

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.image_pipeline.stage import make_photos
+from tests.image_pipeline.stage import endpoints_of_our_own, make_photos
 from tests.support import PATIENCE_S, ROOT, Program
 
 Start = Callable[..., Program]
@@ -44,6 +44,16 @@ def test_ctrl_c_while_files_are_being_found_is_an_interruption(
     assert "Aborted" not in program.stderr
 
 
+def test_an_interrupted_demo_leaves_nothing_behind(
+    tmp_path: Path, start: Start
+) -> None:
+    program = start("image_pipeline", "demo", env={"TMPDIR": str(tmp_path)})
+    program.wait_for("^1")
+    program.signal(signal.SIGINT)
+    assert program.wait() == 130
+    assert list(tmp_path.iterdir()) == []
+
+
 def run_in_shell(
     script: str, *arguments: str
 ) -> "subprocess.CompletedProcess[str]":
@@ -68,6 +78,37 @@ def test_a_closed_descriptor_costs_no_thumbnail(
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+    assert (target / "000.jpg").exists()
+
+
+@pytest.mark.parametrize("words", ["run --help", "run SRC DST --dry-run"])
+def test_an_answer_that_cannot_be_written_is_told_in_one_sentence(
+    source: Path, target: Path, words: str
+) -> None:
+    words = words.replace("SRC", str(source)).replace("DST", str(target))
+    done = run_in_shell('exec "$@" > /dev/full', *words.split(" "))
+    assert done.returncode == 3
+    assert done.stderr == "cannot go on: No space left on device\n"
+
+
+@pytest.mark.parametrize("into", ["> /dev/full", "| true"])
+def test_no_role_needs_anybody_who_reads_what_it_says(
+    source: Path, target: Path, into: str
+) -> None:
+    tasks, results, receipts = endpoints_of_our_own()
+    ends = (
+        f"--tasks {tasks} --results {results}",
+        f"--results {results} --receipts {receipts}",
+        f"--tasks {tasks} --results {results} --receipts {receipts}",
+    )
+    done = run_in_shell(
+        f"""exec 3>&1
+        {{ "$@" worker --once {ends[0]} || echo failed >&3; }} {into} &
+        {{ "$@" sink --once {target} {ends[1]} || echo failed >&3; }} {into} &
+        {{ "$@" ventilator {source} {ends[2]} || echo failed >&3; }} {into}
+        wait"""
+    )
+    assert done.stdout == done.stderr == ""
     assert (target / "000.jpg").exists()
 
 
