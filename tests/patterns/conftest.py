@@ -1,6 +1,8 @@
 """Fixtures of the chapters: patient contexts, threads and processes."""
 
+import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -113,3 +115,16 @@ def endpoint(ipc_folder: Path) -> str:
     before the next server binds it; a path in a private folder may not.
     """
     return f"ipc://{ipc_folder}/socket"
+
+
+@pytest.fixture
+def tcp_endpoint() -> str:
+    """A tcp endpoint that a second server can bind after the first died.
+
+    All of 127.0.0.0/8 is loopback on Linux, so an address chosen at random
+    is as good as a private one.
+    """
+    # Not by `random`: its seed is the same in every process of the suite.
+    host = ".".join(["127", *(str(1 + n % 250) for n in os.urandom(3))])
+    with socket.create_server((host, 0)) as free:
+        return f"tcp://{host}:{free.getsockname()[1]}"

@@ -209,16 +209,16 @@ def test_a_plain_req_waits_for_ever_when_its_server_is_killed(
 
 def test_the_lazy_pirate_survives_its_server(
     context: zmq.SyncContext,
-    endpoint: str,
+    tcp_endpoint: str,
     spawn: Callable[..., Program],
     in_thread: Callable[..., Future[bytes]],
 ) -> None:
     """The Lazy Pirate asks again, and outlives a server killed by SIGKILL."""
-    doomed = spawn(hold, endpoint)
-    answer = in_thread(ask, context, endpoint, b"ping")
+    doomed = spawn(hold, tcp_endpoint)
+    answer = in_thread(ask, context, tcp_endpoint, b"ping")
     doomed.wait_for("HOLDING")
     kill(doomed)
-    spawn(serve, endpoint)
+    spawn(serve, tcp_endpoint)
     assert answer.result(PATIENCE_S) == b"PING"
 
 

@@ -9,7 +9,6 @@ that is alive and silent (libzmq documentation, zmq_setsockopt).
 
 import os
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,19 +58,6 @@ def publish(context: zmq.SyncContext, endpoint: str) -> None:
         while True:
             publisher.recv()
             publisher.send(b"news from %d" % os.getpid())
-
-
-@pytest.fixture
-def tcp_endpoint() -> str:
-    """A tcp endpoint that a second server can bind after the first died.
-
-    All of 127.0.0.0/8 is loopback on Linux, so an address chosen at random
-    is as good as a private one.
-    """
-    # Not by `random`: its seed is the same in every process of the suite.
-    host = ".".join(["127", *(str(1 + n % 250) for n in os.urandom(3))])
-    with socket.create_server((host, 0)) as free:
-        return f"tcp://{host}:{free.getsockname()[1]}"
 
 
 @pytest.fixture(params=["tcp", "ipc"])
