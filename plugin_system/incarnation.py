@@ -15,7 +15,7 @@ import select
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -98,7 +98,7 @@ class Incarnation:
                 self._requests.get_monitor_socket(CONNECTION_LOST)
             )
             born.callback(self._requests.disable_monitor)
-            born.callback(path.unlink, missing_ok=True)
+            born.callback(_remove, path)
             self.process = Process(
                 registration, environment, host.spawner, host.output
             )
@@ -260,3 +260,8 @@ class Incarnation:
         return PluginProtocolError(
             self.name, f"{what}, so it was killed", maybe_done=maybe_done
         )
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # the plugin may have put anything there
+        path.unlink()

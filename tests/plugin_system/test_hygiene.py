@@ -138,6 +138,19 @@ def test_closing_after_a_crash_is_quiet(run: Run) -> None:
     executor.close()
 
 
+def test_a_plugin_may_put_anything_in_the_place_of_its_socket(
+    run: Run, folder: Path
+) -> None:
+    executor = run()
+    assert is_good(executor)
+    (path,) = folder.glob("*/*")
+    path.unlink()
+    path.mkdir()
+    (path / "note").touch()
+    executor.close()
+    assert not list(folder.iterdir())
+
+
 def test_the_runtime_folder_is_private(run: Run, folder: Path) -> None:
     executor = run()
     assert is_good(executor)
