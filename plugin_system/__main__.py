@@ -9,6 +9,7 @@ import json
 import logging
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -41,17 +42,24 @@ class Sentences(click.Group):
             sys.exit(130)
         except CallError as error:
             _fail(str(error), _exit_code(error))
-        except BrokenPipeError:
-            raise  # `| head` has seen enough: click ends without a word
+        except (click.exceptions.Exit, BrokenPipeError):
+            raise  # click ends without a word: `| head` has seen enough
         except (OSError, RuntimeError, ValueError) as error:
             # What could not be written is not to be tried again at the end.
             sys.stdout = None
             _fail(str(error), 1)
+        finally:
+            # All is said and undone. What still comes ends us at once,
+            # without the traceback of whatever Python does at its end.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @click.group(cls=Sentences, epilog=(__doc__ or "").partition("\n\n")[2])
 def main() -> None:
     """Call plugins that are processes, and outlive them."""
+    if sys.stdout is None:
+        raise OSError("stdout is closed, so there is nowhere to print to")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Whoever started us may ignore it, and that is inherited.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -136,10 +144,11 @@ def call(
         if as_json:
             _print_json({"error": _fields(error)})
             sys.exit(_exit_code(error))
-        if isinstance(error, PluginError):
-            click.echo(error.traceback, err=True)
-        elif error.maybe_done:
-            click.echo("The work may have been done.", err=True)
+        with suppress(OSError):
+            if isinstance(error, PluginError):
+                click.echo(error.traceback, err=True)
+            elif error.maybe_done:
+                click.echo("The work may have been done.", err=True)
         raise
     if as_json:
         _print_json({"result": result})
@@ -278,8 +287,9 @@ def _fail(sentence: str, code: int) -> NoReturn:
         # A terminal would break it as well, but in the middle of a word.
         columns = get_terminal_size().columns
         lines = [short for line in lines for short in wrap(line, columns)]
-    for line in lines:
-        click.echo(line, err=True)
+    with suppress(OSError):  # the code is told all the same
+        for line in lines:
+            click.echo(line, err=True)
     sys.exit(code)
 
 

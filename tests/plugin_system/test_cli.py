@@ -45,6 +45,13 @@ def test_list_shows_name_version_state_methods_and_origin(
     assert "dud: the process ended with exit code 1" in program.stdout
 
 
+def test_the_help_of_a_command_is_no_error(start: Start) -> None:
+    """The trap: click ends it with an exception that is a RuntimeError."""
+    code, program = run(start, "list", "--help")
+    assert (code, program.stderr) == (0, "")
+    assert "Start every plugin" in program.stdout
+
+
 def test_call_prints_the_result_as_json(start: Start) -> None:
     code, program = run(start, "call", "text", "count", '"to be"')
     assert code == 0
@@ -140,6 +147,42 @@ def test_a_full_disk_behind_stdout_is_a_sentence(
     )
     assert program.wait(PATIENCE_S) == 1
     assert program.stderr == "Error: [Errno 28] No space left on device\n"
+
+
+def test_a_result_that_has_nowhere_to_go_is_not_asked_for(
+    start: Start,
+) -> None:
+    """The trap: Python prints to a closed stdout without a word (`>&-`)."""
+    program = start(
+        *("plugin_system", "call", "text", "count", '"to be"'),
+        within=["sh", "-c", 'exec "$@" >&-', "sh"],
+    )
+    assert program.wait(PATIENCE_S) == 1
+    assert program.stderr.startswith("Error: stdout is closed")
+
+
+def test_an_exit_code_needs_no_stderr(start: Start) -> None:
+    program = start(
+        *("plugin_system", "call", "chaos", "crash", "9"),
+        within=["sh", "-c", 'exec "$@" 2> /dev/full', "sh"],
+    )
+    assert program.wait(PATIENCE_S) == 3
+
+
+def test_ctrl_c_at_the_very_end_shows_no_traceback(start: Start) -> None:
+    program = start(
+        *(sys.executable, "-c"),
+        "import os, signal, threading\n"
+        "from plugin_system.__main__ import main\n"
+        "def late():\n"
+        "    threading.main_thread().join()  # Python waits for threads now\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    threading.Event().wait(60)\n"
+        "threading.Thread(target=late).start()\n"
+        "main(['list', '--help'])\n",
+    )
+    assert program.wait(PATIENCE_S) == -signal.SIGINT
+    assert program.stderr == ""
 
 
 def test_how_a_plugin_ended_is_known_though_our_parent_ignores_its_children(
