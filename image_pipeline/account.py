@@ -39,13 +39,13 @@ class Account:
         if record.outcome is Outcome.FAILED and len(self.failures) < TOLD:
             self.failures.append(f"{shown(record.source)}: {record.reason}")
 
-    def snapshot(self, status: Status, now: float) -> "Snapshot":
+    def snapshot(self, status: Status) -> "Snapshot":
         # Brings rich with it, which a quiet run does without.
         from image_pipeline.progress import Snapshot, WorkerRow
 
         made, failed = self.tally[Outcome.MADE], self.tally[Outcome.FAILED]
         rows = [
-            WorkerRow(name, self._done_by[name], file, now - since)
+            WorkerRow(name, self._done_by[name], file, status.now - since)
             for name, (file, since) in sorted(status.workers.items())
         ]
         return Snapshot(

@@ -4,7 +4,7 @@ It reads what the sockets' monitors have counted, and on inproc, where
 monitors say nothing, who has said READY.
 """
 
-import time
+from collections.abc import Callable
 
 from image_pipeline.ledger import TIMEOUT_GRACE_S
 from image_pipeline.roll import Roll
@@ -15,12 +15,19 @@ from image_pipeline.ventilator import Ventilator
 class Attendance:
     """Workers and sink of one batch; nobody is waited for without end."""
 
-    def __init__(self, ends: Ventilator, roll: Roll, timeout: float) -> None:
+    def __init__(
+        self,
+        ends: Ventilator,
+        roll: Roll,
+        timeout: float,
+        now: Callable[[], float],
+    ) -> None:
         self._ends = ends
         self._roll = roll
         self._timeout = timeout  # seconds that one image may take
         self._started = False
-        self._heard = self._absent_since = time.monotonic()
+        self._now = now
+        self._heard = self._absent_since = now()
 
     @property
     def workers(self) -> int:
@@ -35,7 +42,7 @@ class Attendance:
         Raises Incomplete when there is none at all.
         """
         self._started = True
-        self._absent_since = time.monotonic()
+        self._absent_since = self._now()
         came = self.workers
         if not came:
             raise Incomplete(self._nobody())

@@ -8,12 +8,14 @@ read at the moment they are sent and never kept.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from threading import Event
 
 import zmq
 
 from image_pipeline import wire
 from image_pipeline.attendance import Attendance, is_inproc
+from image_pipeline.clock import Clock
 from image_pipeline.files import Changed, Files, Unreadable
 from image_pipeline.ledger import Ledger
 from image_pipeline.links import SMALL_BUFFER
@@ -84,13 +86,16 @@ class _Batch:
             backups=not is_inproc(ends.tasks_endpoint),
         )
         self._roll = Roll()
+        self._clock = Clock(time.monotonic())
         self._status = Status(len(files.names))
         self._loaded: list[tuple[int, bytes]] = []
         self._task = pb.Task(
             recipe=wire.recipe_to_wire(files.recipe),
             timeout_ms=max(1, round(files.timeout * 1000)),
         )
-        self._attendance = Attendance(ends, self._roll, files.timeout)
+        self._attendance = Attendance(
+            ends, self._roll, files.timeout, self._now
+        )
         self._receipts = Receipts(
             self._number,
             files,
@@ -99,9 +104,10 @@ class _Batch:
             attendance=self._attendance,
             status=self._status,
             record=record,
+            now=self._now,
         )
         self._sinks = ends.sink.ever
-        self._looked = time.monotonic()
+        self._looked = self._now()
         self._poller = zmq.Poller()
         for socket in (
             ends.receipts,
@@ -110,13 +116,16 @@ class _Batch:
         ):
             self._poller.register(socket, zmq.POLLIN)
 
+    def _now(self) -> float:
+        return self._clock.at(time.monotonic())
+
     # -- the start -------------------------------------------------------
 
     def wait_for(self, workers: int) -> None:
         """Wait, within patience, until so many workers are connected."""
-        deadline = time.monotonic() + self._ends.patience
+        deadline = self._now() + self._ends.patience
         while self._attendance.workers < workers and not self._stop.is_set():
-            if time.monotonic() >= deadline:
+            if self._now() >= deadline:
                 break
             self._listen()
         if not self._stop.is_set():
@@ -131,14 +140,14 @@ class _Batch:
             self._send()
             self._listen()
         self._loaded = []
-        deadline = time.monotonic() + DRAIN_S
-        while self._ledger.flying and time.monotonic() < deadline:
+        deadline = self._now() + DRAIN_S
+        while self._ledger.flying and self._now() < deadline:
             self._listen()
 
     def _plan(self) -> None:
         """Tell the sink which files come next."""
         while self._ends.plans.poll(0, zmq.POLLOUT):
-            numbers = self._ledger.plan(PLAN_FILES, time.monotonic())
+            numbers = self._ledger.plan(PLAN_FILES, self._now())
             if not numbers:
                 return
             plan = self._new_plan()
@@ -181,7 +190,7 @@ class _Batch:
                 )
             except zmq.Again:
                 return
-            now, alone = time.monotonic(), len(loaded) == 1
+            now, alone = self._now(), len(loaded) == 1
             for number, image in loaded:
                 self._ledger.sent(number, len(image), now, alone)
             self._loaded = []
@@ -200,7 +209,7 @@ class _Batch:
                 try:
                     image = self._files.read(number)
                 except Changed:
-                    self._ledger.changed(number, time.monotonic())
+                    self._ledger.changed(number, self._now())
                     continue
                 loaded.append((number, image))
                 size += len(image)
@@ -225,7 +234,7 @@ class _Batch:
             self._poller.unregister(self._ends.tasks)
         if self._ends.receipts in ready:
             self._hear()
-        now = time.monotonic()
+        now = self._now()
         news = ready.keys() - {self._ends.receipts, self._ends.tasks}
         if news or now - self._looked >= TICK_MS / 1000:
             self._looked = now
@@ -253,6 +262,8 @@ class _Batch:
             self._roll.go(departure, now)
         failures = self._ledger.overdue(now)
         for gone in self._roll.due(ends.workers.lost, now):
+            if self._clock.just_woke:  # a timer that ran out meanwhile, say
+                gone = replace(gone, cause="", timed_out=False)
             if gone.worker:
                 self._status.workers.pop(gone.worker, None)
             else:  # those who live are heard of again soon
@@ -273,6 +284,7 @@ class _Batch:
                 self._loaded = []
             self._sinks = ends.sink.ever
         self._attendance.check(now)
+        self._status.now = now
         self._watch(self._status)
 
     # -- the end ---------------------------------------------------------

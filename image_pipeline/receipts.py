@@ -35,6 +35,7 @@ class Receipts:
         attendance: Attendance,
         status: Status,
         record: Callable[[FileRecord], None],
+        now: Callable[[], float] = monotonic,
     ) -> None:
         self._batch = batch
         self._files = files
@@ -43,10 +44,11 @@ class Receipts:
         self._attendance = attendance
         self._status = status
         self._record = record
+        self._now = now
 
     def take(self, report: pb.Report) -> None:
         """Raises Incomplete when the sink can write nothing more."""
-        now = monotonic()
+        now = self._now()
         self._attendance.hear(now)
         match report.stage:
             case pb.STAGE_READY:
@@ -88,7 +90,7 @@ class Receipts:
         report: pb.Report | None = None,
     ) -> None:
         """The file has this outcome, unless it already had one."""
-        now = monotonic()
+        now = self._now()
         report = report or pb.Report()
         if report.worker in self._status.workers:
             self._status.workers[report.worker] = b"", now

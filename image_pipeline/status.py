@@ -14,4 +14,5 @@ class Status:
     total: int
     # At which file each worker is, and since when.
     workers: dict[str, tuple[bytes, float]] = field(default_factory=dict)
+    now: float = 0.0  # on the same clock
     note: str = ""

@@ -21,6 +21,7 @@ from threading import Event
 import zmq
 
 from image_pipeline import links, wire
+from image_pipeline.clock import Clock
 from image_pipeline.curve import Keys
 from image_pipeline.peers import Peers, Refused
 from image_pipeline.pixels import CannotMake, Made, NotAnImage
@@ -158,6 +159,7 @@ class Presence:
     def __init__(self, once: bool, **others: Peers) -> None:
         self._once = once
         self._others = others
+        self._clock = Clock(time.monotonic())
         self._met = dict.fromkeys(others, time.monotonic())
 
     def is_over(self) -> bool:
@@ -166,7 +168,7 @@ class Presence:
         Raises Refused if we are shut out, and with `once` Incomplete when
         somebody is missing for too long.
         """
-        now = time.monotonic()
+        now = self._clock.at(time.monotonic())
         for what, peers in self._others.items():
             peers.look()
             if why := peers.refusal:

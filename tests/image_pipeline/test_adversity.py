@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unicodedata
 from collections import Counter
@@ -207,6 +208,21 @@ def test_an_interrupted_run_counts_everything_and_resumes(
     # What was made just before the end may not have been counted any more.
     assert counts(resumed)["current"] >= found["made"]
     assert counts(resumed).total() == 400
+
+
+@pytest.mark.parametrize("transport", ["tcp", "inproc"])
+def test_no_image_is_blamed_for_the_time_in_which_the_run_was_stopped(
+    run: Start, source: Path, target: Path, transport: str
+) -> None:
+    """The trap: after Ctrl-Z and `fg` every image has outlived its time."""
+    fill_with_work(source, 120)
+    program = run("--transport", transport, "--timeout", "3")
+    wait_for_thumbnails(target, program)
+    os.killpg(program.pid, signal.SIGSTOP)
+    threading.Event().wait(5)
+    os.killpg(program.pid, signal.SIGCONT)
+    assert program.wait() == 0, program.stderr
+    assert counts(program) == {"made": 120}
 
 
 def test_a_second_ctrl_c_at_the_very_end_holds_nothing_up(
