@@ -1,7 +1,7 @@
-"""A plugin's process: how it is born, says that it is ready, and ends.
+"""A plugin's process, from its start until it is reaped.
 
-No socket here. The handshake is read from a pipe of its own, so that a
-plugin may print what it likes; a pidfd becomes readable at the end of the
+No socket here. What it says when it is ready comes on a pipe of its own, so
+that it may print what it likes; a pidfd becomes readable at the end of the
 process, whoever else still holds its pipes.
 """
 

@@ -10,6 +10,8 @@ import logging
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -78,40 +80,33 @@ class Supervisor:
         self, method: str, arguments: tuple[Any, ...], deadline: float
     ) -> Any:
         """Return the result of one call; see `Executor.call`."""
-        self._take_turn(deadline)
-        try:
+        with self._our_turn(deadline):
             return self._call(method, arguments, deadline)
-        except CallError as error:
-            self._note(error)
-            raise
-        finally:
-            self._turn.release()
 
     def start(self, deadline: float) -> None:
         """Start the plugin, unless it runs, and wait until it is ready."""
-        self._take_turn(deadline)
-        try:
+        with self._our_turn(deadline):
             self._living(deadline)
-        except CallError as error:
-            self._note(error)
-            raise
-        finally:
-            self._turn.release()
 
-    def _take_turn(self, deadline: float) -> None:
-        # Without a clock first: nearly always nobody is before us.
-        if self._turn.acquire(False):
-            return
+    @contextmanager
+    def _our_turn(self, deadline: float) -> Iterator[None]:
+        """Wait for other callers, and note what comes of it."""
         if not self._turn.acquire(timeout=_left(deadline)):
             raise PluginTimeout(
                 self._name, "other calls were before it until the deadline"
             )
-
-    def _note(self, error: CallError) -> None:
-        self._errors[type(error).__name__] += 1
-        self._last_error = str(error)
-        if self._host.closing.is_set():
-            raise self._closed(error.maybe_done) from error
+        try:
+            yield
+        except CallError as error:
+            self._errors[type(error).__name__] += 1
+            self._last_error = str(error)
+            if self._host.closing.is_set():
+                raise self._closed(error.maybe_done) from error
+            raise
+        finally:
+            if self._incarnation and self._incarnation.ended:
+                self._incarnation = None  # by its handshake, or by Ctrl-C
+            self._turn.release()
 
     def _call(
         self, method: str, arguments: tuple[Any, ...], deadline: float
@@ -139,9 +134,6 @@ class Supervisor:
                 if method:
                     raise
                 return None  # a ping: that it answers at all is the answer
-            except BaseException:
-                self._forget_ended()
-                raise
             else:
                 self._budget.answered()
                 self._results += 1
@@ -179,7 +171,6 @@ class Supervisor:
             self._incarnation.wait_ready(deadline)
         except IncompatiblePlugin as error:
             self._incompatible = error.sentence
-            self._incarnation = None
             raise
         except (PluginCrashed, PluginTimeout) as error:
             if self._incarnation.ended:
@@ -206,10 +197,6 @@ class Supervisor:
         self._last_error = str(error)
         self._budget.died(time.monotonic())
         self._incarnation = None
-
-    def _forget_ended(self) -> None:
-        if self._incarnation and self._incarnation.ended:
-            self._incarnation = None
 
     def _closed(self, maybe_done: bool = False) -> PluginUnavailable:
         error = PluginUnavailable(

@@ -1,5 +1,7 @@
 """Plugins do not disturb each other, and callers share one in turns."""
 
+import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -94,6 +96,27 @@ def test_an_abandoned_request_runs_at_most_once(
             )
         assert executor.call("chaos", "echo", number, timeout=30) == number
         assert not noted.exists() or len(noted.read_bytes()) == 1
+
+
+def test_an_interrupted_call_costs_its_plugin_and_no_other_call(
+    run: Run, tmp_path: Path
+) -> None:
+    executor, noted = run(), tmp_path / "noted"
+    caller = threading.get_ident()
+
+    def interrupt() -> None:
+        wait_for_file(noted)
+        signal.pthread_kill(caller, signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            executor.call(
+                "chaos", "hang", "asleep", str(noted), timeout=LONG_S
+            )
+    assert executor.status("chaos").state == "stopped"
+    assert is_good(executor)
+    assert executor.status("chaos").starts == 2
 
 
 def test_a_call_is_sent_again_only_where_that_does_no_harm(
