@@ -535,6 +535,16 @@ def test_a_source_that_shrinks_away_during_the_run_loses_no_count(
     assert "Traceback" not in program.stderr
 
 
+def test_a_file_that_is_never_as_long_as_it_says_fails_at_once(
+    run: Start, source: Path
+) -> None:
+    """The trap: it would seem to change for as long as one reads it."""
+    (source / "made-up.jpg").symlink_to("/proc/self/status")
+    program = run()
+    assert program.wait() == 1
+    assert "made-up.jpg: it is not as long as it says" in program.stderr
+
+
 def test_a_date_beyond_every_calendar_is_a_date_like_any_other(
     run: Start, source: Path
 ) -> None:
