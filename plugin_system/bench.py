@@ -8,12 +8,14 @@ of overall medians would set one pace against another. Times are in seconds.
 
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from statistics import median
 from textwrap import fill, indent, wrap
 from typing import Any
@@ -62,11 +64,7 @@ def measure(calls: int = CALLS, faults: int = FAULTS) -> dict[str, Any]:
     rows += _starts()
     return {
         "bench": "plugin_system",
-        "machine": {
-            "cpus": os.cpu_count(),
-            "kernel": platform.release(),
-            "processor": platform.machine(),
-        },
+        "machine": _machine(),
         "versions": {
             "python": platform.python_version(),
             "libzmq": zmq.zmq_version(),
@@ -95,8 +93,8 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
     for sentence in result["left_out"]:
         yield f"Left out: {sentence}"
     yield "Ratio: to bare REQ/REP, median over turns taken side by side."
-    versions = ", ".join(f"{k} {v}" for k, v in result["versions"].items())
-    yield from wrap(f"{result['machine']['cpus']} CPUs; {versions}", 78)
+    facts = {**result["machine"], **result["versions"]}
+    yield from wrap(", ".join(f"{k} {v}" for k, v in facts.items()), 78)
 
 
 def _round_trips(ways: Ways, calls: int) -> list[Row]:
@@ -207,6 +205,16 @@ def _row(name: str, seconds: list[float], **more: Any) -> Row:
         "max_s": ordered[-1],
         "count": len(ordered),
         **more,
+    }
+
+
+def _machine() -> dict[str, str | int]:
+    facts = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"^model name\s*: (.*)", facts, re.M)
+    return {
+        "cpu": model[1] if model else platform.machine(),
+        "cores": os.cpu_count() or 1,
+        "system": platform.platform(),
     }
 
 

@@ -24,6 +24,7 @@ def test_a_short_bench_has_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names[1] == "Executor.call"
     for row in result["rows"]:
         assert 0 < row["median_s"] <= row["p99_s"] <= row["max_s"]
+    assert set(result["machine"]) == {"cpu", "cores", "system"}
     assert result["left_out"] == ["gRPC, since grpcio is not installed"]
     assert all(len(line) <= 80 for line in lines(result))
 
