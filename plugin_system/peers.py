@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ from typing import Any
 import zmq
 
 from plugin_system.launch import die_with
+from plugin_system.runtime_folder import RuntimeFolder
 from plugin_system.sdk import Plugin
 
 DATA = bytes(100)
@@ -40,18 +40,19 @@ def ways(stack: ExitStack) -> tuple[Ways, list[str]]:
 
     `stack` ends the servers.
     """
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
+    folder = RuntimeFolder()
+    stack.callback(folder.close)
     with unheard_interrupts():
         found: Ways = {
             "bare REQ/REP over ipc, no deadline": _zmq(
-                stack, f"ipc://{folder}/zmq"
+                stack, f"ipc://{folder.path}/zmq"
             ),
             "multiprocessing.Pipe": _pipe(stack),
             "ProcessPoolExecutor.submit": _pool(stack),
         }
         try:
             found["gRPC over a Unix socket"] = _grpc(
-                stack, f"unix:{folder}/grpc"
+                stack, f"unix:{folder.path}/grpc"
             )
         except ImportError:
             return found, ["gRPC, since grpcio is not installed"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from plugin_system.bench import lines, measure
+from plugin_system.runtime_folder import sweep
 from tests.support import Program
 
 from .conftest import LONG_S
@@ -58,3 +59,5 @@ def test_a_bench_that_is_ended_leaves_no_process_and_no_traceback(
         bench.signal(number)
     for pid in pids:
         wait_until_gone(int(pid))
+    sweep(folder)  # as the next host does
+    assert not list(folder.iterdir())
