@@ -6,6 +6,7 @@ counts. A line that a killed run left half written is no line; a second run
 cannot disturb it, as the target is locked.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Sequence
@@ -39,16 +40,19 @@ class Journal:
 
     def __init__(self, path: Path, writable: bool = True) -> None:
         self._finished: dict[bytes, tuple[bytes, tuple[int, ...]]] = {}
-        self._file: int | None = None
-        lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
-        for line in lines[:-1]:  # what follows the last newline is cut off
-            self._read(line)
+        flags = os.O_RDONLY
         if writable:
-            self._file = os.open(
-                path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            )
-            if lines[-1]:
-                os.write(self._file, b"\n")
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+        # Never through a link, which anybody may have put there.
+        descriptor = os.open(
+            path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
+        )
+        self._file = os.fdopen(descriptor, "r+b" if writable else "rb", 0)
+        *lines, rest = self._file.readall().split(b"\n")
+        for line in lines:
+            self._read(line)
+        if rest and writable:  # it is cut off, and what follows is not
+            self._write(b"\n")
 
     def __enter__(self) -> Self:
         return self
@@ -57,9 +61,7 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        self._file.close()
 
     def sizes(self, source: Source) -> tuple[int, ...] | None:
         """Return the sizes of its thumbnails, if they are finished."""
@@ -86,9 +88,11 @@ class Journal:
     ) -> None:
         words = [name.hex(), state.hex() or "-", *map(str, sizes)]
         line = (" ".join(words) + "\n").encode()
-        if self._file is None:
-            raise ValueError("this journal was opened for reading only")
-        os.write(self._file, line)
+        self._write(line)
+
+    def _write(self, line: bytes) -> None:
+        if self._file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _read(self, line: bytes) -> None:
         try:

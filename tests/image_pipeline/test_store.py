@@ -101,6 +101,18 @@ def test_nothing_is_written_through_a_link(
     assert everything_in(outside) == {"precious": b"mine"}
 
 
+def test_a_journal_that_is_a_link_is_refused(
+    target: Path, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (target / PRIVATE).mkdir(parents=True)
+    (target / PRIVATE / "journal").symlink_to(precious)
+    with pytest.raises(TargetError):
+        Store(target)
+    assert precious.read_text() == "mine"
+
+
 def test_a_target_whose_private_folder_is_a_link_is_refused(
     target: Path, tmp_path: Path
 ) -> None:
