@@ -150,7 +150,7 @@ def find(
 
     if files_from:
         try:
-            found = listed(src, files_from.read())
+            found = listed(src, files_from.read(), dst)
         except OSError as error:
             raise click.UsageError(
                 f"cannot read {files_from.name}: {error.strerror}"

@@ -126,14 +126,19 @@ class _Walk:
         return True
 
 
-def listed(source: Path, listing: bytes) -> Found:
+def listed(source: Path, listing: bytes, target: Path | None = None) -> Found:
     """Find the files that `listing` names, relative to `source`.
 
     Names end with NUL when there is a NUL anywhere (`find -print0`), else
     with a newline. A name that leads out of `source` fails: there is no
-    place for its thumbnail. A name that comes twice counts once.
+    place for its thumbnail. A name that comes twice counts once. What lies
+    in `target` is skipped: else `find` would list thumbnails of thumbnails.
     """
     found = Found()
+    ours = b""
+    if target:
+        real = os.path.realpath(source)
+        ours = os.fsencode(os.path.relpath(os.path.realpath(target), real))
     separator = b"\0" if b"\0" in listing else b"\n"
     root = os.fsencode(source.absolute()) + b"/"
     for name in dict.fromkeys(listing.split(separator)):
@@ -144,6 +149,9 @@ def listed(source: Path, listing: bytes) -> Found:
             check_name(inside)
         except BadName as error:
             found.end(os.fsdecode(name), Outcome.FAILED, str(error))
+            continue
+        if ours and inside.startswith(ours + b"/"):
+            found.end(os.fsdecode(inside), Outcome.SKIPPED, "in the target")
         else:
             found.names.append(inside)
     found.names = list(dict.fromkeys(found.names))

@@ -202,3 +202,15 @@ def test_a_listed_name_that_leads_out_fails_and_is_counted(
     (record,) = found.ended
     assert (record.source, record.outcome) == (name, Outcome.FAILED)
     assert record.reason
+
+
+def test_what_is_listed_from_the_target_is_skipped(tmp_path: Path) -> None:
+    """The trap: `find` lists the thumbnails of the run before."""
+    source = tmp_path / "src"
+    (source / "thumbs").mkdir(parents=True)
+    alias = tmp_path / "alias"
+    alias.symlink_to(source)
+    listing = b"a.jpg\nthumbs/a.jpg\nthumbs.jpg\n"
+    found = listed(source, listing, alias / "thumbs")
+    assert found.names == [b"a.jpg", b"thumbs.jpg"]
+    assert [each.source for each in found.ended] == [b"thumbs/a.jpg"]
