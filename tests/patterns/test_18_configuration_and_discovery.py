@@ -313,8 +313,8 @@ def test_a_client_finds_a_killed_server_where_it_moved_to(
         )
 
     def times_announced() -> int:
-        [entry] = _etcd(etcd, "kv/range", key=_b64("pong"))["kvs"]
-        return int(entry["version"])
+        found = _etcd(etcd, "kv/range", key=_b64("pong")).get("kvs", [])
+        return sum(int(entry["version"]) for entry in found)
 
     first = spawn(serve_and_announce, etcd)
     old_place = ask()
@@ -340,8 +340,8 @@ def test_a_client_that_hears_nothing_looks_again_and_gives_up(
         looks.append(time.monotonic())
         return endpoint  # where nobody is
 
-    assert ask_wherever_it_is(context, find, wait_s=1.0) is None
-    assert 2 <= len(looks) <= 4
+    assert ask_wherever_it_is(context, find, wait_s=2.0) is None
+    assert 2 <= len(looks) <= 7
 
 
 @pytest.fixture
