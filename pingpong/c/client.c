@@ -134,6 +134,7 @@ int main(int argc, char **argv)
     }
     printf("%lu sent, %lu received, %lu lost, %lu retries\n", seq, received,
            seq - received, retries);
+    printed();
     zmq_close(req);
     zmq_ctx_term(context);
     free(ping.payload.data);

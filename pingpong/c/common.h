@@ -25,6 +25,13 @@ static inline void die(const char *doing)
     exit(1);
 }
 
+/* printf only fills a buffer; what becomes of that is known here. */
+static inline void printed(void)
+{
+    if (fflush(stdout) || ferror(stdout))
+        die("print");
+}
+
 /* SIGINT and SIGTERM become a descriptor that zmq_poll can watch, so none
  * can slip in between a look at a flag and the poll. */
 static inline int stop_descriptor(void)

@@ -67,7 +67,7 @@ int main(int argc, char **argv)
     size_t length = sizeof real;
     zmq_getsockopt(rep, ZMQ_LAST_ENDPOINT, real, &length);
     printf("Listening on %s\n", real);
-    fflush(stdout);
+    printed();
 
     unsigned long answered = 0, refused = 0;
     zmq_pollitem_t either[] = {{rep, 0, ZMQ_POLLIN, 0},
@@ -82,6 +82,7 @@ int main(int argc, char **argv)
     }
     // endregion
     printf("Answered %lu pings, refused %lu requests\n", answered, refused);
+    printed();
     zmq_close(rep);
     zmq_ctx_term(context);
     return 0;

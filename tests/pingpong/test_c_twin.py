@@ -121,3 +121,15 @@ def test_the_c_server_refuses_what_is_no_ping(
     server.signal(signal.SIGINT)
     assert server.wait() == 0
     assert f"Answered 0 pings, refused {refused} requests" in server.stdout
+
+
+def test_c_says_that_it_cannot_print(
+    start: Start, build: Path, endpoint: str
+) -> None:
+    """The trap: printf into a full disk succeeds, and so does the program."""
+    start_server(start, endpoint)
+    full = ["sh", "-c", 'exec "$@" > /dev/full', "sh"]
+    for argv in (["client", endpoint, "1"], ["server", "tcp://127.0.0.1:*"]):
+        program = start(str(build / argv[0]), *argv[1:], within=full)
+        assert program.wait() == 1
+        assert program.stderr == "Cannot print: No space left on device.\n"
