@@ -34,6 +34,7 @@ from proto import messages_pb2 as pb
 
 TICK_MS = 100
 BURST = 64  # messages taken before receipts go out
+TOGETHER = 128  # receipts in one message; see `wire.MOST_TEXT`
 
 
 class Shelf(Protocol):
@@ -216,7 +217,7 @@ class Sink:
 
     def _answer(self) -> None:
         """Send what has gathered, unless the ventilator takes nothing."""
-        if self._outgoing and self._outbox.poll(0, zmq.POLLOUT):
-            receipts = pb.Reports(reports=self._outgoing)
+        while self._outgoing and self._outbox.poll(0, zmq.POLLOUT):
+            receipts = pb.Reports(reports=self._outgoing[:TOGETHER])
             self._outbox.send(receipts.SerializeToString())
-            self._outgoing.clear()
+            del self._outgoing[:TOGETHER]

@@ -41,7 +41,7 @@ _FORMATS_BACK = {number: name for name, number in _FORMATS.items()}
 _LOWER_HALF = 0xFFFF_FFFF
 MOST_BYTES = 4 * 2**20  # of a message, without the frames that follow it
 MOST_THUMBNAIL = 64 * 2**20  # bytes of one, and so of any frame to a sink
-MOST_TEXT = 2_000  # characters of a reason, or of a worker's name
+MOST_TEXT = 2_000  # characters of a reason, of notes, of a worker's name
 
 
 class Malformed(ValueError):
@@ -161,7 +161,8 @@ def _checked_report(report: pb.Report, allowed: Iterable[int]) -> pb.Report:
         raise Malformed(f"a report of stage {report.stage}")
     if report.stage in ABOUT_A_FILE:
         _check_id(report.id)
-    if max(len(report.reason), len(report.worker)) > MOST_TEXT:
+    texts = report.reason, report.worker, "".join(report.notes)
+    if max(map(len, texts)) > MOST_TEXT:
         raise Malformed("a report that tells a novel")
     return report
 

@@ -133,7 +133,8 @@ def attempt(
     else:
         report.stage = pb.STAGE_MADE
         report.width, report.height = made.width, made.height
-        report.notes.extend(made.notes)
+        if made.notes:
+            report.notes.append("; ".join(made.notes)[: wire.MOST_TEXT])
         thumbnails = made.thumbnails
     report.seconds = time.monotonic() - began
     return thumbnails

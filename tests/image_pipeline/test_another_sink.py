@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 import zmq
 
+from image_pipeline import wire
 from image_pipeline.batch import deliver
 from image_pipeline.outcomes import FileRecord, Outcome, Tally
 from image_pipeline.pixels import Made, make_thumbnails
 from image_pipeline.recipe import Recipe
+from image_pipeline.sink import Sink
 from image_pipeline.status import Status
-from image_pipeline.ventilator import Ventilator
+from image_pipeline.store import Store
+from image_pipeline.ventilator import MOST_TO_HEAR, Ventilator
 from image_pipeline.worker import work
+from proto import messages_pb2 as pb
 from tests.image_pipeline.stage import (
     endpoints_of_our_own,
     files_in,
@@ -102,3 +106,48 @@ def test_a_sink_that_is_killed_and_replaced_loses_no_image(
     }
     assert written == {*names, b".image_pipeline"}
     assert len(made) >= IMAGES
+
+
+def test_receipts_that_gather_are_never_too_much_for_the_ventilator(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    """The trap: libzmq hangs up on a message that is too long."""
+    number, failures = 1, 4_000
+    ids = [wire.id_of(number, each) for each in range(1, failures + 1)]
+    plan = pb.Plan(
+        batch=number,
+        recipe=wire.recipe_to_wire(Recipe()),
+        files=[pb.SourceFile(id=each, name=b"a.jpg") for each in ids],
+    )
+    story = "x" * wire.MOST_TEXT
+    reports = [
+        pb.Report(stage=pb.STAGE_FAILED, id=each, reason=story)
+        for each in ids
+    ]
+    with (
+        context.socket(zmq.PULL) as ventilator,
+        context.socket(zmq.PUSH) as worker,
+        Store(tmp_path / "dst") as store,
+    ):
+        ventilator.maxmsgsize = MOST_TO_HEAR
+        ventilator.bind("tcp://127.0.0.1:*")
+        over = threading.Event()
+        with Sink(
+            store,
+            context=context,
+            results="inproc://results",
+            receipts=ventilator.get_string(zmq.LAST_ENDPOINT),
+        ) as sink:
+            worker.connect(sink.endpoint)
+            worker.send(pb.ToSink(plan=plan).SerializeToString())
+            for first in range(0, failures, 100):
+                some = pb.Reports(reports=reports[first : first + 100])
+                worker.send(pb.ToSink(reports=some).SerializeToString())
+            serving = threading.Thread(target=sink.run, args=(over,))
+            serving.start()
+            heard = 0
+            while heard < 2 * failures and ventilator.poll(10_000):
+                heard += len(wire.read_receipts(ventilator.recv()))
+            over.set()
+            serving.join(PATIENCE_S)
+    assert heard == 2 * failures  # each was wanted, and then failed
