@@ -174,7 +174,7 @@ def play(
             running.deliver(
                 files, stop=stop, record=act.record, watch=act.watch
             )
-        store.write(PAGE, contact_sheet(act.records, "Thumbnails"))
+        store.write(PAGE, contact_sheet(act.records))
     return act
 
 

@@ -56,7 +56,7 @@ def is_in_the_way(target: Path) -> bool:
         return error.errno not in _NOTHING_THERE
 
 
-def contact_sheet(records: Iterable[FileRecord], title: str) -> bytes:
+def contact_sheet(records: Iterable[FileRecord]) -> bytes:
     """Return the page for all files that have a thumbnail, by folder.
 
     Links are relative to the target folder, where the page belongs. With
@@ -69,7 +69,7 @@ def contact_sheet(records: Iterable[FileRecord], title: str) -> bytes:
         and record.outputs
     ]
     shown.sort(key=_folder_and_name)
-    return "".join(_page(shown, title)).encode()
+    return "".join(_page(shown)).encode()
 
 
 def _folder_and_name(record: FileRecord) -> tuple[bytes, bytes]:
@@ -77,14 +77,13 @@ def _folder_and_name(record: FileRecord) -> tuple[bytes, bytes]:
     return folder, name
 
 
-def _page(records: list[FileRecord], title: str) -> Iterator[str]:
-    heading = escape(shown(os.fsencode(title)))
+def _page(records: list[FileRecord]) -> Iterator[str]:
     yield (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
         f"{_OURS}\n"
-        f"<title>{heading}</title>\n<style>\n{_STYLE}\n</style>\n"
-        f"<h1>{heading}</h1>\n<p>{len(records)} images</p>\n"
+        f"<title>Thumbnails</title>\n<style>\n{_STYLE}\n</style>\n"
+        f"<h1>Thumbnails</h1>\n<p>{len(records)} images</p>\n"
     )
     for folder, group in groupby(records, lambda r: _folder_and_name(r)[0]):
         yield f"<section>\n<h2>{escape(shown(folder)) or '.'}</h2>\n<ul>\n"

@@ -26,7 +26,6 @@ class Outcome(StrEnum):
 class ExitCode(IntEnum):
     ALL_WELL = 0
     SOME_FAILED = 1
-    USAGE = 2
     INCOMPLETE = 3  # no workers, disk full
     INTERRUPTED = 130
 

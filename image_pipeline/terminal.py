@@ -86,7 +86,7 @@ def show_batch(
         say(f"stopped: {trouble}", err=True)
     say(account.summary())
     if keep_sheet and account.sheet is not None:
-        keep_sheet(contact_sheet(account.sheet, "Thumbnails"))
+        keep_sheet(contact_sheet(account.sheet))
     code = account.tally.exit_code(stop.is_set())
     if account.report and account.report.trouble:
         say(f"{report} is not complete: {account.report.trouble}", err=True)

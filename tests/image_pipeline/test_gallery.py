@@ -45,7 +45,7 @@ def made(*names: bytes) -> list[FileRecord]:
 
 def test_each_thumbnail_is_shown_once_in_order_under_its_folder() -> None:
     page = Page(
-        contact_sheet(made(b"z.jpg", b"b/2.jpg", b"a.jpg", b"b/1.jpg"), "T")
+        contact_sheet(made(b"z.jpg", b"b/2.jpg", b"a.jpg", b"b/1.jpg"))
     )
     assert page.all("img", "src") == [
         "./a.jpg",
@@ -66,7 +66,7 @@ def test_only_what_has_a_thumbnail_is_shown() -> None:
         FileRecord(b"notes.txt", Outcome.SKIPPED),
         FileRecord(b"late.jpg", Outcome.UNFINISHED),
     ]
-    page = Page(contact_sheet(records, "T"))
+    page = Page(contact_sheet(records))
     assert page.all("img", "src") == ["./made.jpg", "./old.jpg"]
 
 
@@ -84,7 +84,7 @@ def test_only_what_has_a_thumbnail_is_shown() -> None:
     ],
 )
 def test_hostile_names_stay_names(name: bytes) -> None:
-    page = Page(contact_sheet(made(name), "T"))
+    page = Page(contact_sheet(made(name)))
     assert {tag for tag, _ in page.tags} <= {
         "html", "meta", "title", "style", "h1", "h2", "p", "section", "ul",
         "li", "a", "img", "small",
@@ -97,20 +97,20 @@ def test_hostile_names_stay_names(name: bytes) -> None:
 
 
 def test_the_page_loads_nothing_but_the_thumbnails() -> None:
-    page = Page(contact_sheet(made(b"a.jpg"), "T"))
+    page = Page(contact_sheet(made(b"a.jpg")))
     assert not {"script", "link", "iframe"} & {tag for tag, _ in page.tags}
-    assert b"url(" not in contact_sheet(made(b"a.jpg"), "T")
-    assert b"://" not in contact_sheet(made(b"a.jpg"), "T")
+    assert b"url(" not in contact_sheet(made(b"a.jpg"))
+    assert b"://" not in contact_sheet(made(b"a.jpg"))
 
 
 def test_with_several_sizes_the_first_is_shown_and_the_last_linked() -> None:
     record = FileRecord(
         b"a.jpg", Outcome.MADE, outputs=(b"64x64/a.jpg", b"9x9/a.jpg")
     )
-    page = Page(contact_sheet([record], "T"))
+    page = Page(contact_sheet([record]))
     assert page.all("img", "src") == ["./64x64/a.jpg"]
     assert page.all("a", "href") == ["./9x9/a.jpg"]
 
 
 def test_an_empty_batch_still_has_a_page() -> None:
-    assert "0 images" in Page(contact_sheet([], "Nothing <here>")).texts
+    assert "0 images" in Page(contact_sheet([])).texts
