@@ -205,7 +205,9 @@ SEEDS = {
     "no time": "delete slide.dataset.timing",
     "dead link": "body.innerHTML = '<a href=\"#/nowhere\">a</a>'",
     "no picture": "body.innerHTML = '<img src=\"nope.png\">'",
-    "request: https": "body.innerHTML = '<img src=\"https://example.org/a.png\">'",
+    "request: https": (
+        "body.innerHTML = '<img src=\"https://example.org/a.png\">'"
+    ),
     "console: oh": "console.error('oh')",
     "error: nope": "setTimeout(() => nope())",
 }
