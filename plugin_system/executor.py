@@ -103,8 +103,16 @@ class Executor:
                 return error
             return None
 
-        with ThreadPoolExecutor(max(1, len(names))) as starters:
-            return dict(zip(names, starters.map(attempt, names), strict=True))
+        starters = ThreadPoolExecutor(max(1, len(names)))
+        try:
+            tried = dict(
+                zip(names, starters.map(attempt, names), strict=True)
+            )
+        except BaseException:
+            starters.shutdown(wait=False)  # `close` ends what they wait for
+            raise
+        starters.shutdown()
+        return tried
 
     def status(self, plugin: str) -> Status:
         """Return what is known about a plugin, without waiting for it."""

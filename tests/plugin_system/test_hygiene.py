@@ -131,6 +131,26 @@ def test_closing_ends_a_start_under_way(run: Run, folder: Path) -> None:
     assert not list(folder.iterdir())
 
 
+def test_an_interrupted_start_waits_for_no_plugin(
+    run: Run, folder: Path
+) -> None:
+    """The trap: a pool waits for its threads, and these for slow plugins."""
+    executor = run(starting("silent", start_timeout=1000))
+    caller = threading.get_ident()
+
+    def interrupt() -> None:
+        while not executor.status("chaos").pid:
+            pass
+        signal.pthread_kill(caller, signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            executor.start(timeout=1000)
+    executor.close()
+    assert not list(folder.iterdir())
+
+
 def test_closing_after_a_crash_is_quiet(run: Run) -> None:
     executor = run()
     with pytest.raises(PluginCrashed):
