@@ -152,15 +152,15 @@ def test_an_image_that_never_ends_fails_after_its_time(
     tmp_path: Path,
 ) -> None:
     make_photos(tmp_path / "src", 10)
-    (tmp_path / "src" / "005.jpg").write_bytes(PHOTO + saboteur.HANG)
+    (tmp_path / "src" / "005.jpg").write_bytes(PHOTO + saboteur.HANG_IN_C)
     with (
         Store(tmp_path / "dst") as store,
         pipeline(store, Processes(2, saboteur.WORKER)) as running,
     ):
-        records = deliver(running, files_in(tmp_path / "src", timeout=1.0))
+        records = deliver(running, files_in(tmp_path / "src", timeout=3.0))
 
     assert outcomes(records) == {Outcome.MADE: 9, Outcome.FAILED: 1}
-    assert records["005.jpg"].reason == "took longer than 1 s"
+    assert records["005.jpg"].reason == "took longer than 3 s"
 
 
 def test_workers_that_cannot_even_start_end_the_run_with_their_words(
