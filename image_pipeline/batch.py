@@ -262,8 +262,8 @@ class _Batch:
             self._roll.go(departure, now)
         failures = self._ledger.overdue(now)
         for gone in self._roll.due(ends.workers.lost, now):
-            if self._clock.just_woke:  # a timer that ran out meanwhile, say
-                gone = replace(gone, cause="", timed_out=False)
+            if self._clock.just_woke:  # its timer may have run out meanwhile
+                gone = replace(gone, timed_out=False)
             if gone.worker:
                 self._status.workers.pop(gone.worker, None)
             else:  # those who live are heard of again soon

@@ -2,8 +2,9 @@
 
 After Ctrl-Z and `fg` everything that could be due is due at once: whoever was
 at an image seems to hang, and all seem to have been silent. So the time in
-which nobody looked at the clock does not count, and what comes to light just
-after it is held against no image.
+which nobody looked at the clock does not count, and a timer that ran out just
+after it says nothing of an image. A death still does: where reading a file
+takes long, that too looks like a stop, and a killer would live for ever.
 """
 
 from dataclasses import dataclass

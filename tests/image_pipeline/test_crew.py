@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from image_pipeline import ledger
+from image_pipeline.clock import Clock
 from image_pipeline.crew import CrewError, Processes
 from image_pipeline.ledger import Ledger
 from image_pipeline.outcomes import FileRecord, Outcome
@@ -118,6 +119,22 @@ def test_a_crash_before_anybody_could_be_told_is_found_out_all_the_same(
     assert records["010.jpg"].reason == (
         "killed its worker 3 times: signal 11 (SIGSEGV)"
     )
+
+
+def test_a_killer_fails_also_where_every_look_comes_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trap: a slow disk looks like Ctrl-Z, which excuses a worker."""
+    monkeypatch.setattr(Clock, "just_woke", True)
+    make_photos(tmp_path / "src", 3)
+    (tmp_path / "src" / "001.jpg").write_bytes(PHOTO + saboteur.CRASH)
+    with (
+        Store(tmp_path / "dst") as store,
+        pipeline(store, Processes(2, saboteur.WORKER)) as running,
+    ):
+        records = deliver(running, files_in(tmp_path / "src"))
+
+    assert outcomes(records) == {Outcome.MADE: 2, Outcome.FAILED: 1}
 
 
 def test_a_killer_among_tiny_images_takes_none_of_them_with_it(
