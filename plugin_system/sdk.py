@@ -39,6 +39,7 @@ from proto.messages_pb2 import PluginCall, PluginReady, PluginReply
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 MAX_TRACEBACK = 16_384  # characters; a RecursionError has far more
+NAP_MS = 200  # a signal that comes just before a recv does not wake it
 
 
 class NoSuchMethod(Exception):
@@ -98,12 +99,16 @@ class Plugin:
             replies.maxmsgsize = MAX_MESSAGE_BYTES
             # The host reads at once or is gone: no reply is worth a wait.
             replies.linger = 1000
+            replies.rcvtimeo = NAP_MS
             replies.bind(endpoint)
             try:
                 _leave_at_end_of_stdin()
                 self._announce(ready_fd)
                 while True:
-                    request = replies.recv()
+                    try:
+                        request = replies.recv()
+                    except zmq.Again:
+                        continue
                     replies.send(self.answer(request, incarnation))
             except KeyboardInterrupt:
                 return  # the host said so, see _leave_at_end_of_stdin

@@ -218,6 +218,36 @@ def test_an_interrupted_call_leaves_nothing_and_says_130(
     wait_until_gone(int(pid))
 
 
+# A busy machine may take longer than a host waits for its plugins to leave.
+PATIENT = (
+    "from plugin_system import __main__, executor\n"
+    "executor.LEAVE_S = 10\n"
+    "__main__.main()\n"
+)
+
+
+def test_a_plugin_leaves_also_if_it_is_told_just_before_it_waits(
+    start: Start, folder: Path
+) -> None:
+    """The trap: a signal is noted, and wakes only who waits already."""
+    (folder / "late.toml").write_text('argv = ["python", "late.py"]')
+    (folder / "late.py").write_text(
+        "import _thread, os, pathlib, signal\n"
+        "from plugin_system.sdk import Plugin\n"
+        "signal.pthread_kill = lambda *_: _thread.interrupt_main()\n"
+        "plugin = Plugin()\n"
+        "plugin.method(os.getpid)\n"
+        "plugin.serve()\n"
+        "pathlib.Path('left').touch()\n"
+    )
+    program = start(
+        *(sys.executable, "-c", PATIENT, "call", "late", "getpid"),
+        env={"PLUGIN_FOLDERS": str(folder), "XDG_RUNTIME_DIR": str(folder)},
+    )
+    assert program.wait(PATIENCE_S) == 0, program.stderr
+    assert (folder / "left").exists()
+
+
 def test_an_interruption_while_the_plugins_leave_leaves_nothing_either(
     start: Start, folder: Path
 ) -> None:
@@ -235,14 +265,8 @@ def test_an_interruption_while_the_plugins_leave_leaves_nothing_either(
     )
     (folder / "pid").touch()
     before = set(folder.iterdir())
-    # A busy machine may take longer than a host waits for the leaving.
-    patient = (
-        "from plugin_system import __main__, executor\n"
-        "executor.LEAVE_S = 10\n"
-        "__main__.main()\n"
-    )
     program = start(
-        *(sys.executable, "-c", patient, "call", "stayer", "getpid"),
+        *(sys.executable, "-c", PATIENT, "call", "stayer", "getpid"),
         env={"PLUGIN_FOLDERS": str(folder), "XDG_RUNTIME_DIR": str(folder)},
     )
     assert program.wait(PATIENCE_S) == 130, program.stderr
