@@ -1,5 +1,6 @@
 """What several chapters need: patient contexts, endpoints, monitors."""
 
+import os
 import signal
 import socket
 import threading
@@ -55,6 +56,20 @@ def kill(program: support.Program) -> None:
     """Kill a program, and see that it was still running."""
     program.signal(signal.SIGKILL)
     assert program.wait() == -signal.SIGKILL, program.stderr
+
+
+def stop(program: support.Program) -> None:
+    """Stop a program, and see that it has stopped with all its threads.
+
+    The signal reaches one of them, and the others run on until it has seen
+    it: libzmq's would go on receiving.
+    """
+    program.signal(signal.SIGSTOP)
+    how = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+    wait_until(
+        lambda: os.waitid(os.P_PID, program.pid, how) is not None,
+        "the program has stopped",
+    )
 
 
 class Monitor:

@@ -7,7 +7,6 @@ blind, though: to late workers, to slow ones and to dead ones (Guide,
 chapter 1, "Divide and Conquer").
 """
 
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from tests.patterns.helpers import (
     bind_anywhere,
     is_silent,
     kill,
+    stop,
     watch,
     wiretap,
 )
@@ -88,7 +88,7 @@ class Pipeline:
     def kill_a_worker(self) -> set[int]:
         """Deal 100 tasks, kill a worker that has begun none; what is lost?"""
         tasks = set(range(100))
-        self.workers[0].signal(signal.SIGSTOP)  # as if in a long task
+        stop(self.workers[0])  # as if in a long task
         self.deal(tasks)
         kill(self.workers[0])
         return tasks - self.done_in_the_end()

@@ -20,6 +20,7 @@ from tests.patterns.helpers import (
     bind_anywhere,
     is_silent,
     kill,
+    stop,
     watch,
 )
 from tests.support import Program
@@ -245,7 +246,7 @@ def test_heartbeats_notice_a_peer_that_is_silent_but_alive(
             client.connect(tcp_endpoint)
             client.send(b"hello")
             assert client.recv() == b"hello"
-        server.signal(signal.SIGSTOP)
+        stop(server)
         care.wait_for(zmq.EVENT_DISCONNECTED)
         assert zmq.EVENT_HANDSHAKE_SUCCEEDED in trust.so_far()
         assert zmq.EVENT_DISCONNECTED not in trust.so_far()

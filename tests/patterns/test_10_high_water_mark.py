@@ -7,7 +7,6 @@ two happens is the first thing to know of a socket type (libzmq
 documentation, zmq_socket, "Action in mute state").
 """
 
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, bind_anywhere
+from tests.patterns.helpers import PATIENCE_S, bind_anywhere, stop
 from tests.support import Program
 
 MARK = 5
@@ -333,7 +332,7 @@ def test_a_slow_subscriber_slows_nobody(
         brisk.connect(endpoint)
         for _ in range(2):
             assert publisher.recv() == b"\x01"
-        slow.signal(signal.SIGSTOP)
+        stop(slow)
         film = bytes(100_000)  # 200 MB in all, more than any buffer holds
         for number in range(2000):
             publisher.send(film)

@@ -24,6 +24,7 @@ from tests.patterns.helpers import (
     bind_anywhere,
     is_silent,
     kill,
+    stop,
     wait_until,
     watch,
 )
@@ -133,7 +134,7 @@ def test_a_stalled_listener_does_not_stop_the_program(
         log.info("%d", 0)
         listener.wait_for("listening")
 
-        listener.signal(signal.SIGSTOP)
+        stop(listener)
         for number in range(1, records):
             log.info("%d %s", number, padding)
         listener.signal(signal.SIGCONT)
