@@ -42,8 +42,10 @@ class Sentences(click.Group):
             sys.exit(130)
         except CallError as error:
             _fail(str(error), _exit_code(error))
-        except (click.exceptions.Exit, BrokenPipeError):
-            raise  # click ends without a word: `| head` has seen enough
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().main(*arguments, **options)
         except (OSError, RuntimeError, ValueError) as error:
             # What could not be written is not to be tried again at the end.
             sys.stdout = None

@@ -134,7 +134,9 @@ def test_a_folder_that_holds_no_sockets_is_a_sentence(
     assert "too long a path for sockets" in program.stderr
 
 
-@pytest.mark.parametrize("argv", ["list", "call image thumbnail @PICTURE"])
+@pytest.mark.parametrize(
+    "argv", ["list", "call image thumbnail @PICTURE", "--help", "call --help"]
+)
 def test_a_full_disk_behind_stdout_is_a_sentence(
     start: Start, tmp_path: Path, argv: str
 ) -> None:
@@ -218,12 +220,17 @@ def test_an_interrupted_call_leaves_nothing_and_says_130(
     wait_until_gone(int(pid))
 
 
-# A busy machine may take longer than a host waits for its plugins to leave.
-PATIENT = (
-    "from plugin_system import __main__, executor\n"
-    "executor.LEAVE_S = 10\n"
-    "__main__.main()\n"
-)
+def call_patiently(start: Start, folder: Path, plugin: str) -> Program:
+    """Let it leave in its own time, which on a busy machine is long."""
+    patient = (
+        "from plugin_system import __main__, executor\n"
+        "executor.LEAVE_S = 10\n"
+        "__main__.main()\n"
+    )
+    return start(
+        *(sys.executable, "-c", patient, "call", plugin, "getpid"),
+        env={"PLUGIN_FOLDERS": str(folder), "XDG_RUNTIME_DIR": str(folder)},
+    )
 
 
 def test_a_plugin_leaves_also_if_it_is_told_just_before_it_waits(
@@ -240,10 +247,7 @@ def test_a_plugin_leaves_also_if_it_is_told_just_before_it_waits(
         "plugin.serve()\n"
         "pathlib.Path('left').touch()\n"
     )
-    program = start(
-        *(sys.executable, "-c", PATIENT, "call", "late", "getpid"),
-        env={"PLUGIN_FOLDERS": str(folder), "XDG_RUNTIME_DIR": str(folder)},
-    )
+    program = call_patiently(start, folder, "late")
     assert program.wait(PATIENCE_S) == 0, program.stderr
     assert (folder / "left").exists()
 
@@ -265,10 +269,7 @@ def test_an_interruption_while_the_plugins_leave_leaves_nothing_either(
     )
     (folder / "pid").touch()
     before = set(folder.iterdir())
-    program = start(
-        *(sys.executable, "-c", PATIENT, "call", "stayer", "getpid"),
-        env={"PLUGIN_FOLDERS": str(folder), "XDG_RUNTIME_DIR": str(folder)},
-    )
+    program = call_patiently(start, folder, "stayer")
     assert program.wait(PATIENCE_S) == 130, program.stderr
     assert set(folder.iterdir()) == before
     wait_until_gone(int((folder / "pid").read_text()))
