@@ -1,7 +1,6 @@
 """Receipts: what comes back about each file becomes its outcome, once."""
 
 from collections.abc import Callable, Iterable
-from time import monotonic
 
 from image_pipeline import wire
 from image_pipeline.attendance import Attendance
@@ -35,7 +34,7 @@ class Receipts:
         attendance: Attendance,
         status: Status,
         record: Callable[[FileRecord], None],
-        now: Callable[[], float] = monotonic,
+        now: Callable[[], float],
     ) -> None:
         self._batch = batch
         self._files = files

@@ -1,5 +1,6 @@
 """What is told late, twice or of another batch changes nothing."""
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,6 +33,7 @@ def sent(records: list[FileRecord]) -> tuple[Receipts, Ledger, Roll]:
         attendance=PRESENT,
         status=Status(1),
         record=records.append,
+        now=time.monotonic,
     )
     return receipts, ledger, roll
 
