@@ -12,11 +12,12 @@ from threading import Event
 
 import zmq
 
+from image_pipeline.delivery.tasks import Make, TaskSockets, die_after
 from image_pipeline.memory import keep_memory
 from image_pipeline.peers import Refused
 from image_pipeline.pixels import make_thumbnails, prepare
 from image_pipeline.status import Incomplete
-from image_pipeline.worker import Make, die_after, work
+from image_pipeline.worker import work
 from proto import messages_pb2 as pb
 
 
@@ -35,18 +36,13 @@ def main(make: Make = make_thumbnails) -> None:
         return
     tasks, results = ends.split("\0")
     try:
-        with zmq.Context() as context:
-            work(
-                make,
-                context=context,
-                tasks=tasks,
-                results=results,
-                name=name,
-                stop=Event(),
-                once=True,
-                alarm=die_after,
-                watch=note,
-            )
+        with (
+            zmq.Context() as context,
+            TaskSockets(
+                context, tasks, results, stop=Event(), once=True
+            ) as ends,
+        ):
+            work(make, ends, name, alarm=die_after, watch=note)
     except (Refused, Incomplete) as error:
         sys.exit(str(error))
 

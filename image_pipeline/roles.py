@@ -89,11 +89,11 @@ def ventilator(
     **making: Any,
 ) -> None:
     """Send the images in SRC to workers; they answer through the sink."""
-    from image_pipeline.batch import deliver
+    from image_pipeline.delivery.ends import VentilatorSockets as Ventilator
     from image_pipeline.names import Folding
     from image_pipeline.signals import stop_on_signals
     from image_pipeline.terminal import show_batch
-    from image_pipeline.ventilator import Ventilator
+    from image_pipeline.ventilator import deliver
 
     how, timeout, force = read_recipe(**making)
     found = find(src, None, files_from, how, Folding())
@@ -143,13 +143,14 @@ def worker(
     """Turn images into thumbnails until Ctrl-C."""
     import socket
 
+    from image_pipeline.delivery.tasks import TaskSockets, die_after
     from image_pipeline.memory import keep_memory
     from image_pipeline.peers import Refused
     from image_pipeline.pixels import make_thumbnails, prepare
     from image_pipeline.signals import stop_on_signals
     from image_pipeline.status import Incomplete
     from image_pipeline.wire import MOST_TEXT
-    from image_pipeline.worker import die_after, outcome_line, work
+    from image_pipeline.worker import work
 
     def show(report: "pb.Report") -> None:
         if line := outcome_line(report):
@@ -172,18 +173,16 @@ def worker(
         if not quiet:
             say(f"{name} takes tasks from {tasks}")
         try:
-            made = work(
-                make_thumbnails,
-                context=context,
-                tasks=tasks,
-                results=results,
-                name=name,
-                stop=stop,
-                once=once,
-                alarm=die_after,
-                keys=curve,
-                watch=(lambda _: None) if quiet else show,
-            )
+            with TaskSockets(
+                context, tasks, results, stop=stop, once=once, keys=curve
+            ) as ends:
+                made = work(
+                    make_thumbnails,
+                    ends,
+                    name,
+                    alarm=die_after,
+                    watch=(lambda _: None) if quiet else show,
+                )
         except (Refused, Incomplete) as error:
             end(error, INCOMPLETE)
     if not quiet:
@@ -209,6 +208,7 @@ def sink(
     insecure: bool,
 ) -> None:
     """Write thumbnails below DST, batch after batch, until Ctrl-C."""
+    from image_pipeline.delivery.announced import SinkSockets
     from image_pipeline.peers import Refused
     from image_pipeline.signals import stop_on_signals
     from image_pipeline.sink import Sink
@@ -222,15 +222,10 @@ def sink(
                 curve,
             ),
             Store(dst) as store,
-            Sink(
-                store,
-                context=context,
-                results=results,
-                receipts=receipts,
-                keys=curve,
-            ) as collector,
+            SinkSockets(context, results, receipts, curve) as ends,
         ):
-            say(f"results at {collector.endpoint}, written to {dst}")
+            collector = Sink(store, ends)
+            say(f"results at {ends.endpoint}, written to {dst}")
             while not stop.is_set():
                 collector.run(stop, once=True)
                 if not stop.is_set():
@@ -283,3 +278,16 @@ def zmq_context(
         end(error, INCOMPLETE)
     except zmq.ZMQError as error:
         end(f"cannot make a socket: {error.strerror}", INCOMPLETE)
+
+
+def outcome_line(report: "pb.Report") -> str:
+    """Say in a line what a worker did, if it has; it knows no names."""
+    from proto import messages_pb2 as pb
+
+    if report.stage == pb.STAGE_STARTED:
+        return ""
+    number = report.id & 0xFFFF_FFFF
+    if report.stage != pb.STAGE_MADE:
+        return f"image {number}: {report.reason}"
+    size = f"{report.width} x {report.height} pixels"
+    return f"image {number}: {size} in {report.seconds * 1000:.0f} ms"

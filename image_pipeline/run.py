@@ -17,16 +17,17 @@ from typing import Protocol
 import zmq
 
 from image_pipeline import links
-from image_pipeline.batch import deliver
 from image_pipeline.crew import CrewError
+from image_pipeline.delivery.announced import SinkSockets
+from image_pipeline.delivery.ends import VentilatorSockets as Ventilator
 from image_pipeline.files import Files
 from image_pipeline.memory import keep_memory
 from image_pipeline.outcomes import FileRecord
 from image_pipeline.roll import Departure
-from image_pipeline.sink import Shelf, Sink
+from image_pipeline.sink import Sink
 from image_pipeline.status import Incomplete, Status
-from image_pipeline.store import TargetError
-from image_pipeline.ventilator import Ventilator
+from image_pipeline.store import Store, TargetError
+from image_pipeline.ventilator import deliver
 
 RECEIPTS = "inproc://receipts"
 SINK_END_S = 5.0
@@ -114,7 +115,7 @@ class Running:
 
 @contextmanager
 def pipeline(
-    shelf: Shelf, crew: Crew, transport: Transport = Transport.TCP
+    store: Store, crew: Crew, transport: Transport = Transport.TCP
 ) -> Iterator[Running]:
     """Bind everything and let the workers of `crew` connect.
 
@@ -125,19 +126,17 @@ def pipeline(
     with (
         links.context() as context,
         _endpoints(transport) as (tasks, results),
-        Sink(
-            shelf, context=context, results=results, receipts=RECEIPTS
-        ) as sink,
+        SinkSockets(context, results, RECEIPTS) as collecting,
         Ventilator(
             context=context,
             tasks=tasks,
-            results=sink.endpoint,
+            results=collecting.endpoint,
             receipts=RECEIPTS,
         ) as ventilator,
     ):
-        crew.work(context, ventilator.tasks_endpoint, sink.endpoint)
+        crew.work(context, ventilator.tasks_endpoint, collecting.endpoint)
         try:
-            yield Running(ventilator, sink, crew)
+            yield Running(ventilator, Sink(store, collecting), crew)
         finally:
             # A thread that hangs in a decoder holds its sockets.
             if not crew.close():

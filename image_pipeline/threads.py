@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 import zmq
 
 from image_pipeline.crew import allow_files
+from image_pipeline.delivery.tasks import Make, TaskSockets
 from image_pipeline.pixels import make_thumbnails, prepare
 from image_pipeline.roll import Departure
-from image_pipeline.worker import Make, work
+from image_pipeline.worker import work
 from proto import messages_pb2 as pb
 
 FAREWELL_S = 2.0  # for a worker to end by itself
@@ -69,22 +70,21 @@ class Threads:
     def _start(self) -> None:
         mine = _Thread(f"thread {len(self._started) + 1}")
         thread = threading.Thread(
-            target=work,
-            args=(self._make,),
-            kwargs={
-                "context": self._context,
-                "tasks": self._tasks,
-                "results": self._results,
-                "name": mine.name,
-                "stop": mine.leave,
-                "alarm": mine.alarm,
-                "watch": mine.note,
-            },
+            target=self._work,
+            args=(mine,),
             daemon=True,  # one that hangs must not keep us here
         )
         self._alive.append(mine)
         self._started.append(thread)
         thread.start()
+
+    def _work(self, mine: _Thread) -> None:
+        with TaskSockets(
+            self._context, self._tasks, self._results, stop=mine.leave
+        ) as ends:
+            work(
+                self._make, ends, mine.name, alarm=mine.alarm, watch=mine.note
+            )
 
     def reap(self) -> list[Departure]:
         """Return whose image has outlived its time, and replace them.

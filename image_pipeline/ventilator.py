@@ -1,77 +1,52 @@
-"""Ventilator: sends every image to some worker, until each has its receipt.
+"""Ventilator: pushes every image to some worker, until each has a receipt.
 
     PUSH bind "tasks"      -> Task, image  to the workers
     PUSH connect "results" -> Plan         to the sink: what is coming
-    PULL bind "receipts"   <- Receipts     from the sink
+    PULL bind "receipts"   <- Reports      from the sink
 
-It binds because it is the stable end; workers come and go. PUSH shares the
-tasks out in turn, but it forgets them at once: when a worker dies, what it
-held is gone (ZeroMQ Guide, chapter 4). So `ledger` keeps what has no receipt
-yet, and the socket's monitor tells when a connection is lost.
-
-`batch` starts when enough workers are connected; else the first one to arrive
-would be sent the whole batch (the slow joiner, Guide, chapter 1). A short
-queue (high-water mark and kernel buffers) and a bounded number of images in
-flight keep a slow worker from hoarding.
+It binds because it is the stable end; workers come and go. A PUSH shares out
+among those who are there, so the first to arrive would get everything: it
+starts when enough are connected (ZeroMQ Guide, chapter 1). And PUSH forgets
+what it has sent (chapter 4): `delivery.ledger` does not.
 """
 
-from contextlib import ExitStack
-from typing import Self
+from collections.abc import Callable
+from threading import Event
 
 import zmq
 
-from image_pipeline import links
-from image_pipeline.curve import Keys
-from image_pipeline.peers import Peers
+from image_pipeline.delivery.batch import Batch
+from image_pipeline.delivery.ends import VentilatorSockets
+from image_pipeline.files import Files
+from image_pipeline.outcomes import FileRecord
+from image_pipeline.roll import Departure
+from image_pipeline.status import Status
 
-MOST_TO_HEAR = 4 * 2**20  # bytes of one message of receipts
-PATIENCE_S = 30.0  # for somebody who has to come, or to come back
 
+def deliver(
+    ends: VentilatorSockets,
+    files: Files,
+    *,
+    workers: int,
+    stop: Event,
+    record: Callable[[FileRecord], None],
+    watch: Callable[[Status], None] = lambda _: None,
+    reap: Callable[[], list[Departure]] = list,
+) -> None:
+    """Bring every file to its outcome; `record` hears each one once.
 
-class Ventilator:
-    """Binds when created, so that workers can be told the endpoints."""
-
-    def __init__(
-        self,
-        *,
-        context: zmq.Context[zmq.Socket[bytes]],
-        tasks: str,
-        results: str,
-        receipts: str,
-        keys: Keys | None = None,
-        patience: float = PATIENCE_S,
-    ) -> None:
-        self.patience = patience
-        self._keys = keys
-        with ExitStack() as stack:
-            enter = stack.enter_context
-            self.tasks = enter(
-                links.socket(
-                    context,
-                    zmq.PUSH,
-                    most_bytes=1024,  # handshakes, and nothing else
-                    high_water_mark=1,
-                    buffer=links.SMALL_BUFFER,
-                )
-            )
-            self.receipts = enter(
-                links.socket(context, zmq.PULL, most_bytes=MOST_TO_HEAR)
-            )
-            self.plans = enter(links.socket(context, zmq.PUSH))
-            self.workers = enter(Peers(self.tasks))
-            self.sink = enter(Peers(self.plans))
-            self.tasks_endpoint = links.bind(self.tasks, tasks, keys)
-            self.receipts_endpoint = links.bind(self.receipts, receipts, keys)
-            links.connect(self.plans, results, keys)
-            self._sockets = stack.pop_all()
-        self.results_endpoint = results
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._sockets.close()
-
-    def is_sink(self, frame: zmq.Frame) -> bool:
-        """Tell whether receipts come from the sink, as far as keys tell."""
-        return self._keys is None or self._keys.is_server(frame)
+    Raises Incomplete when the batch cannot be finished. Also then, and when
+    `stop` is set, every file has been recorded, as unfinished if need be.
+    """
+    with Batch(ends, files, stop, record, watch, reap) as batch:
+        batch.wait_for(workers)  # the signal to start
+        while not batch.done and not stop.is_set():
+            for plan in batch.plans():
+                ends.plans.send(plan)
+            while task := batch.next_task():
+                try:
+                    ends.tasks.send_multipart(task, zmq.NOBLOCK, copy=False)
+                except zmq.Again:  # every worker has enough
+                    break
+                batch.sent()
+            batch.listen()  # receipts, losses, leases that have ended

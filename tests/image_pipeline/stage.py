@@ -11,24 +11,44 @@ from typing import Any
 
 import zmq
 
-from image_pipeline import batch
+from image_pipeline import ventilator as ventilating
+from image_pipeline import worker as working
 from image_pipeline.curve import Keys, guard
+from image_pipeline.delivery.ends import VentilatorSockets as Ventilator
+from image_pipeline.delivery.tasks import Make, TaskSockets
 from image_pipeline.files import Files
 from image_pipeline.outcomes import FileRecord, Outcome
 from image_pipeline.photographs import photograph
 from image_pipeline.pixels import make_thumbnails
 from image_pipeline.recipe import Recipe
 from image_pipeline.run import Running
+from image_pipeline.delivery.announced import SinkSockets
 from image_pipeline.sink import Sink
 from image_pipeline.status import Status
 from image_pipeline.store import Store
-from image_pipeline.ventilator import Ventilator
-from image_pipeline.worker import Make, work
 from tests.support import PATIENCE_S
 
 PHOTO = photograph(1, 320, 240)
 # The first bytes of a ZMTP connection, up to where the handshake begins.
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(48)
+
+
+def work(
+    make: Make,
+    *,
+    context: Any,
+    tasks: str,
+    results: str,
+    name: str,
+    stop: threading.Event,
+    once: bool = False,
+    keys: Keys | None = None,
+    **options: Any,
+) -> int:
+    with TaskSockets(
+        context, tasks, results, stop=stop, once=once, keys=keys
+    ) as ends:
+        return working.work(make, ends, name, **options)
 
 
 def endpoints_of_our_own() -> tuple[str, str, str]:
@@ -108,7 +128,7 @@ class Hands:
             make=make,
             context=self.context,
             tasks=self.ventilator.tasks_endpoint,
-            results=self.sink.endpoint,
+            results=self.sink.ends.endpoint,
             name=name,
             stop=stop or self.over,
             keys=self.keys,
@@ -119,7 +139,7 @@ class Hands:
     ) -> dict[str, FileRecord]:
         options.setdefault("stop", threading.Event())
         self.start(self.sink.run, stop=self.over)
-        batch.deliver(
+        ventilating.deliver(
             self.ventilator,
             files,
             workers=workers,
@@ -143,23 +163,19 @@ def by_hand(
     with (
         guard(context, keys),
         Store(tmp_path / "dst") as store,
-        Sink(
-            store,
-            context=context,
-            results="tcp://127.0.0.1:*",
-            receipts=receipts,
-            keys=keys,
-        ) as sink,
+        SinkSockets(
+            context, "tcp://127.0.0.1:*", receipts, keys
+        ) as collecting,
         Ventilator(
             context=context,
             tasks="tcp://127.0.0.1:*",
-            results=sink.endpoint,
+            results=collecting.endpoint,
             receipts=receipts,
             keys=keys,
             patience=patience,
         ) as ventilator,
     ):
-        hands = Hands(context, ventilator, sink, keys)
+        hands = Hands(context, ventilator, Sink(store, collecting), keys)
         try:
             yield hands
         finally:

@@ -11,20 +11,22 @@ import pytest
 import zmq
 
 from image_pipeline import wire
-from image_pipeline.batch import deliver
+from image_pipeline.delivery.ends import MOST_TO_HEAR
+from image_pipeline.delivery.ends import VentilatorSockets as Ventilator
 from image_pipeline.outcomes import FileRecord, Outcome, Tally
 from image_pipeline.pixels import Made, make_thumbnails
 from image_pipeline.recipe import Recipe
+from image_pipeline.delivery.announced import SinkSockets
 from image_pipeline.sink import Sink
 from image_pipeline.status import Status
 from image_pipeline.store import Store
-from image_pipeline.ventilator import MOST_TO_HEAR, Ventilator
-from image_pipeline.worker import work
+from image_pipeline.ventilator import deliver
 from proto import messages_pb2 as pb
 from tests.image_pipeline.stage import (
     endpoints_of_our_own,
     files_in,
     make_photos,
+    work,
 )
 from tests.support import PATIENCE_S, Program
 
@@ -132,13 +134,13 @@ def test_receipts_that_gather_are_never_too_much_for_the_ventilator(
         ventilator.maxmsgsize = MOST_TO_HEAR
         ventilator.bind("tcp://127.0.0.1:*")
         over = threading.Event()
-        with Sink(
-            store,
-            context=context,
-            results="inproc://results",
-            receipts=ventilator.get_string(zmq.LAST_ENDPOINT),
-        ) as sink:
-            worker.connect(sink.endpoint)
+        with SinkSockets(
+            context,
+            "inproc://results",
+            ventilator.get_string(zmq.LAST_ENDPOINT),
+        ) as ends:
+            sink = Sink(store, ends)
+            worker.connect(sink.ends.endpoint)
             worker.send(pb.ToSink(plan=plan).SerializeToString())
             for first in range(0, failures, 100):
                 some = pb.Reports(reports=reports[first : first + 100])

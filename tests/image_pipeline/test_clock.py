@@ -1,6 +1,6 @@
 """Time in which a process does not run, and what comes to light after it."""
 
-from image_pipeline.clock import AFTERMATH_S, GAP_S, Clock
+from image_pipeline.delivery.clock import AFTERMATH_S, GAP_S, Clock
 
 
 def test_the_clock_stands_still_while_nobody_looks_at_it() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from image_pipeline import ledger
-from image_pipeline.clock import Clock
 from image_pipeline.crew import CrewError, Processes
-from image_pipeline.ledger import Ledger
+from image_pipeline.delivery import ledger
+from image_pipeline.delivery.clock import Clock
+from image_pipeline.delivery.ledger import Ledger
 from image_pipeline.outcomes import FileRecord, Outcome
 from image_pipeline.photographs import photograph
 from image_pipeline.run import Running, Transport, pipeline
@@ -142,8 +142,8 @@ def test_a_killer_among_tiny_images_takes_none_of_them_with_it(
 ) -> None:
     """They travel in one message, and die with its worker three times."""
     # A backup is a second copy, whose worker would be the fourth to die.
-    monkeypatch.setattr(ledger, "OVERDUE_S", 20.0)
-    assert Ledger(300, 60, workers=2).together(1) > 20
+    monkeypatch.setattr(ledger, "SHORT_LEASE_S", 20.0)
+    assert Ledger(300, 60, workers=2).share(1) > 20
     names = make_photos(tmp_path / "src", 300)
     (tmp_path / "src" / "150.jpg").write_bytes(TINY + saboteur.CRASH_AT_ONCE)
     for name in names:

@@ -9,13 +9,12 @@ import zmq
 
 from image_pipeline import curve, links, wire
 from image_pipeline.curve import BadKeys, Keys
+from image_pipeline.delivery.ends import VentilatorSockets as Ventilator
 from image_pipeline.outcomes import Outcome
 from image_pipeline.peers import Refused
 from image_pipeline.pixels import make_thumbnails
 from image_pipeline.recipe import Recipe
 from image_pipeline.status import Incomplete
-from image_pipeline.ventilator import Ventilator
-from image_pipeline.worker import work
 from proto import messages_pb2 as pb
 from tests.image_pipeline.stage import (
     by_hand,
@@ -23,6 +22,7 @@ from tests.image_pipeline.stage import (
     make_photos,
     outcomes,
     until,
+    work,
 )
 
 
@@ -109,7 +109,7 @@ def test_a_worker_that_is_not_admitted_learns_why_within_seconds(
             make_thumbnails,
             context=new_context(),
             tasks=hands.ventilator.tasks_endpoint,
-            results=hands.sink.endpoint,
+            results=hands.sink.ends.endpoint,
             name="stranger",
             stop=Event(),
             keys=who(folder, tmp_path),
@@ -127,7 +127,7 @@ def test_a_ventilator_hears_that_the_sink_has_other_keys(
         Ventilator(
             context=context,
             tasks="tcp://127.0.0.1:*",
-            results=hands.sink.endpoint,
+            results=hands.sink.ends.endpoint,
             receipts="inproc://receipts",
             keys=curve.load(tmp_path / "other", "server"),
         ) as misled,
@@ -151,10 +151,10 @@ def test_a_worker_cannot_announce_files_though_its_key_is_known(
         links.socket(context, zmq.PUSH) as worker,
     ):
         keys = curve.load(folder, "client")
-        links.connect(worker, hands.sink.endpoint, keys)
+        links.connect(worker, hands.sink.ends.endpoint, keys)
         worker.send(pb.ToSink(plan=plan).SerializeToString())
         hands.start(hands.sink.run, stop=hands.over)
-        until(lambda: hands.sink.dropped == 1)
+        until(lambda: hands.sink.ends.dropped == 1)
 
 
 @pytest.mark.parametrize(

@@ -109,9 +109,9 @@ def test_garbage_and_forged_results_at_the_sink_count_for_nothing(
 ) -> None:
     with by_hand(context, tmp_path) as hands:
         rubbish = garbage()
-        with pushing(context, hands.sink.endpoint, rubbish):
+        with pushing(context, hands.sink.ends.endpoint, rubbish):
             deliver_all(hands, tmp_path)
-        assert hands.sink.dropped == len(rubbish)
+        assert hands.sink.ends.dropped == len(rubbish)
 
 
 def test_garbage_and_forged_receipts_at_the_ventilator_count_for_nothing(
@@ -129,7 +129,7 @@ def test_what_is_no_zeromq_at_all_is_hung_up_on(
     with by_hand(context, tmp_path) as hands:
         for endpoint in (
             hands.ventilator.tasks_endpoint,
-            hands.sink.endpoint,
+            hands.sink.ends.endpoint,
         ):
             port = int(endpoint.rpartition(":")[2])
             with socket.create_connection(("127.0.0.1", port)) as stranger:
@@ -250,10 +250,10 @@ def test_no_plan_leads_the_sink_out_of_its_folder(
     ]
     with (
         by_hand(context, tmp_path) as hands,
-        pushing(context, hands.sink.endpoint, attack),
+        pushing(context, hands.sink.ends.endpoint, attack),
     ):
         hands.start(hands.sink.run, stop=hands.over)
-        until(lambda: hands.sink.dropped == len(attack))
+        until(lambda: hands.sink.ends.dropped == len(attack))
     assert [path.name for path in (tmp_path / "dst").iterdir()] == [
         ".image_pipeline"
     ]

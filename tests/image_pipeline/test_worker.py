@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import zmq
 
-from image_pipeline import links, wire, worker
+from image_pipeline import links, wire
+from image_pipeline.delivery import tasks as waiting
 from image_pipeline.pixels import Made
 from image_pipeline.recipe import Recipe
 from image_pipeline.status import Incomplete
 from proto import messages_pb2 as pb
 from tests.image_pipeline.saboteur import WAIT
-from tests.image_pipeline.stage import PHOTO, endpoints_of_our_own
+from tests.image_pipeline.stage import PHOTO, endpoints_of_our_own, work
 from tests.support import PATIENCE_S, Program
 
 MANY = 300  # more tasks than fit into the queues on their way
@@ -57,11 +58,11 @@ def test_a_worker_for_one_batch_waits_for_nobody_without_end(
     context: zmq.Context[Any], monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     """The trap: it has more to tell than fits into a queue for nobody."""
-    monkeypatch.setattr(worker, "NOBODY_S", 1.0)
+    monkeypatch.setattr(waiting, "NOBODY_S", 1.0)
     tasks, results, _ = endpoints_of_our_own()
 
-    def work() -> int:
-        return worker.work(
+    def serve() -> int:
+        return work(
             lambda image, _: Made([image], 1, 1),
             context=context,
             tasks=tasks,
@@ -73,7 +74,7 @@ def test_a_worker_for_one_batch_waits_for_nobody_without_end(
 
     with context.socket(zmq.PUSH) as ventilator, ThreadPoolExecutor() as pool:
         ventilator.linger = 0
-        working = pool.submit(work)
+        working = pool.submit(serve)
         if missing == "sink":
             ventilator.bind(tasks)
             for _ in range(MANY):

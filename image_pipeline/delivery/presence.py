@@ -6,10 +6,10 @@ monitors say nothing, who has said READY.
 
 from collections.abc import Callable
 
-from image_pipeline.ledger import TIMEOUT_GRACE_S
+from image_pipeline.delivery.ends import VentilatorSockets
+from image_pipeline.delivery.ledger import TIMEOUT_GRACE_S
 from image_pipeline.roll import Roll
 from image_pipeline.status import Incomplete
-from image_pipeline.ventilator import Ventilator
 
 
 class Attendance:
@@ -17,7 +17,7 @@ class Attendance:
 
     def __init__(
         self,
-        ends: Ventilator,
+        ends: VentilatorSockets,
         roll: Roll,
         timeout: float,
         now: Callable[[], float],

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 
 from image_pipeline import wire
-from image_pipeline.attendance import Attendance
+from image_pipeline.delivery.ledger import Failure, Ledger
+from image_pipeline.delivery.presence import Attendance
 from image_pipeline.files import Files
-from image_pipeline.ledger import Failure, Ledger
 from image_pipeline.outcomes import FileRecord, Outcome
-from image_pipeline.roll import Departure, Roll
+from image_pipeline.roll import Roll
 from image_pipeline.status import Incomplete, Status
 from proto import messages_pb2 as pb
 
@@ -53,7 +53,9 @@ class Receipts:
             case pb.STAGE_READY:
                 self._roll.come(report.worker)
             case pb.STAGE_LEAVING:
-                self._roll.go(Departure(report.worker), now)
+                self._roll.present.discard(report.worker)
+                self._roll.left.add(report.worker)
+                self._ledger.worker_gone(report.worker)
             case pb.STAGE_BROKEN:
                 if report.id == wire.id_of(self._batch, 0):
                     raise Incomplete(report.reason)

@@ -1,29 +1,29 @@
-"""One batch on its way: what the ventilator does with its sockets.
+"""One batch on its way: what to send next, and what comes back.
 
-The loop is always the same: tell the sink what comes next, send what it
-wants while there is room, listen. The ledger says what is next; files are
-read at the moment they are sent and never kept.
+The ledger says what is next; files are read at the moment they are sent and
+never kept.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from threading import Event
+from types import TracebackType
+from typing import Self
 
 import zmq
 
 from image_pipeline import wire
-from image_pipeline.attendance import Attendance, is_inproc
-from image_pipeline.clock import Clock
+from image_pipeline.delivery.clock import Clock
+from image_pipeline.delivery.ends import VentilatorSockets
+from image_pipeline.delivery.ledger import Ledger
+from image_pipeline.delivery.presence import Attendance
+from image_pipeline.delivery.receipts import Receipts
 from image_pipeline.files import Changed, Files, Unreadable
-from image_pipeline.ledger import Ledger
 from image_pipeline.links import SMALL_BUFFER
 from image_pipeline.outcomes import FileRecord
-from image_pipeline.receipts import Receipts
 from image_pipeline.roll import Departure, Roll
 from image_pipeline.status import Incomplete, Status
-from image_pipeline.ventilator import Ventilator
 from proto import messages_pb2 as pb
 
 TICK_MS = 100
@@ -33,41 +33,12 @@ BURST = 64  # messages taken before something is sent again
 DRAIN_S = 10.0  # for what is in flight, after an interruption
 
 
-def deliver(
-    ventilator: Ventilator,
-    files: Files,
-    *,
-    workers: int,
-    stop: Event,
-    record: Callable[[FileRecord], None],
-    watch: Callable[[Status], None] = lambda _: None,
-    reap: Callable[[], list[Departure]] = list,
-) -> None:
-    """Bring every file to its outcome; `record` hears each one once.
-
-    Starts when `workers` workers are connected. Raises Incomplete when the
-    batch cannot be finished. Also then, and when `stop` is set, every file
-    has been recorded, as unfinished if need be. About ten times a second it
-    calls `watch`, and asks `reap` which workers have died.
-    """
-    batch = _Batch(ventilator, files, stop, record, watch, reap)
-    why = "interrupted"
-    try:
-        batch.wait_for(workers)
-        batch.deliver()
-    except Incomplete as error:
-        why = str(error)
-        raise
-    finally:
-        batch.end(why)
-
-
-class _Batch:
+class Batch:
     """One batch on its way through the sockets of a ventilator."""
 
     def __init__(
         self,
-        ends: Ventilator,
+        ends: VentilatorSockets,
         files: Files,
         stop: Event,
         record: Callable[[FileRecord], None],
@@ -83,7 +54,6 @@ class _Batch:
         self._ledger = Ledger(
             len(files.names),
             files.timeout,
-            backups=not is_inproc(ends.tasks_endpoint),
         )
         self._roll = Roll()
         self._clock = Clock(time.monotonic())
@@ -107,6 +77,7 @@ class _Batch:
             now=self._now,
         )
         self._sinks = ends.sink.ever
+        self._lost = ends.workers.lost
         self._looked = self._now()
         self._poller = zmq.Poller()
         for socket in (
@@ -127,27 +98,20 @@ class _Batch:
         while self._attendance.workers < workers and not self._stop.is_set():
             if self._now() >= deadline:
                 break
-            self._listen()
+            self.listen()
         if not self._stop.is_set():
             self._status.note = self._attendance.start(workers)
 
-    # -- the batch -------------------------------------------------------
+    # -- what goes out ---------------------------------------------------
 
-    def deliver(self) -> None:
-        """Send until every file is closed, or until `stop` is set."""
-        while not self._ledger.done and not self._stop.is_set():
-            self._plan()
-            self._send()
-            self._listen()
-        self._loaded = []
-        deadline = self._now() + DRAIN_S
-        while self._ledger.flying and self._now() < deadline:
-            self._listen()
+    @property
+    def done(self) -> bool:
+        return self._ledger.done
 
-    def _plan(self) -> None:
-        """Tell the sink which files come next."""
+    def plans(self) -> Iterator[bytes]:
+        """Tell the sink which files come next, while it takes in more."""
         while self._ends.plans.poll(0, zmq.POLLOUT):
-            numbers = self._ledger.plan(PLAN_FILES, self._now())
+            numbers = self._ledger.announce(PLAN_FILES, self._now())
             if not numbers:
                 return
             plan = self._new_plan()
@@ -160,7 +124,7 @@ class _Batch:
                         size=size,
                         mtime_ns=mtime_ns,
                     )
-            self._tell(plan)
+            yield pb.ToSink(plan=plan).SerializeToString()
 
     def _new_plan(self) -> pb.Plan:
         return pb.Plan(
@@ -174,26 +138,22 @@ class _Batch:
         with suppress(zmq.Again):  # then it is planned again when overdue
             self._ends.plans.send(message, zmq.NOBLOCK)
 
-    def _send(self) -> None:
-        """Send images until the window or the sockets are full."""
-        while loaded := self._loaded or self._load():
-            self._loaded = loaded
-            self._task.ids[:] = [
-                wire.id_of(self._number, number) for number, _ in loaded
-            ]
-            images = [image for _, image in loaded]
-            try:
-                self._ends.tasks.send_multipart(
-                    [self._task.SerializeToString(), *images],
-                    zmq.NOBLOCK,
-                    copy=False,
-                )
-            except zmq.Again:
-                return
-            now, alone = self._now(), len(loaded) == 1
-            for number, image in loaded:
-                self._ledger.sent(number, len(image), now, alone)
-            self._loaded = []
+    def next_task(self) -> list[bytes]:
+        """Return header and images; the same again until it is `sent`."""
+        self._loaded = self._loaded or self._load()
+        if not self._loaded:
+            return []
+        self._task.ids[:] = [
+            wire.id_of(self._number, number) for number, _ in self._loaded
+        ]
+        images = [image for _, image in self._loaded]
+        return [self._task.SerializeToString(), *images]
+
+    def sent(self) -> None:
+        now = self._now()
+        for number, image in self._loaded:
+            self._ledger.sent(number, len(image), now)
+        self._loaded = []
 
     def _load(self) -> list[tuple[int, bytes]]:
         """Read the next file, and more if they are small."""
@@ -204,12 +164,13 @@ class _Batch:
             if not number:
                 break
             if not loaded:
-                most = self._ledger.together(number)
+                most = self._ledger.share(number)
             with self._settling(number):
                 try:
                     image = self._files.read(number)
-                except Changed:
-                    self._ledger.changed(number, self._now())
+                except Changed:  # as if it had been sent, and lost
+                    self._files.measure(number)
+                    self._ledger.sent(number, 0, self._now())
                     continue
                 loaded.append((number, image))
                 size += len(image)
@@ -225,7 +186,7 @@ class _Batch:
 
     # -- what comes back -------------------------------------------------
 
-    def _listen(self) -> None:
+    def listen(self) -> None:
         """Wait for news, at most a tick, and act on it."""
         if self._loaded:
             self._poller.register(self._ends.tasks, zmq.POLLOUT)
@@ -258,18 +219,23 @@ class _Batch:
         ends.workers.look()
         ends.sink.look()
         self._ledger.workers = self._attendance.workers
-        for departure in self._reap():
-            self._roll.go(departure, now)
-        failures = self._ledger.overdue(now)
-        for gone in self._roll.due(ends.workers.lost, now):
-            if self._clock.just_woke:  # its timer may have run out meanwhile
-                gone = replace(gone, timed_out=False)
-            if gone.worker:
-                self._status.workers.pop(gone.worker, None)
-            else:  # those who live are heard of again soon
-                self._status.workers.clear()
+        failures = self._ledger.expire(now)
+        for gone in self._reap():
+            self._roll.left.add(gone.worker)
+            self._roll.present.discard(gone.worker)
+            self._status.workers.pop(gone.worker, None)
+            self._ledger.worker_gone(gone.worker)
             at = wire.number_of(self._number, gone.image)
-            failures += self._ledger.lost(gone, now, at)
+            if at and gone.timed_out and not self._clock.just_woke:
+                failures += self._ledger.give_up(
+                    at, f"took longer than {self._files.timeout:g} s", now
+                )
+            elif at and gone.cause:
+                failures += self._ledger.crashed(at, gone.cause, now)
+        if ends.workers.lost > self._lost:
+            self._lost = ends.workers.lost
+            self._ledger.somebody_gone(now)
+            self._status.workers.clear()  # those who live are heard again
         if failures:
             self._receipts.give_up(failures)
             plan = self._new_plan()
@@ -280,7 +246,7 @@ class _Batch:
             self._tell(plan)
         if ends.sink.ever > self._sinks:
             if self._sinks:
-                self._ledger.sink_lost()
+                self._ledger.sink_replaced()
                 self._loaded = []
             self._sinks = ends.sink.ever
         self._attendance.check(now)
@@ -289,10 +255,30 @@ class _Batch:
 
     # -- the end ---------------------------------------------------------
 
-    def end(self, why: str) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Write down what is unfinished, and tell the sink that we go."""
-        self._receipts.end(why)
-        plan = self._new_plan()
-        plan.last = True
-        self._tell(plan)
-        self._watch(self._status)
+        try:
+            if not error:
+                self._drain()
+        finally:
+            why = str(error) if kind is Incomplete else "interrupted"
+            self._receipts.end(why)
+            plan = self._new_plan()
+            plan.last = True
+            self._tell(plan)
+            self._watch(self._status)
+
+    def _drain(self) -> None:
+        """Wait for what is in flight when nothing more is sent."""
+        self._loaded = []
+        deadline = self._now() + DRAIN_S
+        while self._ledger.in_flight and self._now() < deadline:
+            self.listen()
