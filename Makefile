@@ -76,7 +76,10 @@ slides-pdf: $(VENV)/.slides ## print the deck to build/slides.pdf
 	$(BIN)/python -m slides pdf
 
 proto: $(VENV)/.dev ## regenerate the protobuf code from the schema
-	$(BIN)/protoc --python_out=. --pyi_out=. proto/messages.proto
+	mkdir -p build
+	$(BIN)/protoc --python_out=build --pyi_out=build proto/messages.proto
+	for package in pingpong image_pipeline plugin_system; do \
+		cp build/proto/messages_pb2.py build/proto/messages_pb2.pyi $$package; done
 
 patterns-index: $(VENV)/.dev ## list the claims of the chapters anew
 	$(BIN)/python -m tests.patterns.index

@@ -18,10 +18,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from image_pipeline import rivals
+from image_pipeline.demo.photographs import photograph
 from image_pipeline.figures import Bench, Row, machine, versions
-from image_pipeline.photographs import photograph
 from image_pipeline.stopwatch import Taken, taken_by
-from image_pipeline.walk import walk
+from image_pipeline.storage.scan import walk
 
 WORKERS = 2  # as many as in the figures to be reached
 RUN = "run, tcp"

@@ -21,20 +21,20 @@ from dask import config
 from distributed import Client, Future, KilledWorker
 from distributed.comm.addressing import resolve_address
 
-from image_pipeline.files import Changed, Files, Unreadable
-from image_pipeline.journal import Source
-from image_pipeline.names import output_names
-from image_pipeline.outcomes import FileRecord, Outcome
-from image_pipeline.pixels import (
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.imaging.thumbnail import (
     CannotMake,
     Made,
     NotAnImage,
     make_thumbnails,
     prepare,
 )
-from image_pipeline.recipe import Recipe
+from image_pipeline.outcome import FileRecord, Outcome
 from image_pipeline.status import Incomplete, Status
-from image_pipeline.store import CannotKeep, Store, TargetError
+from image_pipeline.storage.journal import Source
+from image_pipeline.storage.names import output_names
+from image_pipeline.storage.source import Changed, Files, Unreadable
+from image_pipeline.storage.store import CannotKeep, Store, TargetError
 
 CONNECT_S = 10.0
 TICK_S = 0.2

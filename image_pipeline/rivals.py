@@ -15,8 +15,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from image_pipeline.pixels import CannotMake, make_thumbnails, prepare
-from image_pipeline.recipe import Recipe
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.imaging.thumbnail import (
+    CannotMake,
+    make_thumbnails,
+    prepare,
+)
 
 SIDE = 256
 QUALITY = 80

@@ -16,17 +16,17 @@ from typing import Protocol
 
 import zmq
 
-from image_pipeline import links
-from image_pipeline.crew import CrewError
 from image_pipeline.delivery.announced import SinkSockets
-from image_pipeline.delivery.ends import VentilatorSockets as Ventilator
-from image_pipeline.files import Files
-from image_pipeline.memory import keep_memory
-from image_pipeline.outcomes import FileRecord
-from image_pipeline.roll import Departure
+from image_pipeline.delivery.roll import Departure
+from image_pipeline.delivery.sockets import VentilatorSockets as Ventilator
+from image_pipeline.outcome import FileRecord
 from image_pipeline.sink import Sink
 from image_pipeline.status import Incomplete, Status
-from image_pipeline.store import Store, TargetError
+from image_pipeline.storage.source import Files
+from image_pipeline.storage.store import Store, TargetError
+from image_pipeline.supervision.memory import keep_memory
+from image_pipeline.supervision.processes import CrewError
+from image_pipeline.transport import sockets
 from image_pipeline.ventilator import deliver
 
 RECEIPTS = "inproc://receipts"
@@ -124,7 +124,7 @@ def pipeline(
     """
     keep_memory()
     with (
-        links.context() as context,
+        sockets.context() as context,
         _endpoints(transport) as (tasks, results),
         SinkSockets(context, results, RECEIPTS) as collecting,
         Ventilator(
@@ -140,7 +140,7 @@ def pipeline(
         finally:
             # A thread that hangs in a decoder holds its sockets.
             if not crew.close():
-                links.abandon(context)
+                sockets.abandon(context)
 
 
 @contextmanager

@@ -12,10 +12,10 @@ send again. It never takes a path from a worker.
 
 from threading import Event
 
-from image_pipeline import wire
+from image_pipeline import messages
+from image_pipeline import messages_pb2 as pb
 from image_pipeline.delivery.announced import Announced, SinkSockets
-from image_pipeline.store import CannotKeep, Store, TargetError
-from proto import messages_pb2 as pb
+from image_pipeline.storage.store import CannotKeep, Store, TargetError
 
 
 class Sink:
@@ -40,13 +40,15 @@ class Sink:
                         over = message.last
                     else:
                         self.keep(*message)
-                except wire.Malformed:
+                except messages.Malformed:
                     self.ends.dropped += 1
 
     def prepare(self, plan: pb.Plan) -> None:
         """Note which files are coming, and say which need not come."""
         if plan.batch != self._batch.number:
-            self._batch = Announced(plan.batch, wire.read_recipe(plan.recipe))
+            self._batch = Announced(
+                plan.batch, messages.read_recipe(plan.recipe)
+            )
             self.ends.new_batch(len(plan.recipe.sizes))
         batch = self._batch
         for file in plan.files:
@@ -78,7 +80,7 @@ class Sink:
                 raise
         if file and report.stage != pb.STAGE_STARTED:
             batch.drop(report.id)
-        if file or report.stage not in wire.ABOUT_A_FILE:
+        if file or report.stage not in messages.ABOUT_A_FILE:
             self.ends.receipt(report)
         else:
             self.ends.dropped += 1

@@ -16,11 +16,11 @@ from threading import Event
 import zmq
 
 from image_pipeline.delivery.batch import Batch
-from image_pipeline.delivery.ends import VentilatorSockets
-from image_pipeline.files import Files
-from image_pipeline.outcomes import FileRecord
-from image_pipeline.roll import Departure
+from image_pipeline.delivery.roll import Departure
+from image_pipeline.delivery.sockets import VentilatorSockets
+from image_pipeline.outcome import FileRecord
 from image_pipeline.status import Status
+from image_pipeline.storage.source import Files
 
 
 def deliver(

@@ -12,8 +12,8 @@ chapter 1, "Divide and Conquer"). It touches no file, so it runs anywhere.
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
+from image_pipeline import messages_pb2 as pb
 from image_pipeline.delivery.tasks import Make, TaskSockets, attempt
-from proto import messages_pb2 as pb
 
 Alarm = Callable[[float], AbstractContextManager[None]]
 

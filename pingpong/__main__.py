@@ -39,7 +39,7 @@ def sentences(doing: str) -> Iterator[None]:
     try:
         import zmq  # in here: it takes a while, and Ctrl-C may come
 
-        from pingpong.endpoint import Unfit
+        from pingpong.support.endpoint import Unfit
 
         yield
     except KeyboardInterrupt:
@@ -83,10 +83,14 @@ def server(bind: str, workers: int, work: float, insecure: bool) -> None:
         import zmq
 
         from pingpong.broker import serve_with_workers
-        from pingpong.endpoint import bound, check_exposure, check_form
         from pingpong.server import serve
-        from pingpong.stop import Stop
-        from pingpong.watch import watched
+        from pingpong.support.endpoint import (
+            bound,
+            check_exposure,
+            check_form,
+        )
+        from pingpong.support.monitor import watched
+        from pingpong.support.stop import Stop
 
         check_form(bind)
         if not insecure:
@@ -140,10 +144,10 @@ def client(
         import zmq
 
         from pingpong.client import Client
-        from pingpong.endpoint import check_form, check_host
-        from pingpong.pings import fleet
-        from pingpong.stats import Outcome
-        from pingpong.stop import Stop
+        from pingpong.support.endpoint import check_form, check_host
+        from pingpong.support.pings import fleet
+        from pingpong.support.stats import Outcome
+        from pingpong.support.stop import Stop
 
         def say(number: int, news: Outcome | int) -> None:
             if as_json:
@@ -196,7 +200,7 @@ def bench(count: int, size: int, as_json: bool) -> None:
         from rich.progress import Progress
 
         from pingpong.bench import ROUNDS, measure
-        from pingpong.stop import ending_signals
+        from pingpong.support.stop import ending_signals
 
         for number in ending_signals():  # they unwind it as Ctrl-C does
             signal.signal(number, signal.default_int_handler)
@@ -215,7 +219,7 @@ def demo() -> None:
     """Watch a server being killed, and nothing lost (about 5 seconds)."""
     with sentences("play the demo"), ExitStack() as stack:
         from pingpong.demo import CLIENTS, COUNT, run
-        from pingpong.stop import Stop
+        from pingpong.support.stop import Stop
 
         stop = stack.enter_context(Stop())
         stack.enter_context(stop.on_signals())

@@ -20,7 +20,7 @@ import zmq
 from rich.table import Table
 
 from pingpong.contenders import BASELINE, line_up
-from pingpong.stats import quantile
+from pingpong.support.stats import quantile
 
 ROUNDS = 10
 WARM_UP = 20  # pings at the start of each round that do not count

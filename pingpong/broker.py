@@ -17,9 +17,9 @@ from uuid import uuid4
 
 import zmq
 
-from pingpong.receive import receive
 from pingpong.server import Tally, serve
-from pingpong.stop import Stop
+from pingpong.support.receive import receive
+from pingpong.support.stop import Stop
 
 
 def serve_with_workers(

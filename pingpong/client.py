@@ -18,9 +18,9 @@ from typing import Self
 import zmq
 from google.protobuf.message import DecodeError
 
-from pingpong.receive import receive
-from pingpong.stop import Stop
-from proto.messages_pb2 import Ping, Pong
+from pingpong.messages_pb2 import Ping, Pong
+from pingpong.support.receive import receive
+from pingpong.support.stop import Stop
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between two tries
 

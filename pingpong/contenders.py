@@ -21,13 +21,13 @@ import zmq
 
 from pingpong import rivals
 from pingpong.client import Client
-from pingpong.endpoint import bound
-from pingpong.pings import pings
-from pingpong.process import running, server_command
+from pingpong.messages_pb2 import Ping
 from pingpong.server import serve
-from pingpong.stats import Report
-from pingpong.stop import Stop
-from proto.messages_pb2 import Ping
+from pingpong.support.endpoint import bound
+from pingpong.support.pings import pings
+from pingpong.support.process import running, server_command
+from pingpong.support.stats import Report
+from pingpong.support.stop import Stop
 
 Measure = Callable[[int], list[float]]
 

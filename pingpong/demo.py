@@ -16,10 +16,10 @@ from time import monotonic
 import zmq
 
 from pingpong.client import Client
-from pingpong.pings import fleet
-from pingpong.process import running, server_command
-from pingpong.stats import Outcome, Report
-from pingpong.stop import Stop
+from pingpong.support.pings import fleet
+from pingpong.support.process import running, server_command
+from pingpong.support.stats import Outcome, Report
+from pingpong.support.stop import Stop
 
 CLIENTS = range(1, 4)
 COUNT = 36  # pings of each client

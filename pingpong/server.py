@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import zmq
 from google.protobuf.message import DecodeError
 
-from pingpong.receive import receive
-from pingpong.stop import Stop
-from proto.messages_pb2 import Ping, Pong
+from pingpong.messages_pb2 import Ping, Pong
+from pingpong.support.receive import receive
+from pingpong.support.stop import Stop
 
 MAX_MESSAGE = 1024 * 1024  # bytes
 

@@ -265,7 +265,7 @@ def _argument(text: str) -> Any:
 
 
 def _bytes_of(argument: str) -> bytes:
-    from plugin_system.wire import MAX_MESSAGE_BYTES
+    from plugin_system.values import MAX_MESSAGE_BYTES
 
     try:
         with Path(argument[1:]).open("rb") as file:

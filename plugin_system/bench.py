@@ -25,9 +25,9 @@ import zmq
 from plugin_system import peers
 from plugin_system.errors import PluginCrashed, PluginTimeout
 from plugin_system.executor import Executor
+from plugin_system.host.restarts import RestartPolicy
 from plugin_system.peers import DATA, Ways
 from plugin_system.registry import Registration
-from plugin_system.restarts import RestartPolicy
 
 CALLS = 3000
 TURN = 100

@@ -17,8 +17,8 @@ from typing import Any
 
 from plugin_system.errors import CallError, PluginCrashed
 from plugin_system.executor import Executor
+from plugin_system.host.restarts import RestartPolicy
 from plugin_system.registry import Registration
-from plugin_system.restarts import RestartPolicy
 
 PATIENCE_S = 0.3  # the deadline of a call that is going to hang
 LONG_S = 20.0  # the deadline of everything else

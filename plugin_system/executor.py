@@ -15,14 +15,14 @@ from typing import Any, Self
 
 import zmq
 
-from plugin_system import linux
 from plugin_system.errors import CallError, NoSuchPlugin
-from plugin_system.incarnation import Host
-from plugin_system.output import OutputReader
+from plugin_system.host import linux
+from plugin_system.host.incarnation import Host
+from plugin_system.host.output import OutputReader
+from plugin_system.host.restarts import RestartPolicy
+from plugin_system.host.runtime_folder import RuntimeFolder
+from plugin_system.host.supervisor import Status, Supervisor
 from plugin_system.registry import Registration, discover
-from plugin_system.restarts import RestartPolicy
-from plugin_system.runtime_folder import RuntimeFolder
-from plugin_system.supervisor import Status, Supervisor
 
 LEAVE_S = 0.5  # what an idle plugin gets to go by itself at the end
 CLOSE_S = 3.0  # what `close` takes at most

@@ -20,8 +20,8 @@ from typing import Any
 
 import zmq
 
-from plugin_system.launch import die_with
-from plugin_system.runtime_folder import RuntimeFolder
+from plugin_system.host.launcher import die_with
+from plugin_system.host.runtime_folder import RuntimeFolder
 from plugin_system.sdk import Plugin
 
 DATA = bytes(100)

@@ -28,14 +28,14 @@ from typing import Any, TypeVar
 
 import zmq
 
-from plugin_system.wire import (
+from plugin_system.messages_pb2 import PluginCall, PluginReady, PluginReply
+from plugin_system.values import (
     MAGIC,
     MAX_MESSAGE_BYTES,
     PROTOCOL,
     decode,
     encode,
 )
-from proto.messages_pb2 import PluginCall, PluginReady, PluginReply
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 MAX_TRACEBACK = 16_384  # characters; a RecursionError has far more

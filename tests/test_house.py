@@ -10,7 +10,7 @@ import pytest
 from tests.support import ROOT
 
 EXAMPLES = ("pingpong", "image_pipeline", "plugin_system")
-ROOMS = (*EXAMPLES, "proto", "slides", "tests")
+ROOMS = (*EXAMPLES, "slides", "tests")
 SLIDE_COLUMNS = 78
 
 
@@ -46,10 +46,10 @@ def rooms_imported_by(path: Path) -> Iterator[str]:
         )
 
 
-@pytest.mark.parametrize("package", [*EXAMPLES, "proto", "slides"])
-def test_a_package_imports_only_proto_and_itself(package: str) -> None:
+@pytest.mark.parametrize("package", [*EXAMPLES, "slides"])
+def test_a_package_imports_only_itself(package: str) -> None:
     for path in tracked(f"{package}/*.py"):
-        foreign = set(rooms_imported_by(path)) - {package, "proto"}
+        foreign = set(rooms_imported_by(path)) - {package}
         assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
 
 

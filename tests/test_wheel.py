@@ -59,9 +59,3 @@ def test_a_wheel_in_an_empty_environment_brings_all_that_runs(
         cwd=tmp_path,
     )
     assert "6" in answer
-    # Package data: the schema, for peers in other languages, and its types.
-    schema = "import proto; print(*proto.__path__)"
-    folder = Path(run(python, "-c", schema, cwd=tmp_path).strip())
-    assert folder.is_relative_to(tmp_path)
-    for name in ("messages.proto", "messages_pb2.pyi", "py.typed"):
-        assert (folder / name).is_file()

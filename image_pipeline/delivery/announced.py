@@ -10,18 +10,19 @@ from typing import Self
 
 import zmq
 
-from image_pipeline import links, wire
-from image_pipeline.curve import Keys
-from image_pipeline.formats import HEAD_BYTES, sniff
-from image_pipeline.journal import Source
-from image_pipeline.names import output_names
-from image_pipeline.peers import Peers, Refused
-from image_pipeline.recipe import Recipe
-from proto import messages_pb2 as pb
+from image_pipeline import messages
+from image_pipeline import messages_pb2 as pb
+from image_pipeline.imaging.formats import HEAD_BYTES, sniff
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.storage.journal import Source
+from image_pipeline.storage.names import output_names
+from image_pipeline.transport import sockets
+from image_pipeline.transport.curve import Keys
+from image_pipeline.transport.monitor import Peers, Refused
 
 TICK_MS = 100
 BURST = 64  # messages taken before receipts go out
-TOGETHER = 128  # receipts in one message; see `wire.MOST_TEXT`
+TOGETHER = 128  # receipts in one message; see `messages.MOST_TEXT`
 
 Result = tuple[pb.Report, list[bytes]]
 
@@ -53,10 +54,10 @@ class Announced:
     def check(self, thumbnails: list[bytes]) -> None:
         """Raise Malformed for what cannot be a thumbnail of this batch."""
         if len(thumbnails) != len(self.recipe.sizes):
-            raise wire.Malformed(f"{len(thumbnails)} thumbnails")
+            raise messages.Malformed(f"{len(thumbnails)} thumbnails")
         for thumbnail in thumbnails:
             if sniff(thumbnail[:HEAD_BYTES]) != self.recipe.format.upper():
-                raise wire.Malformed("a thumbnail of another format")
+                raise messages.Malformed("a thumbnail of another format")
 
 
 class SinkSockets:
@@ -80,14 +81,14 @@ class SinkSockets:
         with ExitStack() as stack:
             enter = stack.enter_context
             self._inbox = enter(
-                links.socket(
-                    context, zmq.PULL, most_bytes=wire.MOST_THUMBNAIL
+                sockets.socket(
+                    context, zmq.PULL, most_bytes=messages.MOST_THUMBNAIL
                 )
             )
-            self._outbox = enter(links.socket(context, zmq.PUSH))
+            self._outbox = enter(sockets.socket(context, zmq.PUSH))
             self.ventilator = enter(Peers(self._outbox))
-            self.endpoint = links.bind(self._inbox, results, keys)
-            links.connect(self._outbox, receipts, keys)
+            self.endpoint = sockets.bind(self._inbox, results, keys)
+            sockets.connect(self._outbox, receipts, keys)
             self._sockets = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -115,8 +116,8 @@ class SinkSockets:
     def _read(self) -> Iterator[pb.Plan | Result]:
         frames = self._inbox.recv_multipart(zmq.NOBLOCK, copy=False)
         try:
-            message = wire.read_to_sink(frames[0].bytes)
-        except wire.Malformed:
+            message = messages.read_to_sink(frames[0].bytes)
+        except messages.Malformed:
             self.dropped += 1
             return
         if isinstance(message, pb.Plan):
@@ -136,7 +137,7 @@ class SinkSockets:
 
     def broken(self, batch: int, reason: str) -> None:
         """Nothing can be written any more."""
-        nothing = wire.id_of(batch, 0)
+        nothing = messages.id_of(batch, 0)
         self.receipt(
             pb.Report(stage=pb.STAGE_BROKEN, id=nothing, reason=reason)
         )

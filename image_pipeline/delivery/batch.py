@@ -13,18 +13,18 @@ from typing import Self
 
 import zmq
 
-from image_pipeline import wire
+from image_pipeline import messages
+from image_pipeline import messages_pb2 as pb
 from image_pipeline.delivery.clock import Clock
-from image_pipeline.delivery.ends import VentilatorSockets
 from image_pipeline.delivery.ledger import Ledger
 from image_pipeline.delivery.presence import Attendance
 from image_pipeline.delivery.receipts import Receipts
-from image_pipeline.files import Changed, Files, Unreadable
-from image_pipeline.links import SMALL_BUFFER
-from image_pipeline.outcomes import FileRecord
-from image_pipeline.roll import Departure, Roll
+from image_pipeline.delivery.roll import Departure, Roll
+from image_pipeline.delivery.sockets import VentilatorSockets
+from image_pipeline.outcome import FileRecord
 from image_pipeline.status import Incomplete, Status
-from proto import messages_pb2 as pb
+from image_pipeline.storage.source import Changed, Files, Unreadable
+from image_pipeline.transport.sockets import SMALL_BUFFER
 
 TICK_MS = 100
 PLAN_FILES = 128  # in one message
@@ -50,7 +50,7 @@ class Batch:
         self._stop = stop
         self._watch = watch
         self._reap = reap
-        self._number = wire.new_batch()
+        self._number = messages.new_batch()
         self._ledger = Ledger(
             len(files.names),
             files.timeout,
@@ -60,7 +60,7 @@ class Batch:
         self._status = Status(len(files.names))
         self._loaded: list[tuple[int, bytes]] = []
         self._task = pb.Task(
-            recipe=wire.recipe_to_wire(files.recipe),
+            recipe=messages.recipe_to_wire(files.recipe),
             timeout_ms=max(1, round(files.timeout * 1000)),
         )
         self._attendance = Attendance(
@@ -119,7 +119,7 @@ class Batch:
                 with self._settling(number):
                     size, mtime_ns = self._files.measure(number)
                     plan.files.add(
-                        id=wire.id_of(self._number, number),
+                        id=messages.id_of(self._number, number),
                         name=self._files.name(number),
                         size=size,
                         mtime_ns=mtime_ns,
@@ -144,7 +144,7 @@ class Batch:
         if not self._loaded:
             return []
         self._task.ids[:] = [
-            wire.id_of(self._number, number) for number, _ in self._loaded
+            messages.id_of(self._number, number) for number, _ in self._loaded
         ]
         images = [image for _, image in self._loaded]
         return [self._task.SerializeToString(), *images]
@@ -207,8 +207,8 @@ class Batch:
                 frame = self._ends.receipts.recv(zmq.NOBLOCK, copy=False)
                 if not self._ends.is_sink(frame):
                     continue
-                with suppress(wire.Malformed):
-                    for report in wire.read_receipts(frame.bytes):
+                with suppress(messages.Malformed):
+                    for report in messages.read_receipts(frame.bytes):
                         self._receipts.take(report)
 
     # -- trouble ---------------------------------------------------------
@@ -225,7 +225,7 @@ class Batch:
             self._roll.present.discard(gone.worker)
             self._status.workers.pop(gone.worker, None)
             self._ledger.worker_gone(gone.worker)
-            at = wire.number_of(self._number, gone.image)
+            at = messages.number_of(self._number, gone.image)
             if at and gone.timed_out and not self._clock.just_woke:
                 failures += self._ledger.give_up(
                     at, f"took longer than {self._files.timeout:g} s", now
@@ -240,7 +240,7 @@ class Batch:
             self._receipts.give_up(failures)
             plan = self._new_plan()
             plan.withdrawn.extend(
-                wire.id_of(self._number, failure.number)
+                messages.id_of(self._number, failure.number)
                 for failure in failures
             )
             self._tell(plan)

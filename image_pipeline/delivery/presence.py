@@ -6,9 +6,9 @@ monitors say nothing, who has said READY.
 
 from collections.abc import Callable
 
-from image_pipeline.delivery.ends import VentilatorSockets
 from image_pipeline.delivery.ledger import TIMEOUT_GRACE_S
-from image_pipeline.roll import Roll
+from image_pipeline.delivery.roll import Roll
+from image_pipeline.delivery.sockets import VentilatorSockets
 from image_pipeline.status import Incomplete
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable
 
-from image_pipeline import wire
+from image_pipeline import messages
+from image_pipeline import messages_pb2 as pb
 from image_pipeline.delivery.ledger import Failure, Ledger
 from image_pipeline.delivery.presence import Attendance
-from image_pipeline.files import Files
-from image_pipeline.outcomes import FileRecord, Outcome
-from image_pipeline.roll import Roll
+from image_pipeline.delivery.roll import Roll
+from image_pipeline.outcome import FileRecord, Outcome
 from image_pipeline.status import Incomplete, Status
-from proto import messages_pb2 as pb
+from image_pipeline.storage.source import Files
 
 _OUTCOMES = {
     pb.STAGE_MADE: Outcome.MADE,
@@ -57,10 +57,10 @@ class Receipts:
                 self._roll.left.add(report.worker)
                 self._ledger.worker_gone(report.worker)
             case pb.STAGE_BROKEN:
-                if report.id == wire.id_of(self._batch, 0):
+                if report.id == messages.id_of(self._batch, 0):
                     raise Incomplete(report.reason)
             case _:
-                number = wire.number_of(self._batch, report.id)
+                number = messages.number_of(self._batch, report.id)
                 if number and number <= self._status.total:
                     self._take_of_file(number, report, now)
 

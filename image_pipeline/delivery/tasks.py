@@ -9,14 +9,15 @@ from typing import Self
 
 import zmq
 
-from image_pipeline import links, wire
-from image_pipeline.curve import Keys
+from image_pipeline import messages
+from image_pipeline import messages_pb2 as pb
 from image_pipeline.delivery.clock import Clock
-from image_pipeline.peers import Peers, Refused
-from image_pipeline.pixels import CannotMake, Made, NotAnImage
-from image_pipeline.recipe import Recipe
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.imaging.thumbnail import CannotMake, Made, NotAnImage
 from image_pipeline.status import Incomplete
-from proto import messages_pb2 as pb
+from image_pipeline.transport import sockets
+from image_pipeline.transport.curve import Keys
+from image_pipeline.transport.monitor import Peers, Refused
 
 HIGH_WATER_MARK = 1  # tasks that wait here while one is being worked on
 TICK_MS = 100  # how often an idle worker looks whether to stop
@@ -49,18 +50,18 @@ class TaskSockets:
         with ExitStack() as stack:
             enter = stack.enter_context
             self._inbox = enter(
-                links.socket(
+                sockets.socket(
                     context,
                     zmq.PULL,
                     high_water_mark=HIGH_WATER_MARK,
-                    buffer=links.SMALL_BUFFER,
+                    buffer=sockets.SMALL_BUFFER,
                 )
             )
-            self._outbox = enter(links.socket(context, zmq.PUSH))
+            self._outbox = enter(sockets.socket(context, zmq.PUSH))
             ventilator = enter(Peers(self._inbox))
             sink = enter(Peers(self._outbox))
-            links.connect(self._inbox, tasks, keys)
-            links.connect(self._outbox, results, keys)
+            sockets.connect(self._inbox, tasks, keys)
+            sockets.connect(self._outbox, results, keys)
             self._presence = Presence(once, ventilator=ventilator, sink=sink)
             self._sockets = stack.pop_all()
 
@@ -84,8 +85,8 @@ class TaskSockets:
                 continue
             message, *images = self._inbox.recv_multipart()
             try:
-                task, recipe = wire.read_task(message, len(images))
-            except wire.Malformed:
+                task, recipe = messages.read_task(message, len(images))
+            except messages.Malformed:
                 continue
             yield task, recipe, images
 
@@ -111,22 +112,22 @@ def attempt(
     try:
         made = make(image, recipe)
         biggest = max(map(len, made.thumbnails))
-        if biggest > wire.MOST_THUMBNAIL:
+        if biggest > messages.MOST_THUMBNAIL:
             raise CannotMake(
                 f"its thumbnail's {biggest} bytes are over the limit of "
-                f"{wire.MOST_THUMBNAIL}"
+                f"{messages.MOST_THUMBNAIL}"
             )
     except NotAnImage as error:
         report.stage = pb.STAGE_NOT_AN_IMAGE
-        report.reason = str(error)[: wire.MOST_TEXT]
+        report.reason = str(error)[: messages.MOST_TEXT]
     except CannotMake as error:
         report.stage = pb.STAGE_FAILED
-        report.reason = str(error)[: wire.MOST_TEXT]
+        report.reason = str(error)[: messages.MOST_TEXT]
     else:
         report.stage = pb.STAGE_MADE
         report.width, report.height = made.width, made.height
         if made.notes:
-            report.notes.append("; ".join(made.notes)[: wire.MOST_TEXT])
+            report.notes.append("; ".join(made.notes)[: messages.MOST_TEXT])
         thumbnails = made.thumbnails
     report.seconds = time.monotonic() - began
     return thumbnails

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from plugin_system import wire
+from plugin_system import values
+from plugin_system.messages_pb2 import PluginReady, PluginReply
 from plugin_system.sdk import Plugin
-from proto.messages_pb2 import PluginReady, PluginReply
 
 Lie = Callable[[bytes], bytes]
 
@@ -88,7 +88,7 @@ def print_much(size: int) -> None:
 def deep() -> list[Any]:
     """Return what no message can hold."""
     nested: list[Any] = []
-    for _ in range(wire.MAX_DEPTH):
+    for _ in range(values.MAX_DEPTH):
         nested = [nested]
     return nested
 
@@ -186,7 +186,7 @@ LIES: dict[str, Lie] = {
         id=PluginReply.FromString(reply).id,
         incarnation=PluginReply.FromString(reply).incarnation,
     ).SerializeToString(),
-    "too much": lambda _: bytes(wire.MAX_MESSAGE_BYTES + 1),
+    "too much": lambda _: bytes(values.MAX_MESSAGE_BYTES + 1),
     "raw bytes": _raw(b"HTTP/1.1 200 OK\r\n\r\n" + b"\xff" * 100),
     "twice": _twice,
     "silence": _silence,
@@ -240,7 +240,9 @@ match os.environ.get("CHAOS_START"):
     case "wrong version":
         _say_ready(
             _framed(
-                PluginReady(magic=wire.MAGIC, protocol_min=7, protocol_max=9)
+                PluginReady(
+                    magic=values.MAGIC, protocol_min=7, protocol_max=9
+                )
             )
         )
     case "killed":

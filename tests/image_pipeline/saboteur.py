@@ -9,9 +9,9 @@ import signal
 import sys
 import threading
 
-from image_pipeline import process
-from image_pipeline.pixels import Made, make_thumbnails
-from image_pipeline.recipe import Recipe
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.imaging.thumbnail import Made, make_thumbnails
+from image_pipeline.supervision import worker_main
 
 CRASH = b"##crash"  # while decoding
 CRASH_AT_ONCE = b"##crash at once"
@@ -38,4 +38,4 @@ def sabotaged(data: bytes, recipe: Recipe) -> Made:
 
 
 if __name__ == "__main__":
-    process.main(sabotaged)
+    worker_main.main(sabotaged)

@@ -13,19 +13,19 @@ import zmq
 
 from image_pipeline import ventilator as ventilating
 from image_pipeline import worker as working
-from image_pipeline.curve import Keys, guard
-from image_pipeline.delivery.ends import VentilatorSockets as Ventilator
-from image_pipeline.delivery.tasks import Make, TaskSockets
-from image_pipeline.files import Files
-from image_pipeline.outcomes import FileRecord, Outcome
-from image_pipeline.photographs import photograph
-from image_pipeline.pixels import make_thumbnails
-from image_pipeline.recipe import Recipe
-from image_pipeline.run import Running
 from image_pipeline.delivery.announced import SinkSockets
+from image_pipeline.delivery.sockets import VentilatorSockets as Ventilator
+from image_pipeline.delivery.tasks import Make, TaskSockets
+from image_pipeline.demo.photographs import photograph
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.imaging.thumbnail import make_thumbnails
+from image_pipeline.outcome import FileRecord, Outcome
+from image_pipeline.run import Running
 from image_pipeline.sink import Sink
 from image_pipeline.status import Status
-from image_pipeline.store import Store
+from image_pipeline.storage.source import Files
+from image_pipeline.storage.store import Store
+from image_pipeline.transport.curve import Keys, guard
 from tests.support import PATIENCE_S
 
 PHOTO = photograph(1, 320, 240)

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from image_pipeline.photographs import photograph
-from image_pipeline.store import PRIVATE
+from image_pipeline.demo.photographs import photograph
+from image_pipeline.storage.store import PRIVATE
 from tests.image_pipeline.pictures import (
     cut,
     cut_and_closed,

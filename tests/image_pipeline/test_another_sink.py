@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 import zmq
 
-from image_pipeline import wire
-from image_pipeline.delivery.ends import MOST_TO_HEAR
-from image_pipeline.delivery.ends import VentilatorSockets as Ventilator
-from image_pipeline.outcomes import FileRecord, Outcome, Tally
-from image_pipeline.pixels import Made, make_thumbnails
-from image_pipeline.recipe import Recipe
+from image_pipeline import messages
+from image_pipeline import messages_pb2 as pb
 from image_pipeline.delivery.announced import SinkSockets
+from image_pipeline.delivery.sockets import MOST_TO_HEAR
+from image_pipeline.delivery.sockets import VentilatorSockets as Ventilator
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.imaging.thumbnail import Made, make_thumbnails
+from image_pipeline.outcome import FileRecord, Outcome, Tally
 from image_pipeline.sink import Sink
 from image_pipeline.status import Status
-from image_pipeline.store import Store
+from image_pipeline.storage.store import Store
 from image_pipeline.ventilator import deliver
-from proto import messages_pb2 as pb
 from tests.image_pipeline.stage import (
     endpoints_of_our_own,
     files_in,
@@ -115,13 +115,13 @@ def test_receipts_that_gather_are_never_too_much_for_the_ventilator(
 ) -> None:
     """The trap: libzmq hangs up on a message that is too long."""
     number, failures = 1, 4_000
-    ids = [wire.id_of(number, each) for each in range(1, failures + 1)]
+    ids = [messages.id_of(number, each) for each in range(1, failures + 1)]
     plan = pb.Plan(
         batch=number,
-        recipe=wire.recipe_to_wire(Recipe()),
+        recipe=messages.recipe_to_wire(Recipe()),
         files=[pb.SourceFile(id=each, name=b"a.jpg") for each in ids],
     )
-    story = "x" * wire.MOST_TEXT
+    story = "x" * messages.MOST_TEXT
     reports = [
         pb.Report(stage=pb.STAGE_FAILED, id=each, reason=story)
         for each in ids
@@ -149,7 +149,7 @@ def test_receipts_that_gather_are_never_too_much_for_the_ventilator(
             serving.start()
             heard = 0
             while heard < 2 * failures and ventilator.poll(10_000):
-                heard += len(wire.read_receipts(ventilator.recv()))
+                heard += len(messages.read_receipts(ventilator.recv()))
             over.set()
             serving.join(PATIENCE_S)
     assert heard == 2 * failures  # each was wanted, and then failed

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import pytest
 
 from image_pipeline.cluster import cluster
-from image_pipeline.files import Files
-from image_pipeline.outcomes import FileRecord, Outcome
-from image_pipeline.photographs import photograph
-from image_pipeline.pixels import make_thumbnails, prepare
-from image_pipeline.recipe import Recipe
+from image_pipeline.demo.photographs import photograph
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.imaging.thumbnail import make_thumbnails, prepare
+from image_pipeline.outcome import FileRecord, Outcome
 from image_pipeline.status import Incomplete
-from image_pipeline.store import Store
+from image_pipeline.storage.source import Files
+from image_pipeline.storage.store import Store
 from tests.support import Program
 
 Start = Callable[..., Program]

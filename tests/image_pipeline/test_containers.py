@@ -10,7 +10,7 @@ import click
 import pytest
 import yaml
 
-from image_pipeline.__main__ import main
+from image_pipeline.cli.main import main
 from tests.support import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from image_pipeline.crew import CrewError, Processes
 from image_pipeline.delivery import ledger
 from image_pipeline.delivery.clock import Clock
 from image_pipeline.delivery.ledger import Ledger
-from image_pipeline.outcomes import FileRecord, Outcome
-from image_pipeline.photographs import photograph
+from image_pipeline.demo.photographs import photograph
+from image_pipeline.outcome import FileRecord, Outcome
 from image_pipeline.run import Running, Transport, pipeline
 from image_pipeline.status import Incomplete, Status
-from image_pipeline.store import Store
-from image_pipeline.threads import Threads
+from image_pipeline.storage.store import Store
+from image_pipeline.supervision.processes import CrewError, Processes
+from image_pipeline.supervision.threads import Threads
 from tests.image_pipeline import saboteur
 from tests.image_pipeline.stage import (
     PHOTO,
@@ -205,7 +205,7 @@ def test_workers_whose_run_was_killed_before_it_had_work_end_at_once(
     run = start(
         sys.executable,
         "-c",
-        "from image_pipeline.crew import Processes\n"
+        "from image_pipeline.supervision.processes import Processes\n"
         "import signal\n"
         "print('pids', *Processes(2).pids.values(), flush=True)\n"
         "signal.pause()",

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 import zmq
 
-from image_pipeline import curve, links, wire
-from image_pipeline.curve import BadKeys, Keys
-from image_pipeline.delivery.ends import VentilatorSockets as Ventilator
-from image_pipeline.outcomes import Outcome
-from image_pipeline.peers import Refused
-from image_pipeline.pixels import make_thumbnails
-from image_pipeline.recipe import Recipe
+from image_pipeline import messages
+from image_pipeline import messages_pb2 as pb
+from image_pipeline.delivery.sockets import VentilatorSockets as Ventilator
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.imaging.thumbnail import make_thumbnails
+from image_pipeline.outcome import Outcome
 from image_pipeline.status import Incomplete
-from proto import messages_pb2 as pb
+from image_pipeline.transport import curve, sockets
+from image_pipeline.transport.curve import BadKeys, Keys
+from image_pipeline.transport.monitor import Refused
 from tests.image_pipeline.stage import (
     by_hand,
     files_in,
@@ -142,16 +143,16 @@ def test_a_worker_cannot_announce_files_though_its_key_is_known(
 ) -> None:
     plan = pb.Plan(
         batch=1,
-        recipe=wire.recipe_to_wire(Recipe()),
-        files=[pb.SourceFile(id=wire.id_of(1, 1), name=b"mine.jpg")],
+        recipe=messages.recipe_to_wire(Recipe()),
+        files=[pb.SourceFile(id=messages.id_of(1, 1), name=b"mine.jpg")],
     )
     server = curve.load(folder, "server")
     with (
         by_hand(context, tmp_path, keys=server) as hands,
-        links.socket(context, zmq.PUSH) as worker,
+        sockets.socket(context, zmq.PUSH) as worker,
     ):
         keys = curve.load(folder, "client")
-        links.connect(worker, hands.sink.ends.endpoint, keys)
+        sockets.connect(worker, hands.sink.ends.endpoint, keys)
         worker.send(pb.ToSink(plan=plan).SerializeToString())
         hands.start(hands.sink.run, stop=hands.over)
         until(lambda: hands.sink.ends.dropped == 1)
@@ -177,10 +178,10 @@ def test_nothing_is_bound_beyond_loopback_without_keys(
     endpoint: str, is_exposed: bool, folder: Path
 ) -> None:
     if is_exposed:
-        with pytest.raises(links.Exposed, match="--insecure"):
-            links.check_exposure(endpoint, None, insecure=False)
+        with pytest.raises(sockets.Exposed, match="--insecure"):
+            sockets.check_exposure(endpoint, None, insecure=False)
     else:
-        links.check_exposure(endpoint, None, insecure=False)
-    links.check_exposure(endpoint, None, insecure=True)
+        sockets.check_exposure(endpoint, None, insecure=False)
+    sockets.check_exposure(endpoint, None, insecure=True)
     keys = curve.load(folder, "server")
-    links.check_exposure(endpoint, keys, insecure=False)
+    sockets.check_exposure(endpoint, keys, insecure=False)

@@ -11,15 +11,15 @@ import warnings
 import pytest
 from PIL import Image
 
-from image_pipeline.photographs import photograph
-from image_pipeline.pixels import (
+from image_pipeline.demo.photographs import photograph
+from image_pipeline.imaging.recipe import Box, Recipe
+from image_pipeline.imaging.thumbnail import (
     CannotMake,
     Made,
     NotAnImage,
     make_thumbnails,
     prepare,
 )
-from image_pipeline.recipe import Box, Recipe
 from tests.image_pipeline.pictures import (
     cut,
     cut_and_closed,
@@ -268,8 +268,8 @@ def test_bombs_are_refused_with_the_memory_of_a_worker_bounded() -> None:
     # address space is the proof: 30,000 x 30,000 pixels would be 3.6 GB.
     program = (
         "import resource, sys, pickle\n"
-        "from image_pipeline.pixels import *\n"
-        "from image_pipeline.recipe import Recipe\n"
+        "from image_pipeline.imaging.thumbnail import *\n"
+        "from image_pipeline.imaging.recipe import Recipe\n"
         "prepare()\n"
         "for name, data in pickle.load(sys.stdin.buffer).items():\n"
         "    try:\n"

@@ -5,8 +5,8 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
-from image_pipeline.gallery import contact_sheet
-from image_pipeline.outcomes import FileRecord, Outcome
+from image_pipeline.cli.gallery import contact_sheet
+from image_pipeline.outcome import FileRecord, Outcome
 
 
 class Page(HTMLParser):

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_pipeline.formats import is_image_name, sniff
-from image_pipeline.names import (
+from image_pipeline.imaging.formats import is_image_name, sniff
+from image_pipeline.imaging.recipe import Box, Format, Recipe
+from image_pipeline.storage.names import (
     LONGEST_NAME,
     BadName,
     Folding,
@@ -16,7 +17,6 @@ from image_pipeline.names import (
     output_names,
     shown,
 )
-from image_pipeline.recipe import Box, Format, Recipe
 
 JPEG = Recipe()
 WEBP = Recipe(format=Format.WEBP)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import zmq
 
-from image_pipeline import wire
-from proto import messages_pb2 as pb
+from image_pipeline import messages
+from image_pipeline import messages_pb2 as pb
 from tests.image_pipeline.stage import (
     GREETING,
     endpoints_of_our_own,
@@ -37,7 +37,7 @@ def noise(rng: random.Random) -> list[bytes]:
     reports = pb.Reports(
         reports=[
             pb.Report(
-                id=wire.id_of(rng.getrandbits(32), number),
+                id=messages.id_of(rng.getrandbits(32), number),
                 stage=pb.Stage.Name(rng.choice(pb.Stage.values())),
                 worker="stranger",
                 reason=rng.randbytes(8_000).hex(),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from image_pipeline.outcomes import (
+from image_pipeline.outcome import (
     ExitCode,
     FileRecord,
     Outcome,

@@ -2,7 +2,7 @@
 
 from PIL import ExifTags
 
-from image_pipeline.photographs import photograph
+from image_pipeline.demo.photographs import photograph
 from tests.image_pipeline.pictures import opened
 
 

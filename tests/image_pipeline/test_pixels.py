@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from image_pipeline.photographs import photograph
-from image_pipeline.pixels import make_thumbnails, prepare
-from image_pipeline.recipe import Box, Format, Recipe
+from image_pipeline.demo.photographs import photograph
+from image_pipeline.imaging.recipe import Box, Format, Recipe
+from image_pipeline.imaging.thumbnail import make_thumbnails, prepare
 from tests.image_pipeline.pictures import (
     QUARTERS,
     distance,

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from image_pipeline import progress
-from image_pipeline.progress import Progress, Rates, Snapshot, WorkerRow
+from image_pipeline.cli import progress
+from image_pipeline.cli.progress import Progress, Rates, Snapshot, WorkerRow
 
 
 class Clock:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from image_pipeline.recipe import Box, Format, Recipe
+from image_pipeline.imaging.recipe import Box, Format, Recipe
 from tests.support import ROOT
 
 
@@ -66,7 +66,7 @@ def test_a_recipe_that_cannot_be_followed_is_refused() -> None:
 def test_the_fingerprint_is_the_same_in_every_process() -> None:
     # `hash` is not: Python salts it anew for each process.
     program = (
-        "from image_pipeline.recipe import Recipe; "
+        "from image_pipeline.imaging.recipe import Recipe; "
         "print(Recipe().fingerprint())"
     )
     words = {

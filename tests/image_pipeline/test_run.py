@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from image_pipeline.photographs import photograph
+from image_pipeline.demo.photographs import photograph
 from tests.image_pipeline import saboteur
 from tests.support import Program
 

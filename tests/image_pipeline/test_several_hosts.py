@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from image_pipeline.photographs import photograph
+from image_pipeline.demo.photographs import photograph
 from tests.support import Program, needs, skip_or_fail
 
 Start = Callable[..., Program]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import zmq
 
-from image_pipeline.outcomes import FileRecord, Outcome
-from image_pipeline.pixels import Made, make_thumbnails
-from image_pipeline.recipe import Recipe
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.imaging.thumbnail import Made, make_thumbnails
+from image_pipeline.outcome import FileRecord, Outcome
 from image_pipeline.status import Incomplete, Status
 from tests.image_pipeline.stage import (
     by_hand,

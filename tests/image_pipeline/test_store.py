@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from image_pipeline.journal import Journal, Source
-from image_pipeline.names import Folding
-from image_pipeline.store import (
+from image_pipeline.storage.journal import Journal, Source
+from image_pipeline.storage.names import Folding
+from image_pipeline.storage.store import (
     PRIVATE,
     CannotKeep,
     Store,
@@ -257,7 +257,7 @@ def test_looking_at_a_target_does_not_make_it(target: Path) -> None:
 
 HOLD = """
 import sys, pathlib
-from image_pipeline.store import Store
+from image_pipeline.storage.store import Store
 store = Store(pathlib.Path(sys.argv[1]))
 print("holding", flush=True)
 sys.stdin.read() or __import__("time").sleep(60)

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import zmq
 
-from image_pipeline import links, wire
-from image_pipeline.outcomes import Outcome
-from image_pipeline.peers import Peers
-from image_pipeline.pixels import Made, make_thumbnails
-from image_pipeline.recipe import Recipe
-from image_pipeline.roll import EXPLAIN_S
-from proto import messages_pb2 as pb
+from image_pipeline import messages
+from image_pipeline import messages_pb2 as pb
+from image_pipeline.delivery.roll import EXPLAIN_S
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.imaging.thumbnail import Made, make_thumbnails
+from image_pipeline.outcome import Outcome
+from image_pipeline.transport import sockets
+from image_pipeline.transport.monitor import Peers
 from tests.image_pipeline.stage import (
     GREETING,
     PHOTO,
@@ -51,7 +52,7 @@ def told(report: pb.Report) -> bytes:
 def garbage() -> list[list[bytes]]:
     """Messages that no honest peer sends."""
     rng = random.Random(5)
-    some_id = wire.id_of(BATCH, 1)
+    some_id = messages.id_of(BATCH, 1)
     made = pb.Report(id=some_id, stage=pb.STAGE_MADE, worker="stranger")
     nobody = pb.Report(id=5, stage=pb.STAGE_MADE)
     unknown = pb.Report(id=some_id)
@@ -71,7 +72,7 @@ def garbage() -> list[list[bytes]]:
             pb.Reports(
                 reports=[
                     pb.Report(
-                        id=wire.id_of(BATCH, 0),
+                        id=messages.id_of(BATCH, 0),
                         stage=pb.STAGE_BROKEN,
                         reason="give up",
                     )
@@ -156,10 +157,10 @@ def test_who_makes_no_handshake_is_neither_a_peer_nor_the_loss_of_one(
 ) -> None:
     """The trap: the monitor tells of each end, not of whose it was."""
     with (
-        links.socket(context, zmq.PUSH, most_bytes=1024) as tasks,
+        sockets.socket(context, zmq.PUSH, most_bytes=1024) as tasks,
         Peers(tasks) as workers,
     ):
-        endpoint = links.bind(tasks, "tcp://127.0.0.1:*", None)
+        endpoint = sockets.bind(tasks, "tcp://127.0.0.1:*", None)
 
         def counts(ever: int, lost: int) -> None:
             def reached() -> bool:
@@ -233,16 +234,16 @@ def test_no_plan_leads_the_sink_out_of_its_folder(
     assert not outside.resolve().is_relative_to(tmp_path / "dst")
 
     names = [b"../../outside.jpg", b"/tmp/outside.jpg", b"a/../../b", b"a\0b"]
-    recipe = wire.recipe_to_wire(Recipe())
+    recipe = messages.recipe_to_wire(Recipe())
     plans = [
         pb.Plan(
             batch=BATCH,
             recipe=recipe,
-            files=[pb.SourceFile(id=wire.id_of(BATCH, 1), name=name)],
+            files=[pb.SourceFile(id=messages.id_of(BATCH, 1), name=name)],
         )
         for name in names
     ]
-    made = pb.Report(id=wire.id_of(BATCH, 1), stage=pb.STAGE_MADE)
+    made = pb.Report(id=messages.id_of(BATCH, 1), stage=pb.STAGE_MADE)
     attack = [
         message
         for plan in plans

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from image_pipeline.files import Files
-from image_pipeline.outcomes import ExitCode, FileRecord, Outcome
-from image_pipeline.recipe import Recipe
-from image_pipeline.terminal import show_batch
-from image_pipeline.walk import Found
+from image_pipeline.cli.display import show_batch
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.outcome import ExitCode, FileRecord, Outcome
+from image_pipeline.storage.scan import Found
+from image_pipeline.storage.source import Files
 from tests.image_pipeline.stage import make_photos, until
 from tests.support import PATIENCE_S, ROOT
 

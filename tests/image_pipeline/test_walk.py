@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from image_pipeline.outcomes import Outcome
-from image_pipeline.walk import BadFolders, check_folders, listed, walk
+from image_pipeline.outcome import Outcome
+from image_pipeline.storage.scan import (
+    BadFolders,
+    check_folders,
+    listed,
+    walk,
+)
 
 
 @pytest.fixture

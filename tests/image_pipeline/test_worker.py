@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import zmq
 
-from image_pipeline import links, wire
+from image_pipeline import messages
+from image_pipeline import messages_pb2 as pb
 from image_pipeline.delivery import tasks as waiting
-from image_pipeline.pixels import Made
-from image_pipeline.recipe import Recipe
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.imaging.thumbnail import Made
 from image_pipeline.status import Incomplete
-from proto import messages_pb2 as pb
+from image_pipeline.transport import sockets
 from tests.image_pipeline.saboteur import WAIT
 from tests.image_pipeline.stage import PHOTO, endpoints_of_our_own, work
 from tests.support import PATIENCE_S, Program
@@ -23,8 +24,10 @@ MANY = 300  # more tasks than fit into the queues on their way
 
 def send_task(ventilator: zmq.Socket[Any], *images: bytes) -> None:
     task = pb.Task(
-        ids=[wire.id_of(1, number) for number in range(1, len(images) + 1)],
-        recipe=wire.recipe_to_wire(Recipe()),
+        ids=[
+            messages.id_of(1, number) for number in range(1, len(images) + 1)
+        ],
+        recipe=messages.recipe_to_wire(Recipe()),
         timeout_ms=60_000,
     )
     assert ventilator.poll(int(PATIENCE_S * 1000), zmq.POLLOUT)
@@ -38,7 +41,7 @@ def test_a_ventilator_that_is_killed_takes_no_busy_worker_with_it(
     """The trap: a full PULL with heartbeats, and libzmq aborts."""
     tasks, results, _ = endpoints_of_our_own()
     with context.socket(zmq.PUSH) as ventilator:
-        ventilator.linger, ventilator.sndbuf = 0, links.SMALL_BUFFER
+        ventilator.linger, ventilator.sndbuf = 0, sockets.SMALL_BUFFER
         ventilator.bind(tasks)
         program = start(
             *("tests.image_pipeline.sabotaged", "worker", "--once"),

@@ -25,7 +25,7 @@ from google.protobuf.message import DecodeError, Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proto.messages_pb2 import Ping, Pong
+from pingpong.messages_pb2 import Ping, Pong
 from tests.support import ROOT
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from proto.messages_pb2 import Pong
+from pingpong.messages_pb2 import Pong
 from tests.pingpong.conftest import Start, start_server
 from tests.support import ROOT, Program, needs
 

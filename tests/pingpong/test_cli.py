@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from pingpong.__main__ import main
-from pingpong.endpoint import check_exposure
+from pingpong.support.endpoint import check_exposure
 from tests.pingpong.conftest import Start, start_server
 
 
@@ -21,7 +21,7 @@ def test_help_loads_nothing_heavy(start: Start) -> None:
     assert "Ping-pong: REQ/REP" in program.stdout
     loaded = set(re.findall(r"\| +(\w+)", program.stderr))
     assert "click" in loaded
-    assert not loaded & {"zmq", "google", "proto", "rich", "grpc", "asyncio"}
+    assert not loaded & {"zmq", "google", "rich", "grpc", "asyncio"}
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pingpong.client import Client
+from pingpong.messages_pb2 import Ping, Pong
 from pingpong.server import MAX_MESSAGE, answer
-from pingpong.stop import Stop
-from proto.messages_pb2 import Ping, Pong
+from pingpong.support.stop import Stop
 from tests.pingpong.conftest import Start, start_server
 from tests.support import PATIENCE_S, Program
 

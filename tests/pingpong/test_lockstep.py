@@ -8,9 +8,9 @@ import pytest
 import zmq
 
 from pingpong.client import Client, LostError, StoppedError, longest_pause
+from pingpong.messages_pb2 import Ping, Pong
 from pingpong.server import Tally, serve
-from pingpong.stop import Stop
-from proto.messages_pb2 import Ping, Pong
+from pingpong.support.stop import Stop
 from tests.support import PATIENCE_S
 
 DEADLINE_MS = int(PATIENCE_S * 1000)

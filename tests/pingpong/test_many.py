@@ -10,8 +10,8 @@ import pytest
 import zmq
 
 from pingpong.broker import forward
-from pingpong.stop import Stop
-from proto.messages_pb2 import Ping, Pong
+from pingpong.messages_pb2 import Ping, Pong
+from pingpong.support.stop import Stop
 from tests.pingpong.conftest import Start, start_server
 from tests.support import PATIENCE_S
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pingpong.stop import Stop, ending_signals
+from pingpong.support.stop import Stop, ending_signals
 from tests.pingpong.conftest import Start, start_server
 from tests.support import PATIENCE_S, ROOT, Program
 

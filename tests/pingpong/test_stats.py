@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pingpong.stats import SAMPLES, Outcome, Report, quantile
+from pingpong.support.stats import SAMPLES, Outcome, Report, quantile
 
 OUTCOMES = st.builds(
     Outcome,

@@ -9,7 +9,7 @@ import threading
 
 import zmq
 
-from proto import messages_pb2 as pb
+from plugin_system import messages_pb2 as pb
 
 
 def main() -> None:

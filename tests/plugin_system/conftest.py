@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from plugin_system.executor import Executor
+from plugin_system.host.restarts import RestartPolicy
 from plugin_system.registry import Registration
-from plugin_system.restarts import RestartPolicy
 
 # What most tests use: a plugin may die as often as the test wants.
 IMMORTAL = RestartPolicy(deaths=10_000, backoff=0.0)

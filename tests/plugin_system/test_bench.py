@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plugin_system.bench import lines, measure
-from plugin_system.runtime_folder import sweep
+from plugin_system.host.runtime_folder import sweep
 from tests.support import Program
 
 from .conftest import LONG_S

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plugin_system.executor import Executor
-from plugin_system.runtime_folder import PREFIX
+from plugin_system.host.runtime_folder import PREFIX
 from tests.support import Program
 
 from .conftest import LONG_S, Run, chaos, is_good

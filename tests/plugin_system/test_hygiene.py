@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from plugin_system import linux
 from plugin_system.errors import (
     NoSuchMethod,
     NoSuchPlugin,
@@ -23,7 +22,8 @@ from plugin_system.errors import (
     PluginUnavailable,
 )
 from plugin_system.executor import CLOSE_S, Executor
-from plugin_system.runtime_folder import PREFIX, sweep
+from plugin_system.host import linux
+from plugin_system.host.runtime_folder import PREFIX, sweep
 from tests.support import Program
 
 from .conftest import LONG_S, Run, chaos, is_good, starting
@@ -229,7 +229,7 @@ def test_a_plugins_process_loads_nothing_of_the_host(
     loaded = set(re.findall(r"\| +([\w.]+)", plugin.stderr))
     assert {name for name in loaded if "plugin_system" in name} == {
         *("plugin_system", "plugin_system.samples"),
-        *("plugin_system.sdk", "plugin_system.wire"),
+        *("plugin_system.sdk", "plugin_system.values"),
     }
     assert not loaded & {"logging", "selectors", "subprocess"}
 

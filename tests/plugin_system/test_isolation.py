@@ -13,9 +13,9 @@ from plugin_system.errors import (
     PluginProtocolError,
     PluginTimeout,
 )
+from plugin_system.messages_pb2 import PluginCall, PluginReply
 from plugin_system.samples.chaos import plugin
-from plugin_system.wire import encode
-from proto.messages_pb2 import PluginCall, PluginReply
+from plugin_system.values import encode
 
 from .conftest import LONG_S, SHORT_S, Run, chaos, is_good
 from .test_host_death import wait_for_file

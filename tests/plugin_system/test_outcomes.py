@@ -22,7 +22,7 @@ from plugin_system.errors import (
     PluginProtocolError,
     PluginTimeout,
 )
-from plugin_system.supervisor import State
+from plugin_system.host.supervisor import State
 
 from .conftest import LONG_S, SHORT_S, Run, chaos, is_good, starting
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from plugin_system.output import MAX_LINE_BYTES, OutputReader, Stream
+from plugin_system.host.output import MAX_LINE_BYTES, OutputReader, Stream
 
 
 @pytest.mark.parametrize("ended", [True, False])

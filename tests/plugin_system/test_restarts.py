@@ -6,8 +6,8 @@ import time
 import pytest
 
 from plugin_system.errors import PluginCrashed, PluginUnavailable
-from plugin_system.restarts import RestartBudget, RestartPolicy
-from plugin_system.supervisor import State
+from plugin_system.host.restarts import RestartBudget, RestartPolicy
+from plugin_system.host.supervisor import State
 
 from .conftest import LONG_S, Run, is_good
 

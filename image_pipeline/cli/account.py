@@ -1,0 +1,74 @@
+"""The account of a batch: the counts, the report, what the display shows."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from image_pipeline.outcome import FileRecord, Outcome, Report, Tally
+from image_pipeline.status import Status
+from image_pipeline.storage.names import shown
+
+if TYPE_CHECKING:
+    from image_pipeline.cli.progress import Snapshot
+
+TOLD = 10  # failures that are printed; a report holds all of them
+
+
+@dataclass(slots=True)
+class Account:
+    """Hears every record once. `sheet` collects what a gallery shows."""
+
+    total: int
+    report: Report | None = None
+    sheet: list[FileRecord] | None = None
+    tally: Tally = field(default_factory=Tally)
+    failures: list[str] = field(default_factory=list)  # the first TOLD
+    began: float = field(default_factory=time.monotonic)
+    _pixels: int = 0
+    _done_by: Counter[str] = field(default_factory=Counter)
+
+    def record(self, record: FileRecord) -> None:
+        self.tally.add(record.outcome)
+        self._pixels += record.width * record.height
+        self._done_by[record.worker] += 1
+        if self.report:
+            self.report.write(record)
+        if self.sheet is not None and record.outputs:
+            self.sheet.append(record)
+        if record.outcome is Outcome.FAILED and len(self.failures) < TOLD:
+            self.failures.append(f"{shown(record.source)}: {record.reason}")
+
+    def snapshot(self, status: Status) -> "Snapshot":
+        # Brings rich with it, which a quiet run does without.
+        from image_pipeline.cli.progress import Snapshot, WorkerRow
+
+        made, failed = self.tally[Outcome.MADE], self.tally[Outcome.FAILED]
+        rows = [
+            WorkerRow(name, self._done_by[name], file, status.now - since)
+            for name, (file, since) in sorted(status.workers.items())
+        ]
+        return Snapshot(
+            done=self.tally.total,
+            total=self.total,
+            failed=failed,
+            worked=made + failed,
+            pixels=self._pixels,
+            workers=rows,
+        )
+
+    def cut_off(self) -> None:
+        """Count as unfinished what was interrupted in being recorded."""
+        if missing := self.total - self.tally.total:
+            self.tally.counts[Outcome.UNFINISHED] += missing
+            if self.report:
+                self.report.trouble = "interrupted while it was written"
+
+    def summary(self) -> str:
+        """Say how it ended: every file found is in one of the counts."""
+        if self.tally.total != self.total:
+            raise AssertionError(
+                f"{self.total} files were found, but {self.tally} ended"
+            )
+        seconds = time.monotonic() - self.began
+        return f"{self.total} files in {seconds:.1f} s: {self.tally}"

@@ -1,0 +1,141 @@
+"""What a person sees of a batch: progress, failures, counts, exit code."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Protocol, Self
+
+import click
+
+from image_pipeline.cli.account import Account
+from image_pipeline.cli.gallery import contact_sheet
+from image_pipeline.cli.options import say
+from image_pipeline.outcome import ExitCode, FileRecord, Outcome, Report
+from image_pipeline.status import Incomplete, Status
+from image_pipeline.storage.scan import Found
+from image_pipeline.storage.source import Files
+
+if TYPE_CHECKING:
+    from image_pipeline.cli.progress import Progress
+
+UNSEEN_S = 1.0  # a batch that is faster needs no progress in a log
+
+
+class Deliver(Protocol):
+    """`batch.deliver`, with everything but these bound."""
+
+    def __call__(
+        self,
+        files: Files,
+        *,
+        stop: Event,
+        record: Callable[[FileRecord], None],
+        watch: Callable[[Status], None],
+    ) -> None: ...
+
+
+def show_batch(
+    deliver: Deliver,
+    files: Files,
+    found: Found,
+    stop: Event,
+    *,
+    report: Path | None = None,
+    keep_sheet: Callable[[bytes], None] | None = None,
+    quiet: bool = False,
+) -> ExitCode:
+    """Deliver `files` before the eyes of a person; return how it went.
+
+    `found` also holds what ended while the files were being found. When
+    `stop` is set what has begun is finished; KeyboardInterrupt, which a
+    second Ctrl-C raises, stops it at once.
+    """
+    with ExitStack() as stack:
+        account = Account(found.total)
+        if report:
+            account.report = stack.enter_context(closing(_opened(report)))
+        if keep_sheet:
+            account.sheet = []
+        display = stack.enter_context(_Display(account, quiet))
+        for ended in found.ended:
+            account.record(ended)
+
+        trouble = ""
+        try:
+            deliver(
+                files, stop=stop, record=account.record, watch=display.show
+            )
+        except Incomplete as error:
+            trouble = str(error)
+        except KeyboardInterrupt:
+            stop.set()
+            account.cut_off()
+        display.show(Status(0), last=True)
+    for failure in account.failures:
+        say(f"failed: {failure}", err=True)
+    untold = account.tally[Outcome.FAILED] - len(account.failures)
+    if untold > 0:
+        say(
+            f"and {untold} more failed; --report FILE lists them all",
+            err=True,
+        )
+    if trouble:
+        say(f"stopped: {trouble}", err=True)
+    say(account.summary())
+    if keep_sheet and account.sheet is not None:
+        keep_sheet(contact_sheet(account.sheet))
+    code = account.tally.exit_code(stop.is_set())
+    if account.report and account.report.trouble:
+        say(f"{report} is not complete: {account.report.trouble}", err=True)
+        code = max(code, ExitCode.INCOMPLETE)
+    return code
+
+
+def _opened(report: Path) -> Report:
+    try:
+        return Report(report)
+    except OSError as error:
+        raise click.UsageError(
+            f"cannot write the report {report}: {error.strerror}"
+        ) from None
+
+
+class _Display:
+    """Draws the progress; loads rich, which takes long, when it has to."""
+
+    def __init__(self, account: Account, quiet: bool) -> None:
+        self._account = account
+        self._quiet = quiet
+        self._due = account.began
+        if not (sys.stdout and sys.stdout.isatty()):
+            self._due += UNSEEN_S
+        self._progress: Progress | None = None
+        self._note = ""
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._opened.close()
+
+    def show(self, status: Status, last: bool = False) -> None:
+        if status.note and status.note != self._note:
+            self._note = status.note
+            say(self._note, err=True)
+        now = time.monotonic()
+        if self._quiet or (not self._progress and (last or now < self._due)):
+            return
+        if not self._progress:
+            from rich.console import Console
+
+            from image_pipeline.cli.progress import Progress
+
+            self._progress = self._opened.enter_context(Progress(Console()))
+        try:
+            self._progress.show(self._account.snapshot(status), last)
+        except (OSError, SystemExit):  # rich exits when its pipe is gone
+            self._quiet = True

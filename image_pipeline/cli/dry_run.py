@@ -1,0 +1,37 @@
+"""What a run would do, without doing it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from image_pipeline.storage.journal import Source
+from image_pipeline.storage.names import output_names, shown
+from image_pipeline.storage.scan import Found
+from image_pipeline.storage.source import Files, Unreadable
+from image_pipeline.storage.store import looking_at
+
+
+def rehearse(files: Files, found: Found, target: Path) -> Iterator[str]:
+    """Say line by line what would become of each file."""
+    would = {"would be tried": 0, "current": 0, "skipped or failed": 0}
+    for record in found.ended:
+        would["skipped or failed"] += 1
+        yield f"{record.outcome}: {shown(record.source)}: {record.reason}"
+    fingerprint = files.recipe.fingerprint()
+    with looking_at(target) as is_current:
+        for number, name in enumerate(files.names, 1):
+            try:
+                size, mtime_ns = files.measure(number)
+                files.forget(number)
+            except Unreadable as error:
+                would["skipped or failed"] += 1
+                yield f"{error.outcome}: {shown(name)}: {error}"
+                continue
+            outputs = output_names(name, files.recipe)
+            source = Source(name, size, mtime_ns, fingerprint)
+            if not files.force and is_current(source, outputs):
+                would["current"] += 1
+                continue
+            would["would be tried"] += 1
+            yield f"{shown(name)} -> {', '.join(map(shown, outputs))}"
+    counts = ", ".join(f"{count} {what}" for what, count in would.items())
+    yield f"{found.total} files: {counts}"

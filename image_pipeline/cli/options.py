@@ -1,0 +1,172 @@
+"""What the commands share: their options, how they begin and how they end.
+
+What is imported here must be quick, as in `__main__`.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from image_pipeline.imaging.recipe import Recipe
+    from image_pipeline.storage.names import Folding
+    from image_pipeline.storage.scan import Found
+    from image_pipeline.storage.source import Files
+
+INCOMPLETE = 3  # exit codes, as in `outcomes.ExitCode`
+INTERRUPTED = 130
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def options(*several: Callable[[F], F]) -> Callable[[F], F]:
+    """Apply several options at once, in the order of the help."""
+
+    def apply(command: F) -> F:
+        for option in reversed(several):
+            command = option(command)
+        return command
+
+    return apply
+
+
+recipe = options(
+    click.option(
+        "--size",
+        "sizes",
+        multiple=True,
+        default=["256"],
+        metavar="N|WxH",
+        help="Box to fit into, in pixels; may be repeated.  [default: 256]",
+    ),
+    click.option(
+        "--format",
+        "format_",
+        type=click.Choice(["jpeg", "webp", "png", "avif"]),
+        default="jpeg",
+        show_default=True,
+    ),
+    click.option(
+        "--quality",
+        type=click.IntRange(1, 100),
+        default=80,
+        show_default=True,
+    ),
+    click.option(
+        "--strict", is_flag=True, help="Fail images that are damaged a bit."
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(0.1, 86_400),
+        default=60.0,
+        show_default=True,
+        metavar="S",
+        help="Seconds that one image may take.",
+    ),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(1, 2**63),
+        default=2**28,
+        show_default=True,
+        metavar="N",
+        help="Fail images with more, before decoding them.",
+    ),
+    click.option(
+        "--force", is_flag=True, help="Make even what is up to date."
+    ),
+)
+listing = options(
+    click.option(
+        "--files-from",
+        "files_from",
+        type=click.File("rb"),
+        metavar="FILE|-",
+        help="Take the names in this file, by line or NUL, relative to SRC.",
+    ),
+    click.option(
+        "--report",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Write a line of JSON for each file.",
+    ),
+    click.option("--quiet", is_flag=True, help="Print only the end."),
+)
+
+
+def say(text: object, err: bool = False) -> None:
+    """Print, unless nobody hears it any more: a batch goes on all the same.
+
+    What cannot be written must not come up again when Python ends.
+    """
+    try:
+        click.echo(text, err=err)
+    except OSError:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2 if err else 1)
+
+
+def end(sentence: object, code: int) -> NoReturn:
+    """Say on stderr why it ends here, and exit with `code`."""
+    say(sentence, err=True)
+    sys.exit(code)
+
+
+def read_recipe(
+    sizes: tuple[str, ...],
+    format_: str,
+    quality: int,
+    strict: bool,
+    timeout: float,
+    max_pixels: int,
+    force: bool,
+) -> "tuple[Recipe, float, bool]":
+    from image_pipeline.imaging.recipe import Box, Format, Recipe
+
+    try:
+        how = Recipe(
+            sizes=tuple(Box.parse(size) for size in sizes),
+            format=Format(format_),
+            quality=quality,
+            strict=strict,
+            max_pixels=max_pixels,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return how, timeout, force
+
+
+def find(
+    src: Path,
+    dst: Path | None,
+    files_from: IO[bytes] | None,
+    how: "Recipe",
+    fold: "Folding",
+) -> "Found":
+    from image_pipeline.storage.scan import Clash, check_clashes, listed, walk
+
+    if files_from:
+        try:
+            found = listed(src, files_from.read(), dst)
+        except OSError as error:
+            raise click.UsageError(
+                f"cannot read {files_from.name}: {error.strerror}"
+            ) from None
+    else:
+        found = walk(src, dst)
+    try:
+        check_clashes(src, found, how, fold)
+    except Clash as error:
+        raise click.UsageError(str(error)) from None
+    return found
+
+
+def files_of(
+    src: Path, found: "Found", how: "Recipe", timeout: float, force: bool
+) -> "Files":
+    from image_pipeline.storage.source import Files
+
+    return Files(os.fsencode(src), found.names, how, timeout, force)

@@ -1,0 +1,1 @@
+"""A worker is killed, and no image is lost."""

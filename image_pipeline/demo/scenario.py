@@ -1,0 +1,184 @@
+"""The demonstration: one worker, then all with one killed, then threads.
+
+The same 48 photographs three times, and the same functions; only the number
+of workers and the transport change. The victim dies when a third of the
+thumbnails has been written and it is at another one, so nothing is timed by
+sleeping.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from threading import Event
+
+from image_pipeline.cli.gallery import PAGE, contact_sheet
+from image_pipeline.demo.photographs import photograph
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.outcome import FileRecord, Outcome, Tally
+from image_pipeline.run import Crew, Running, Transport, pipeline
+from image_pipeline.status import Incomplete, Status
+from image_pipeline.storage.source import Files
+from image_pipeline.storage.store import Store
+from image_pipeline.supervision.processes import Processes
+from image_pipeline.supervision.threads import Threads
+
+PHOTOGRAPHS = 48
+Tell = Callable[[str], object]
+
+
+@dataclass
+class Act:
+    """One run of the demonstration, as it goes."""
+
+    running: Running
+    victim: str = ""  # the worker that is to be killed
+    records: list[FileRecord] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    killed: bool = False
+    at_work: dict[str, tuple[bytes, float]] = field(default_factory=dict)
+
+    def watch(self, status: Status) -> None:
+        self.at_work = status.workers
+
+    def record(self, record: FileRecord) -> None:
+        self.records.append(record)
+        self.times.append(time.monotonic())
+        file, _ = self.at_work.get(self.victim, (b"", 0.0))
+        done = len(self.records) / PHOTOGRAPHS
+        if done >= (1 / 3 if file else 2 / 3):
+            self.kill()
+
+    def kill(self) -> None:
+        crew = self.running.crew
+        if self.killed or not isinstance(crew, Processes):
+            return
+        if self.victim in crew.pids:
+            with suppress(ProcessLookupError):
+                os.kill(crew.pids[self.victim], signal.SIGKILL)
+                self.killed = True
+
+    @property
+    def seconds(self) -> float:
+        """From the first thumbnail to the last, without starting up."""
+        return self.times[-1] - self.times[0] if self.times else 0.0
+
+    @property
+    def tally(self) -> Tally:
+        tally = Tally()
+        for record in self.records:
+            tally.add(record.outcome)
+        return tally
+
+    @property
+    def well(self) -> bool:
+        return self.tally[Outcome.MADE] == PHOTOGRAPHS
+
+
+def run(folder: Path, stop: Event, title: Tell, show: Tell) -> bool:
+    """Play it in `folder`; return whether every thumbnail was made.
+
+    The thumbnails and their contact sheet stay in `folder`. `stop` ends it
+    early. Raises TargetError when the disk is full.
+    """
+    cores = len(os.sched_getaffinity(0))
+    everyone = max(2, cores)
+
+    title(f"1. {PHOTOGRAPHS} photographs of 4 megapixels, made up here.")
+    names = list(photographs(folder / "photographs", stop))
+    if stop.is_set():
+        return False
+    files = partial(Files, os.fsencode(folder / "photographs"), names)
+
+    title("2. One worker process, over tcp.")
+    alone = play(folder / "alone", files(Recipe()), stop, Processes(1))
+    tell(alone, show)
+
+    title(f"3. {everyone} workers over tcp, and one is killed by SIGKILL.")
+    crowd = play(
+        folder / "tcp",
+        files(Recipe()),
+        stop,
+        Processes(everyone),
+        victim="worker 1",
+    )
+    tell(crowd, show)
+    again = sum(record.attempts > 1 for record in crowd.records)
+    lost = PHOTOGRAPHS - crowd.tally[Outcome.MADE]
+    if crowd.killed:
+        show(
+            f"worker 1 died; {again} images were sent again, {lost} were lost"
+        )
+
+    title(f"4. The same functions as {everyone} threads, over inproc.")
+    threads = play(
+        folder / "inproc",
+        files(Recipe()),
+        stop,
+        Threads(everyone),
+        Transport.INPROC,
+    )
+    tell(threads, show)
+
+    if not (alone.well and crowd.well and crowd.killed and threads.well):
+        return False
+    for act, what in ((crowd, "tcp, one killed"), (threads, "inproc")):
+        show(
+            f"{what}: {alone.seconds / act.seconds:.1f} times as fast as one"
+        )
+    same = all(
+        (folder / "tcp" / os.fsdecode(name)).read_bytes()
+        == (folder / "inproc" / os.fsdecode(name)).read_bytes()
+        for name in names
+    )
+    show(f"the thumbnails are {'the same' if same else 'NOT the same'}")
+    show(f"gallery: {folder / 'tcp' / os.fsdecode(PAGE)}")
+    return same
+
+
+def photographs(folder: Path, stop: Event) -> Iterator[bytes]:
+    """Make them on all cores; yield their names."""
+    folder.mkdir(parents=True)
+
+    def make(number: int) -> bytes:
+        name = f"IMG_{number:04}.jpg"
+        if not stop.is_set():
+            (folder / name).write_bytes(photograph(number))
+        return name.encode()
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        yield from pool.map(make, range(1, PHOTOGRAPHS + 1))
+
+
+def play(
+    target: Path,
+    files: Files,
+    stop: Event,
+    crew: Crew,
+    transport: Transport = Transport.TCP,
+    victim: str = "",
+) -> Act:
+    """Make all thumbnails once, with a contact sheet beside them."""
+    with (
+        closing(crew),
+        Store(target) as store,
+        pipeline(store, crew, transport) as running,
+    ):
+        act = Act(running, victim)
+        with suppress(Incomplete):  # the records say what is missing
+            running.deliver(
+                files, stop=stop, record=act.record, watch=act.watch
+            )
+        store.write(PAGE, contact_sheet(act.records))
+    return act
+
+
+def tell(act: Act, show: Tell) -> None:
+    rate = (PHOTOGRAPHS - 1) / act.seconds if act.seconds else 0.0
+    show(f"{act.seconds:.2f} s, {rate:.0f} images a second")
+    show(f"{act.tally}")

@@ -1,0 +1,1 @@
+"""Pixels: bytes in, thumbnails out. No sockets, no files."""

@@ -1,0 +1,113 @@
+"""Any mode and profile that a file may have, to sRGB that a browser shows."""
+
+import io
+import math
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from image_pipeline.imaging.recipe import Format, Recipe
+
+if TYPE_CHECKING:
+    from PIL import ImageCms
+
+
+@cache
+def _16_to_8_bits() -> list[int]:
+    return [(value * 255 + 32_767) // 65_535 for value in range(65_536)]
+
+
+def plain_colours(image: Image.Image) -> Image.Image:
+    """Return `image` in a mode that can be resized smoothly.
+
+    Pillow resizes palettes and 1-bit images by nearest neighbour, which
+    looks torn, and clips 16 bits to 8 instead of scaling them.
+    """
+    if image.has_transparency_data and image.mode in ("1", "L", "RGB", "P"):
+        return image.convert("RGBA")
+    match image.mode:
+        case "L" | "LA" | "RGB" | "RGBA" | "CMYK":
+            return image
+        case "1":
+            return image.convert("L")
+        case "PA" | "La" | "RGBa":
+            return image.convert("RGBA")
+        case "I" | "F":
+            return _deep_to_8_bits(image)
+        case "LAB":
+            return _lab_to_rgb(image)
+        case mode if mode.startswith("I;16"):
+            return image.convert("I").point(_16_to_8_bits(), "L")
+        case _:
+            return image.convert("RGB")
+
+
+def _deep_to_8_bits(image: Image.Image) -> Image.Image:
+    """Scale 32-bit samples, whose black and white the file does not name."""
+    low, high = image.getextrema()
+    if not (isinstance(low, int | float) and isinstance(high, int | float)):
+        raise TypeError("more than one channel of 32 bits")
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("it has samples that are no finite numbers")
+    if image.mode == "I" and low >= 0 and high <= 65_535:
+        return image.point(_16_to_8_bits(), "L")
+    if image.mode == "F" and low >= 0 and high <= 1:
+        low, high = 0, 1
+    scale = 255 / (high - low) if high > low else 0
+    offset = -low * scale
+    return image.convert("F").point(lambda v: v * scale + offset).convert("L")
+
+
+def _lab_to_rgb(image: Image.Image) -> Image.Image:
+    from PIL import ImageCms
+
+    lab = ImageCms.createProfile("LAB")
+    srgb = ImageCms.createProfile("sRGB")
+    transform = ImageCms.buildTransform(lab, srgb, "LAB", "RGB")
+    return transform.apply(image)
+
+
+def to_srgb(
+    image: Image.Image, profile: bytes | None, notes: list[str]
+) -> Image.Image:
+    """Convert from the embedded `profile`; note it when that cannot be."""
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    if alpha:
+        image = image.convert(image.mode.removesuffix("A"))
+    if profile:
+        from PIL import ImageCms  # most images in a folder have no profile
+
+        try:
+            image = _transform(profile, image.mode).apply(image)
+        except ImageCms.PyCMSError:
+            notes.append("its colour profile does not fit and is ignored")
+    if image.mode == "CMYK":
+        image = image.convert("RGB")
+    if alpha:
+        image.putalpha(alpha)
+    return image
+
+
+@lru_cache(maxsize=64)  # a folder of photographs knows a handful
+def _transform(profile: bytes, mode: str) -> "ImageCms.ImageCmsTransform":
+    from PIL import ImageCms
+
+    srgb = ImageCms.createProfile("sRGB")
+    return ImageCms.buildTransform(io.BytesIO(profile), srgb, mode, "RGB")
+
+
+def encode(image: Image.Image, recipe: Recipe) -> bytes:
+    """Write `image` in the recipe's format, without any metadata."""
+    if image.mode in ("LA", "RGBA") and not recipe.format.has_alpha:
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))
+        image = white
+    # Pillow would copy comments and profiles from here into the file.
+    image.info = {}
+    buffer = io.BytesIO()
+    options = (
+        {} if recipe.format is Format.PNG else {"quality": recipe.quality}
+    )
+    image.save(buffer, recipe.format, **options)
+    return buffer.getvalue()

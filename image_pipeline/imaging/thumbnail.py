@@ -1,0 +1,225 @@
+"""From the bytes of an image to the bytes of its thumbnails.
+
+No file and no socket is touched here. Each step stands where it does for a
+reason: limits come before any pixel is decoded; the final size is known
+before the decoder starts, so that JPEG scales by up to 8 inside its inverse
+transform; turning and colour management come after the resize, when the
+image is small.
+"""
+
+import io
+import math
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from image_pipeline.imaging import warnings
+from image_pipeline.imaging.color import encode, plain_colours, to_srgb
+from image_pipeline.imaging.formats import HEAD_BYTES, sniff
+from image_pipeline.imaging.recipe import Recipe
+
+# What Pillow does not know before it is told. It would import all of its
+# forty formats to look for one; a worker that is about to make JPEGs of
+# JPEGs starts sooner without any of them.
+_LATE = {
+    "AVIF": "PIL.AvifImagePlugin",
+    "TIFF": "PIL.TiffImagePlugin",
+    "WEBP": "PIL.WebPImagePlugin",
+}
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# JPEG is decoded at least so many times larger than the thumbnail. Pillow's
+# own `thumbnail` leaves 2, for a bicubic filter; Lanczos after 1.1 is sharper
+# than that and costs less (its error stays below that of JPEG itself).
+_MARGIN = 1.1
+_LYING = (5, 6, 7, 8)  # these swap width and height
+
+
+class CannotMake(Exception):
+    """No thumbnail can be made of this image; the text says why."""
+
+
+class NotAnImage(CannotMake):
+    """The bytes do not even claim to be an image of a format we read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The thumbnails of one image, in the order of the recipe's sizes.
+
+    `width` and `height` are the pixels of the source as it is shown, that
+    is, after its orientation. `notes` says what was odd about it.
+    """
+
+    thumbnails: list[bytes]
+    width: int
+    height: int
+    notes: list[str] = field(default_factory=list)
+
+
+def prepare() -> None:
+    """Set what Pillow keeps for the whole process; call it once, early.
+
+    Our limits replace Pillow's, which cannot be set for each image.
+    Pillow's warnings are collected for the image that caused them instead
+    of being printed.
+    """
+    Image.MAX_IMAGE_PIXELS = None
+    warnings.listen()
+
+
+def make_thumbnails(data: bytes, recipe: Recipe) -> Made:
+    """Make the thumbnails that `recipe` asks for from an image's bytes.
+
+    Raises NotAnImage when the first bytes are those of no format we read,
+    and CannotMake for anything else that is wrong with the image.
+    """
+    if not data:
+        raise NotAnImage("the file is empty")
+    name = sniff(data[:HEAD_BYTES])
+    if name is None:
+        raise NotAnImage("its contents are no image format that is read here")
+    if len(data) > recipe.max_bytes:
+        raise CannotMake(
+            f"its {len(data)} bytes are over the limit of {recipe.max_bytes}"
+        )
+    _learn(name)
+    _learn(recipe.format.upper())
+    with warnings.about_one_image() as heard:
+        try:
+            made = _make(data, name, recipe)
+        except CannotMake:
+            raise
+        except UnidentifiedImageError:
+            raise CannotMake(
+                f"it begins like {name}, but its header is damaged"
+            ) from None
+        except MemoryError:
+            raise CannotMake("it needs more memory than there is") from None
+        except Exception as error:
+            # Decoders raise anything; it is about this one image.
+            raise CannotMake(
+                f"damaged {name}: {error or type(error).__name__}"
+            ) from error
+    if recipe.strict and heard:
+        raise CannotMake(f"strict: the decoder warned: {'; '.join(heard)}")
+    made.notes.extend(heard)
+    return made
+
+
+@cache
+def _learn(name: str) -> None:
+    if name not in _LATE:
+        return
+    module: Any = import_module(_LATE[name])
+    if name == "AVIF":  # or it takes a thread for every core
+        module.DEFAULT_MAX_THREADS = 1
+
+
+def _make(data: bytes, name: str, recipe: Recipe) -> Made:
+    notes: list[str] = []
+    with Image.open(io.BytesIO(data), formats=(name,)) as image:
+        _check_pixels(image, recipe.max_pixels)
+        if recipe.strict and name == "JPEG":
+            _check_jpeg(data)
+        if image.format not in ("JPEG", "MPO"):
+            # Only these can be asked to scale while they decode. A PNG may
+            # have its EXIF at the end, and would load itself to get there.
+            image.load()
+        orientation = _orientation(image, notes)
+        lying = orientation in _LYING
+        targets = [
+            (box.turned() if lying else box).fit(*image.size)
+            for box in recipe.sizes
+        ]
+        width, height = image.size
+        draft = image.draft(
+            None,
+            (
+                math.ceil(_MARGIN * max(width for width, _ in targets)),
+                math.ceil(_MARGIN * max(height for _, height in targets)),
+            ),
+        )
+        profile = image.info.get("icc_profile")
+        image.load()
+        whole = plain_colours(image)
+        thumbnails = []
+        for target in targets:
+            small = whole.resize(
+                target,
+                Image.Resampling.LANCZOS,
+                box=draft[1] if draft else None,
+                reducing_gap=2.0,
+            )
+            if orientation in _TURNS:
+                small = small.transpose(_TURNS[orientation])
+            small = to_srgb(small, profile, notes)
+            thumbnails.append(encode(small, recipe))
+    if lying:
+        width, height = height, width
+    return Made(thumbnails, width, height, list(dict.fromkeys(notes)))
+
+
+def _check_pixels(image: Image.Image, limit: int) -> None:
+    """Refuse by the header alone: after `draft` it would be too late.
+
+    The frames of an animation count; the second picture of a JPEG (phones
+    add one) and the further pages of a TIFF do not, as nothing decodes them.
+    """
+    frames = 1
+    if image.format not in ("MPO", "TIFF"):
+        frames = getattr(image, "n_frames", 1)
+    pixels = image.width * image.height * frames
+    if pixels > limit:
+        of_frames = f"{frames} frames of " if frames > 1 else ""
+        raise CannotMake(
+            f"its {of_frames}{image.width} x {image.height} pixels are over "
+            f"the limit of {limit}; --max-pixels raises it"
+        )
+
+
+def _orientation(image: Image.Image, notes: list[str]) -> int:
+    if image.format == "TIFF":
+        return 1  # Pillow turns a TIFF itself, while loading it
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001 - EXIF is written by anybody's firmware
+        notes.append("its EXIF cannot be read, so it is shown as stored")
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _check_jpeg(data: bytes) -> None:
+    """Raise CannotMake for damage that Pillow decodes without a word.
+
+    libjpeg only warns of a zero-filled or patched tail, and Pillow drops its
+    warnings (JpegDecode.c); simplejpeg passes them on. Scaling by 8 keeps
+    this to the entropy decoding, which nothing can avoid.
+    """
+    try:
+        import simplejpeg  # type: ignore[import-untyped]
+    except ImportError:
+        raise CannotMake(
+            "--strict needs simplejpeg in this worker: pip install simplejpeg"
+        ) from None
+    try:
+        *_, colours, _ = simplejpeg.decode_jpeg_header(data)
+        simplejpeg.decode_jpeg(
+            data,
+            colorspace="CMYK" if colours in ("CMYK", "YCCK") else "GRAY",
+            fastdct=True,
+            min_factor=8,
+        )
+    except ValueError as error:
+        raise CannotMake(f"strict: damaged JPEG: {error}") from error

@@ -1,0 +1,196 @@
+"""Finding the files of a batch, each exactly once, in a fixed order.
+
+Names are bytes relative to the source folder, because that is what a file
+system has: a name need not be text. Inside this module they are str, with
+surrogates for what is not UTF-8 (PEP 383).
+
+Hidden entries are left out, and so is the target folder. A link to a file
+is a file. A link to a folder is followed, but each folder is walked only
+once, under its real name where it has one below the source: so loops end,
+and a web of links costs no more than its folders.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from image_pipeline.imaging.formats import HEAD_BYTES, is_image_name, sniff
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.outcome import FileRecord, Outcome
+from image_pipeline.storage.names import (
+    BadName,
+    Folding,
+    check_name,
+    collisions,
+)
+
+
+@dataclass(slots=True)
+class Found:
+    """The files to work on, sorted, and those that ended in being found."""
+
+    names: list[bytes] = field(default_factory=list)
+    ended: list[FileRecord] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return len(self.names) + len(self.ended)
+
+    def end(self, name: str, outcome: Outcome, reason: str) -> None:
+        self.ended.append(FileRecord(os.fsencode(name), outcome, reason))
+
+    def sort(self) -> None:
+        self.names.sort()
+        self.ended.sort(key=lambda record: record.source)
+
+
+class BadFolders(ValueError):
+    """Source and target do not go together; the text says why."""
+
+
+def check_folders(source: Path, target: Path) -> None:
+    """Raise BadFolders where a thumbnail might replace a photograph."""
+    if not source.is_dir():
+        raise BadFolders(f"{source} is not a folder")
+    # Not `Path.resolve`, which raises RuntimeError for a loop of links.
+    real_source, real_target = (
+        Path(os.path.realpath(folder)) for folder in (source, target)
+    )
+    if real_source == real_target:
+        raise BadFolders(
+            f"{target} is the source itself: its photographs would be "
+            "replaced by their thumbnails"
+        )
+    if real_source.is_relative_to(real_target):
+        raise BadFolders(
+            f"the source lies inside {target}, where a thumbnail could "
+            "replace a photograph: choose a target beside or below the source"
+        )
+
+
+def walk(source: Path, target: Path | None = None) -> Found:
+    """Find every file below `source`, except hidden ones and `target`."""
+    return _Walk(source, target).found
+
+
+class _Walk:
+    def __init__(self, source: Path, target: Path | None) -> None:
+        self.source = source
+        self.found = Found()
+        self._seen: set[tuple[int, int]] = set()
+        self._links: list[str] = []
+        for folder in (source, target):
+            if folder:
+                self._is_new(folder)
+        self._descend("")
+        while self._links:  # real folders came first and keep their names
+            links, self._links = sorted(self._links), []
+            for link in links:
+                if self._is_new(source / link):
+                    self._descend(link)
+        self.found.sort()
+
+    def _descend(self, top: str) -> None:
+        folders = [top]  # a list, as a deep tree would exhaust the stack
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(self.source / folder) as listing:
+                    entries = sorted(listing, key=lambda entry: entry.name)
+            except OSError as error:
+                self.found.end(
+                    folder or ".",
+                    Outcome.FAILED,
+                    f"the folder cannot be read: {error.strerror}",
+                )
+                continue
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                name = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if self._is_new(self.source / name):
+                        folders.append(name)
+                elif entry.is_symlink() and Path(entry).is_dir():
+                    self._links.append(name)
+                elif entry.is_symlink() or entry.is_file():
+                    self.found.names.append(os.fsencode(name))
+                else:
+                    self.found.end(
+                        name, Outcome.SKIPPED, "a pipe, a socket or a device"
+                    )
+
+    def _is_new(self, folder: Path) -> bool:
+        with suppress(OSError):  # then `_descend` says what is wrong
+            status = folder.stat()
+            identity = (status.st_dev, status.st_ino)
+            if identity in self._seen:
+                return False
+            self._seen.add(identity)
+        return True
+
+
+def listed(source: Path, listing: bytes, target: Path | None = None) -> Found:
+    """Find the files that `listing` names, relative to `source`.
+
+    Names end with NUL when there is a NUL anywhere (`find -print0`), else
+    with a newline. A name that leads out of `source` fails: there is no
+    place for its thumbnail. A name that comes twice counts once. What lies
+    in `target` is skipped: else `find` would list thumbnails of thumbnails.
+    """
+    found = Found()
+    ours = b""
+    if target:
+        real = os.path.realpath(source)
+        ours = os.fsencode(os.path.relpath(os.path.realpath(target), real))
+    separator = b"\0" if b"\0" in listing else b"\n"
+    root = os.fsencode(source.absolute()) + b"/"
+    for name in dict.fromkeys(listing.split(separator)):
+        if not name:
+            continue
+        inside = os.path.normpath(name.removeprefix(root))
+        try:
+            check_name(inside)
+        except BadName as error:
+            found.end(os.fsdecode(name), Outcome.FAILED, str(error))
+            continue
+        if ours and inside.startswith(ours + b"/"):
+            found.end(os.fsdecode(inside), Outcome.SKIPPED, "in the target")
+        else:
+            found.names.append(inside)
+    found.names = list(dict.fromkeys(found.names))
+    found.sort()
+    return found
+
+
+def may_be_image(source: Path, name: bytes) -> bool:
+    """Tell by its name, or else by its first bytes, if `name` is an image.
+
+    What cannot be read may be one.
+    """
+    if is_image_name(name):
+        return True
+    try:
+        with (source / os.fsdecode(name)).open("rb") as file:
+            return sniff(file.read(HEAD_BYTES)) is not None
+    except OSError:
+        return True
+
+
+class Clash(ValueError):
+    """Several files would become one thumbnail; the text says which."""
+
+
+def check_clashes(
+    source: Path, found: Found, recipe: Recipe, fold: Folding
+) -> None:
+    """Raise Clash where one thumbnail would replace another."""
+    clashes = collisions(found.names, recipe, fold)
+    if clashes:  # a text called `a` does not mind an image called `a.jpg`
+        suspects = {name for clash in clashes for name in clash.sources}
+        images = {name for name in suspects if may_be_image(source, name)}
+        clashes = collisions(sorted(images), recipe, fold)
+    if clashes:
+        told = "\n".join(str(clash) for clash in clashes[:10])
+        raise Clash(f"{told}\nNothing was done: rename one of each pair.")

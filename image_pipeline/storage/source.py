@@ -1,0 +1,137 @@
+"""The files of a batch, as the ventilator sees them: names, then bytes.
+
+A file may be deleted, grow or be replaced between being found and being
+read. What is noted beside a thumbnail is the size and time of the very bytes
+that it was made from, so both are compared again when the file is read.
+"""
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from image_pipeline.imaging.formats import HEAD_BYTES, is_image_name, sniff
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.outcome import FileRecord, Outcome
+from image_pipeline.storage.names import output_names
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would block
+
+
+def _state(status: os.stat_result) -> tuple[int, int]:
+    """Return size and time of change, as 64 bits on the wire can hold it.
+
+    A file system may know of later years than 2262.
+    """
+    return status.st_size, status.st_mtime_ns % 2**63
+
+
+class Unreadable(Exception):
+    """The file ends here; `outcome` and the text say how."""
+
+    def __init__(self, outcome: Outcome, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+
+
+class Changed(Exception):
+    """The file is not the one that was planned any more."""
+
+
+@dataclass(slots=True)
+class Files:
+    """The files of a batch; number 1 is the first of `names`."""
+
+    source: bytes  # the folder that the names are relative to
+    names: Sequence[bytes]
+    recipe: Recipe
+    timeout: float = 60.0  # seconds for one image
+    force: bool = False
+    _planned: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def name(self, number: int) -> bytes:
+        return self.names[number - 1]
+
+    def _path(self, number: int) -> bytes:
+        return os.path.join(self.source, self.name(number))  # noqa: PTH118
+
+    def measure(self, number: int) -> tuple[int, int]:
+        """Return size (bytes) and time of change (ns); for planning.
+
+        Raises Unreadable for what need not be sent to anybody.
+        """
+        try:
+            status = os.stat(self._path(number))  # noqa: PTH116 - bytes
+        except OSError as error:
+            raise self._lost(error) from None
+        if not stat.S_ISREG(status.st_mode):
+            raise Unreadable(Outcome.SKIPPED, "it is not a regular file")
+        if status.st_size > self.recipe.max_bytes:
+            raise self.no_image(
+                number,
+                f"its {status.st_size} bytes are over the limit of "
+                f"{self.recipe.max_bytes}",
+            )
+        self._planned[number] = _state(status)
+        return self._planned[number]
+
+    def read(self, number: int) -> bytes:
+        """Return the file's bytes, as they were when it was measured.
+
+        Raises Changed when they are not, and Unreadable.
+        """
+        try:
+            file = os.open(self._path(number), _FLAGS)
+        except OSError as error:
+            raise self._lost(error) from None
+        try:
+            planned = self._planned[number]
+            if not is_image_name(self.name(number)) and not sniff(
+                os.pread(file, HEAD_BYTES, 0)
+            ):
+                raise Unreadable(Outcome.SKIPPED, "it is not an image")
+            data = os.read(file, planned[0] + 1)
+            status = os.fstat(file)
+        except OSError as error:
+            raise self._lost(error) from None
+        finally:
+            os.close(file)
+        if _state(status) != planned:
+            raise Changed
+        if len(data) != planned[0]:  # as of what the kernel makes up in /proc
+            raise self.no_image(number, "it is not as long as it says it is")
+        return data
+
+    def forget(self, number: int) -> None:
+        self._planned.pop(number, None)
+
+    def final(
+        self, number: int, outcome: Outcome, reason: str, **made: Any
+    ) -> FileRecord:
+        """Return the final word on a file, and forget what was measured.
+
+        `made` holds what only its maker knows: see FileRecord.
+        """
+        name = self.name(number)
+        kept = outcome in (Outcome.MADE, Outcome.CURRENT)
+        size, _ = self._planned.pop(number, (0, 0))
+        return FileRecord(
+            source=name,
+            outcome=outcome,
+            reason=reason,
+            outputs=output_names(name, self.recipe) if kept else (),
+            bytes=size,
+            **made,
+        )
+
+    def no_image(self, number: int, reason: str) -> Unreadable:
+        """A file that is named like an image was meant to be one."""
+        if is_image_name(self.name(number)):
+            return Unreadable(Outcome.FAILED, reason)
+        return Unreadable(Outcome.SKIPPED, reason)
+
+    def _lost(self, error: OSError) -> Unreadable:
+        return Unreadable(
+            Outcome.FAILED, f"it cannot be read: {error.strerror}"
+        )

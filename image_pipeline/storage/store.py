@@ -1,0 +1,220 @@
+"""The target folder: whole thumbnails under their names, or nothing.
+
+Each thumbnail is written to a temporary file and then renamed, so that a
+killed run leaves none half done. Names may come from other machines, so
+nothing is written outside the target, whatever links it contains.
+
+Temporary files and the journal are in `.image_pipeline` in the target. The
+run that works there holds a lock, which the kernel frees when it dies; who
+gets the lock may therefore remove what the dead have left.
+"""
+
+import errno
+import fcntl
+import os
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from image_pipeline.storage.directory import Folders
+from image_pipeline.storage.journal import Journal, Source
+from image_pipeline.storage.names import BadName, Folding, check_name
+
+PRIVATE = ".image_pipeline"
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+# After these, no other file could be written either.
+_HOPELESS = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EIO,
+        errno.ENODEV,
+        errno.ESTALE,
+        errno.EMFILE,
+        errno.ENFILE,
+    }
+)
+
+
+class TargetError(Exception):
+    """Nothing more can be written to the target; the text says why."""
+
+
+class CannotKeep(Exception):
+    """This one thumbnail cannot be written; the text says why."""
+
+
+class Store:
+    """The thumbnails in a target folder, which is made if need be.
+
+    Use `with`. Raises TargetError when the folder cannot be written to, or
+    when another run is writing to it.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self._count = 0
+        with ExitStack() as opened:
+            try:
+                target.mkdir(parents=True, exist_ok=True)
+                self._folders = opened.enter_context(Folders(target))
+                # A duplicate, as `Folders` closes what is long unused.
+                self._private = os.dup(
+                    self._folders.open(PRIVATE.encode(), make=True)
+                )
+                opened.callback(os.close, self._private)
+                self._lock(opened)
+                if not os.access(target, os.W_OK):
+                    raise PermissionError(errno.EACCES, "no permission")
+                self._remove_stale()
+                self._journal = opened.enter_context(
+                    Journal(target / PRIVATE / "journal")
+                )
+            except OSError as error:
+                raise self._hopeless(error) from error
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._opened.close()
+
+    def _lock(self, opened: ExitStack) -> None:
+        lock = os.open(
+            "lock",
+            os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC,
+            dir_fd=self._private,
+        )
+        opened.callback(os.close, lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TargetError(
+                f"another run is writing to {self.target}: wait until it "
+                "has ended, or choose another target"
+            ) from None
+
+    def _remove_stale(self) -> None:
+        with os.scandir(self._private) as entries:
+            stale = [e.name for e in entries if e.name.endswith(".tmp")]
+        for name in stale:
+            os.unlink(name, dir_fd=self._private)
+
+    def folding(self) -> Folding:
+        """Find out, by trying, which names this file system confuses."""
+        name = "try-\u00e9.tmp"
+        composed = name.encode()
+        decomposed = unicodedata.normalize("NFD", name).encode()
+        try:
+            os.close(os.open(composed, _NEW_FILE, dir_fd=self._private))
+            try:
+                return Folding(
+                    case=self._exists("TRY-\u00e9.tmp".encode()),
+                    unicode=self._exists(decomposed),
+                )
+            finally:
+                os.unlink(composed, dir_fd=self._private)
+        except OSError as error:
+            raise self._hopeless(error) from error
+
+    def _exists(self, name: bytes) -> bool:
+        with suppress(FileNotFoundError):
+            os.stat(name, dir_fd=self._private)
+            return True
+        return False
+
+    def is_current(self, source: Source, outputs: Sequence[bytes]) -> bool:
+        """Tell whether `outputs` stand as an earlier run has left them."""
+        return _stand(self._folders, self._journal, source, outputs)
+
+    def keep(self, source: Source, thumbnails: Mapping[bytes, bytes]) -> None:
+        """Write the thumbnails of `source` (by name), and remember them.
+
+        Raises CannotKeep when the trouble is with these names, TargetError
+        when no other file could be written either.
+        """
+        try:
+            self._journal.forget(source)
+            for name, data in thumbnails.items():
+                self.write(name, data)
+            sizes = [len(data) for data in thumbnails.values()]
+            self._journal.remember(source, sizes)
+        except OSError as error:
+            raise self._hopeless(error) from error
+
+    def write(self, name: bytes, data: bytes) -> None:
+        """Put `data` under `name`, whole or not at all. Raises like keep."""
+        try:
+            check_name(name)
+            try:
+                self._write(name, data)
+            except FileNotFoundError:
+                # Somebody has removed a folder; once may be an accident.
+                self._folders.forget()
+                self._write(name, data)
+        except FileNotFoundError as error:
+            raise TargetError(f"{self.target} has been removed") from error
+        except BadName as error:
+            raise CannotKeep(str(error)) from error
+        except OSError as error:
+            if error.errno in _HOPELESS:
+                raise self._hopeless(error) from error
+            raise CannotKeep(
+                f"it cannot be written: {error.strerror}"
+            ) from error
+
+    def _write(self, name: bytes, data: bytes) -> None:
+        folder, _, last = name.rpartition(b"/")
+        parent = self._folders.open(folder, make=True)
+        self._count += 1
+        temporary = f"{self._count}.tmp"
+        file = os.open(temporary, _NEW_FILE, 0o666, dir_fd=self._private)
+        try:
+            with os.fdopen(file, "wb") as stream:
+                stream.write(data)
+            os.rename(
+                temporary, last, src_dir_fd=self._private, dst_dir_fd=parent
+            )
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=self._private)
+            raise
+
+    def _hopeless(self, error: OSError) -> TargetError:
+        return TargetError(f"cannot write to {self.target}: {error.strerror}")
+
+
+@contextmanager
+def looking_at(
+    target: Path,
+) -> Iterator[Callable[[Source, Sequence[bytes]], bool]]:
+    """Lend a `Store.is_current` that neither makes nor locks the target."""
+    journal = target / PRIVATE / "journal"
+    if not os.path.exists(journal):  # noqa: PTH110 - which never raises
+        yield lambda _source, _outputs: False
+        return
+    with Folders(target) as folders, Journal(journal, False) as read:
+        yield partial(_stand, folders, read)
+
+
+def _stand(
+    folders: Folders,
+    journal: Journal,
+    source: Source,
+    outputs: Sequence[bytes],
+) -> bool:
+    sizes = journal.sizes(source)
+    if sizes is None or len(sizes) != len(outputs):
+        return False
+    with suppress(OSError):
+        return all(
+            folders.size(output) == size
+            for output, size in zip(outputs, sizes, strict=True)
+        )
+    return False

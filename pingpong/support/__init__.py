@@ -1,0 +1,1 @@
+"""What makes the three screens strong: endpoints, signals, statistics."""

@@ -1,0 +1,267 @@
+"""One life of a plugin: one process, one endpoint, one REQ socket.
+
+They are born together and dropped together. After any fault all three go,
+so the abandoned request cannot run later, and a late reply has nowhere to
+arrive. (REQ_RELAXED would deliver the abandoned requests after all; see
+test_req_relaxed.cpp of libzmq, case 4.)
+
+Role: the client. Socket: REQ, connects to the plugin's REP, once that has
+said on a pipe that it is bound. Out: PluginCall. In: PluginReply.
+"""
+
+import itertools
+import secrets
+import select
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import zmq
+from google.protobuf.message import DecodeError
+from zmq.constants import Event
+
+from plugin_system import values
+from plugin_system.errors import (
+    PluginCrashed,
+    PluginError,
+    PluginProtocolError,
+    PluginTimeout,
+)
+from plugin_system.host.output import OutputReader
+from plugin_system.host.process import Process, poll
+from plugin_system.messages_pb2 import PluginCall, PluginReady, PluginReply
+from plugin_system.registry import Registration
+
+CONNECTION_LOST: Final = (
+    Event.DISCONNECTED
+    | Event.CLOSED
+    | Event.HANDSHAKE_FAILED_NO_DETAIL
+    | Event.HANDSHAKE_FAILED_PROTOCOL
+    | Event.HANDSHAKE_FAILED_AUTH
+)
+# Not -1: with that libzmq removes the endpoint when the connection ends, and
+# a reply that was read and not yet received goes with it (libzmq#2756;
+# measured: one in 150 replies just before an exit).
+NEVER_MS: Final = 3_600_000
+# How long libzmq's thread may take to read it; longest when the machine is
+# busy, and under 1 ms otherwise.
+LAST_WORDS_S: Final = 1.0
+
+
+@dataclass
+class Host:
+    """What all incarnations of one executor share."""
+
+    folder: Path
+    context: zmq.Context[zmq.Socket[bytes]]
+    output: OutputReader
+    # One thread starts all processes and lives as long as the executor: the
+    # kernel takes the end of the thread that started a process for the
+    # death of its parent (prctl(2), PR_SET_PDEATHSIG).
+    spawner: ThreadPoolExecutor
+    closing: threading.Event = field(default_factory=threading.Event)
+    ids: "itertools.count[int]" = field(
+        default_factory=lambda: itertools.count(1)
+    )
+
+
+class Incarnation:
+    """Started at once; `wait_ready`, then `call`, in the end `end`.
+
+    Not for two threads at once, except `process.kill`.
+    """
+
+    def __init__(self, registration: Registration, host: Host) -> None:
+        self.name = registration.name
+        self.ready: PluginReady | None = None
+        self.idempotent: dict[str, bool] = {}  # by the name of the method
+        self._ids = host.ids
+        self._nonce = secrets.randbits(63) + 1
+        path = host.folder / str(next(host.ids))
+        self._endpoint = f"ipc://{path}"
+        environment = {
+            "PLUGIN_ENDPOINT": self._endpoint,
+            "PLUGIN_INCARNATION": str(self._nonce),
+            "PLUGIN_PROTOCOL": f"{values.PROTOCOL}..{values.PROTOCOL}",
+        }
+        # What is begun here is undone in reverse, by `end` or by a failure.
+        with ExitStack() as born:
+            self._requests = born.enter_context(host.context.socket(zmq.REQ))
+            self._requests.linger = 0
+            self._requests.maxmsgsize = values.MAX_MESSAGE_BYTES
+            self._requests.reconnect_ivl = NEVER_MS
+            self._monitor = born.enter_context(
+                self._requests.get_monitor_socket(CONNECTION_LOST)
+            )
+            born.callback(self._requests.disable_monitor)
+            born.callback(_remove, path)
+            self.process = Process(
+                registration, environment, host.spawner, host.output
+            )
+            born.callback(self.process.end)
+            self._changes = select.poll()
+            for each in (
+                self._requests.FD,
+                self._monitor.FD,
+                self.process.death,
+            ):
+                self._changes.register(each, select.POLLIN)
+            self._undo = born.pop_all()
+
+    @property
+    def ended(self) -> bool:
+        """Whether `end` has been called."""
+        return self._requests.closed
+
+    def end(self) -> None:
+        """Kill what is left of the plugin and tidy up."""
+        self._undo.close()
+
+    def wait_ready(self, deadline: float) -> None:
+        """Wait until the plugin is bound, then connect.
+
+        Raises what `Process.wait_ready` raises, and has ended then, unless
+        it was only the caller's deadline that passed.
+        """
+        if self.ready:
+            return
+        try:
+            self.ready = self.process.wait_ready(deadline)
+        except BaseException:
+            if self.process.ended:
+                self.end()
+            raise
+        methods = self.ready.methods
+        self.idempotent = {each.name: each.idempotent for each in methods}
+        self._requests.connect(self._endpoint)
+
+    def died_idle(self) -> PluginCrashed:
+        """Describe, and tidy up, the end of one that had nothing to do."""
+        return self._crashed("between two calls", maybe_done=False)
+
+    def call(
+        self, method: str, arguments: tuple[Any, ...], deadline: float
+    ) -> Any:
+        """Return what the method returned.
+
+        Raises PluginError, and lives on; TypeError and ValueError for what
+        cannot be sent, and PluginTimeout when it is too late to send, and
+        lives on. After all else it has ended.
+        """
+        call = PluginCall()
+        call.id = asked = next(self._ids)
+        call.incarnation = self._nonce
+        call.method = method
+        call.deadline_ns = int(deadline * 1e9)
+        into = call.arguments
+        for argument in arguments:
+            values.encode(argument, into.add())
+        request = call.SerializeToString()
+        if len(request) > values.MAX_MESSAGE_BYTES:
+            raise ValueError(
+                f"the call has {len(request)} bytes; a message holds "
+                f"{values.MAX_MESSAGE_BYTES}"
+            )
+        if time.monotonic() >= deadline:
+            # Sent, it would have to be killed for not having answered.
+            raise PluginTimeout(
+                self.name, "the deadline passed before it was sent the call"
+            )
+        try:
+            frame = self._exchange(request, method, deadline)
+            return self._checked(frame, asked)
+        except PluginError:
+            raise
+        except BaseException:
+            self.end()  # also when Ctrl-C leaves a call unanswered
+            raise
+
+    def _exchange(
+        self, request: bytes, method: str, deadline: float
+    ) -> bytes:
+        """Send, then wait in one poll for whichever outcome is first."""
+        reply = self._requests
+        try:
+            reply.send(request, zmq.DONTWAIT)
+        except zmq.Again:
+            raise self._lied("it closed the connection", False) from None
+        except zmq.ZMQError:  # EFSM: frames of the last reply are unread
+            raise self._lied("it sent frames too many", False) from None
+        # region outcomes
+        # One poll for all that can change; then look in this order, since a
+        # reply beats the end of the process right after it. (ZMQ_FD tells of
+        # a change, not of a state: zmq_getsockopt.)
+        while (left := deadline - time.monotonic()) > 0:
+            self._changes.poll(left * 1000)
+            try:
+                return reply.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                pass
+            if self.process.has_died() or poll([self._monitor], 0):
+                return self._last_words(method)
+        self.end()
+        raise PluginTimeout(
+            self.name,
+            f"no reply in {method or 'ping'} before the deadline, so it was "
+            "killed",
+            maybe_done=True,
+        )
+        # endregion
+
+    def _last_words(self, method: str) -> bytes:
+        """Return what was sent before the end, or raise how it ended."""
+        doing = f"in {method or 'ping'}"
+        reply, death, lost = self._requests, self.process.death, self._monitor
+        events = poll([reply, death], self.process.dying_s())
+        if death in events:
+            # All that it sent has been read once the connection has ended,
+            # unless a child of it holds the connection: that dies as well.
+            self.process.kill()
+            events |= poll([reply, lost], LAST_WORDS_S)
+        if poll([reply], 0):
+            return reply.recv(zmq.DONTWAIT)
+        if death in events:
+            raise self._crashed(doing, maybe_done=True)
+        raise self._lied(f"it broke the connection {doing}", True)
+
+    def _checked(self, frame: bytes, asked: int) -> Any:
+        try:
+            reply = PluginReply.FromString(frame)
+            if reply.id != asked:
+                raise ValueError(f"call {reply.id}, when {asked} was asked")
+            if reply.incarnation != self._nonce:
+                raise ValueError("in the name of another incarnation")
+            if reply.HasField("result"):
+                return values.decode(reply.result)
+            if not reply.HasField("failure"):
+                raise ValueError("neither with a result nor with a failure")
+        except DecodeError:
+            raise self._lied("its answer is no PluginReply", True) from None
+        except ValueError as error:
+            raise self._lied(f"it answered {error}", True) from None
+        failure = reply.failure
+        raise PluginError(
+            self.name, failure.type, failure.message, failure.traceback
+        )
+
+    def _crashed(self, doing: str, *, maybe_done: bool) -> PluginCrashed:
+        crashed = self.process.crashed(doing, maybe_done=maybe_done)
+        self.end()
+        return crashed
+
+    def _lied(self, what: str, maybe_done: bool) -> Exception:
+        self.end()
+        if not self.process.was_killed():
+            return self.process.crashed("meanwhile", maybe_done=maybe_done)
+        return PluginProtocolError(
+            self.name, f"{what}, so it was killed", maybe_done=maybe_done
+        )
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # the plugin may have put anything there
+        path.unlink()

@@ -1,0 +1,46 @@
+"""The first lines of every plugin's process: see that it dies with its host.
+
+    launcher.py HOST_PID exec ARGV ...           becomes another program
+    -m plugin_system.host.launcher HOST_PID run MODULE:OBJECT   serves one
+
+The kernel is asked to kill this process when the host's does
+(PR_SET_PDEATHSIG of prctl(2), which survives an exec). It works also while
+a plugin holds the interpreter's lock or ignores SIGTERM, where a thread
+that watches stdin would never run. Nothing is imported above what the exec
+needs, since this is on the way of every start.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def die_with(host_pid: int) -> None:
+    """Ask for SIGKILL at the host's death; exit if it has died already."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
+        sys.exit(f"prctl: {os.strerror(ctypes.get_errno())}")
+    if os.getppid() != host_pid:
+        sys.exit("the host died while it started this plugin")
+
+
+def main(host_pid: str, how: str, target: str, *rest: str) -> None:
+    die_with(int(host_pid))
+    if how == "exec":
+        try:
+            os.execvp(target, [target, *rest])  # noqa: S606
+        except OSError as error:
+            sys.exit(f"cannot run {target}: {error.strerror}")
+    # Lazily: the exec above must not wait for it.
+    from importlib import import_module
+
+    module, _, name = target.partition(":")
+    sys.argv = [target]
+    getattr(import_module(module), name or "plugin").serve()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

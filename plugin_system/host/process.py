@@ -1,0 +1,201 @@
+"""A plugin's process, from its start until it is reaped.
+
+No socket here. What it says when it is ready comes on a pipe of its own, so
+that it may print what it likes; a pidfd becomes readable at the end of the
+process, whoever else still holds its pipes.
+"""
+
+import logging
+import math
+import os
+import select
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from typing import Any, Final
+
+import zmq
+
+from plugin_system.errors import (
+    IncompatiblePlugin,
+    PluginCrashed,
+    PluginTimeout,
+)
+from plugin_system.host import handshake, linux
+from plugin_system.host.output import OutputReader, Stream
+from plugin_system.host.spawn import spawn
+from plugin_system.messages_pb2 import PluginReady
+from plugin_system.registry import Registration
+
+# A process loses its connections a moment before it has ended (measured:
+# under 1 ms, longer on a busy machine).
+DYING_S: Final = 1.0
+
+
+class Process:
+    """Started at once, in a session of its own; killed by `end`.
+
+    `death` is a file descriptor that is readable once the process ended.
+    """
+
+    def __init__(
+        self,
+        registration: Registration,
+        environment: dict[str, str],
+        spawner: ThreadPoolExecutor,
+        output: OutputReader,
+    ) -> None:
+        self.name = registration.name
+        self.ended = False  # by `end`
+        self._latest = time.monotonic() + registration.start_timeout
+        self._patience = registration.start_timeout
+        self._handshake = b""
+        self._streams: list[Stream] = []
+        self._output = output
+        self._reaping = threading.Lock()
+        # What is begun here is undone in reverse, by `end` or by a failure.
+        with ExitStack() as born:
+            self._ready_fd, plugins_end = os.pipe()
+            born.callback(os.close, self._ready_fd)
+            try:
+                self._process, self.death = spawner.submit(
+                    spawn, registration, environment, plugins_end
+                ).result()
+            finally:
+                os.close(plugins_end)
+            born.callback(os.close, self.death)
+            self._death_poll = select.poll()
+            self._death_poll.register(self.death, select.POLLIN)
+            born.callback(self._close_pipes)
+            born.callback(self._kill_and_reap)
+            for pipe, level in (
+                (self._process.stdout, logging.INFO),
+                (self._process.stderr, logging.WARNING),
+            ):
+                if pipe:
+                    self._streams.append(Stream(pipe, self.name, level))
+                    output.add(self._streams[-1])
+            with suppress(ProcessLookupError):
+                linux.limit(self._process.pid, registration.limits)
+            self._undo = born.pop_all()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait_ready(self, deadline: float) -> PluginReady:
+        """Return what the plugin says of itself, once it is bound.
+
+        Raises PluginCrashed, IncompatiblePlugin and PluginTimeout. When the
+        deadline is the caller's, the process goes on starting.
+        """
+        while True:
+            wait = min(deadline, self._latest) - time.monotonic()
+            events = poll([self._ready_fd, self.death], wait)
+            if self._ready_fd in events:
+                if ready := self._read_handshake():
+                    return ready
+            elif self.death in events:
+                raise self._never_spoke()
+            elif time.monotonic() >= self._latest:
+                self.end()
+                raise PluginTimeout(
+                    self.name,
+                    f"not ready within {self._patience:g} s of its start, "
+                    "so it was killed",
+                )
+            elif time.monotonic() >= deadline:
+                raise PluginTimeout(
+                    self.name, "it was still starting at the deadline"
+                )
+
+    def has_died(self) -> bool:
+        """Return whether the process has gone, at a tenth of a zmq_poll."""
+        return bool(self._death_poll.poll(0))
+
+    def dying_s(self) -> float:
+        """Return how long to wait for `death`: 0 while it is alive."""
+        return DYING_S if linux.is_exiting(self.pid) else 0.0
+
+    def crashed(self, doing: str, *, maybe_done: bool) -> PluginCrashed:
+        """End it, and describe how it had ended by itself."""
+        self.end()
+        code = self._process.returncode
+        return PluginCrashed(
+            self.name,
+            doing,
+            exit_code=code if code is not None and code >= 0 else None,
+            signal_name=_signal_name(code),
+            stderr=self._streams[1].last_lines(),
+            maybe_done=maybe_done,
+        )
+
+    def kill(self) -> None:
+        """Kill the process and its group. From any thread."""
+        with self._reaping:
+            linux.kill_group(self._process)
+
+    def leave(self) -> None:
+        """Ask it to go, by the end of file on its stdin."""
+        if self._process.stdin:
+            self._process.stdin.close()
+
+    def end(self) -> None:
+        """Kill what is left of it, reap it, close all."""
+        self.ended = True
+        self._undo.close()
+
+    def was_killed(self) -> bool:
+        """Return whether, after `end`, SIGKILL was how it ended."""
+        return self._process.returncode in (-signal.SIGKILL, None)
+
+    def _kill_and_reap(self) -> None:
+        self.kill()  # also what it left behind: its group may outlive it
+        poll([self.death], DYING_S)
+        with self._reaping:
+            self._process.poll()
+
+    def _close_pipes(self) -> None:
+        self.leave()
+        for stream in self._streams:
+            self._output.drop(stream)
+
+    def _read_handshake(self) -> PluginReady | None:
+        data = os.read(self._ready_fd, 65536)
+        if not data:
+            raise self._never_spoke()
+        self._handshake += data
+        try:
+            return handshake.read(self._handshake)
+        except handshake.Unfit as error:
+            self.end()
+            raise IncompatiblePlugin(self.name, str(error)) from None
+
+    def _never_spoke(self) -> PluginCrashed | IncompatiblePlugin:
+        by_itself = poll([self.death], self.dying_s())
+        crashed = self.crashed("before it was ready", maybe_done=False)
+        if by_itself and crashed.exit_code != 0:
+            return crashed
+        return IncompatiblePlugin(
+            self.name,
+            "it closed PLUGIN_READY_FD without a word, so it is no plugin; "
+            "see plugin_system/README.md",
+        )
+
+
+def poll(what: list[Any], seconds: float) -> set[Any]:
+    """Return which of some sockets and descriptors are readable in time."""
+    wait = max(0, math.ceil(seconds * 1000))
+    events = zmq.zmq_poll([(each, zmq.POLLIN) for each in what], wait)
+    return {each for each, _ in events}
+
+
+def _signal_name(code: int | None) -> str | None:
+    if code is None or code >= 0:
+        return None
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
