@@ -4,6 +4,10 @@ There may be no engine to run them on, so this reads the two files and holds
 each command and each variable in them against the program itself.
 """
 
+import os
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import click
@@ -85,3 +89,27 @@ def test_the_image_starts_the_program_as_somebody_who_is_not_root() -> None:
     assert 'ENTRYPOINT ["python", "-m", "image_pipeline"]' in lines
     user = next(line for line in lines if line.startswith("USER "))
     assert user == "USER 1000:1000"
+
+
+def test_a_swarm_and_compose_both_take_the_file() -> None:
+    """The trap: `docker stack deploy` refuses a file with a `name`."""
+    assert "name" not in COMPOSE
+    for service in COMPOSE["services"].values():
+        assert service["deploy"]["endpoint_mode"] == "dnsrr"
+
+
+@pytest.mark.skipif(
+    not shutil.which("systemd-analyze") and not os.environ.get("CI"),
+    reason="there is no systemd here",
+)
+def test_systemd_accepts_the_unit_of_a_worker(tmp_path: Path) -> None:
+    unit = (ROOT / "worker@.service").read_text()
+    (tmp_path / "worker@.service").write_text(unit)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", tmp_path / "worker@1.service"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "worker@" not in done.stderr
