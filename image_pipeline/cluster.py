@@ -29,12 +29,20 @@ from image_pipeline.imaging.thumbnail import (
     make_thumbnails,
     prepare,
 )
-from image_pipeline.outcome import FileRecord, Outcome
-from image_pipeline.status import Incomplete, Status
+from image_pipeline.outcome import (
+    CannotKeep,
+    Changed,
+    FileRecord,
+    Incomplete,
+    Outcome,
+    Status,
+    TargetError,
+    Unreadable,
+)
 from image_pipeline.storage.journal import Source
 from image_pipeline.storage.names import output_names
-from image_pipeline.storage.source import Changed, Files, Unreadable
-from image_pipeline.storage.store import CannotKeep, Store, TargetError
+from image_pipeline.storage.source import Files
+from image_pipeline.storage.store import Store
 
 CONNECT_S = 10.0
 TICK_S = 0.2
@@ -219,7 +227,7 @@ class _Batch:
                 "seconds": seconds,
             }
         except NotAnImage as error:
-            ended = self._files.no_image(number, str(error))
+            ended = self._files.unfit(number, str(error))
             outcome, reason = ended.outcome, str(ended)
         except (CannotMake, CannotKeep) as error:
             reason = str(error)

@@ -1,18 +1,12 @@
-"""How each file ended, how many ended how, and the report of it.
+"""How a batch and each of its files end, and what both are made of.
 
 Every file that was found ends in exactly one outcome, so the five counts of
-a tally add up to the files found. A report holds one JSON object a line.
+a tally add up to the files found.
 """
 
-import json
-import os
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from functools import partial
-from pathlib import Path
 
 
 class Outcome(StrEnum):
@@ -80,43 +74,57 @@ class Tally:
         return ExitCode.ALL_WELL
 
 
-def to_json(record: FileRecord) -> str:
-    """Write `record` as one line of JSON, in ASCII.
+@dataclass(slots=True)
+class Status:
+    """What there is to see of a batch in progress."""
 
-    Bytes of a name that are not UTF-8 become lone surrogates from U+DC80 to
-    U+DCFF, as everywhere in Python (PEP 383), so nothing is lost.
-    """
-    fields = asdict(record)
-    fields["source"] = os.fsdecode(record.source)
-    fields["outputs"] = [os.fsdecode(name) for name in record.outputs]
-    fields["seconds"] = round(record.seconds, 6)
-    return json.dumps(fields)
+    total: int
+    # At which file each worker is, and since when.
+    workers: dict[str, tuple[bytes, float]] = field(default_factory=dict)
+    now: float = 0.0  # on the same clock
+    note: str = ""
 
 
-class Report:
-    """Writes records to a file, a line each, as they come.
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a worker has made of one file, as bytes to be stored.
 
-    When that fails, `trouble` says why and nothing more is written: a batch
-    must not end because of its report. Raises OSError when `path` cannot be
-    opened.
+    `width` and `height` are those of an image; `notes` says what was odd.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.trouble = ""
-        self._file = path.open("w", encoding="ascii")
+    results: list[bytes]
+    width: int = 0
+    height: int = 0
+    notes: list[str] = field(default_factory=list)
 
-    def write(self, record: FileRecord) -> None:
-        self._try(partial(self._file.write, to_json(record) + "\n"))
 
-    def close(self) -> None:
-        self._try(self._file.flush)
-        with suppress(OSError):  # closes even when it cannot flush
-            self._file.close()
+class Incomplete(Exception):
+    """The batch cannot be finished; the text says why."""
 
-    def _try(self, step: Callable[[], object]) -> None:
-        if self.trouble:
-            return
-        try:
-            step()
-        except OSError as error:
-            self.trouble = error.strerror or str(error)
+
+class CannotMake(Exception):
+    """Nothing can be made of this file; the text says why."""
+
+
+class Unfit(CannotMake):
+    """The file is not of the kind that something is made of."""
+
+
+class Unreadable(Exception):
+    """The file ends here; `outcome` and the text say how."""
+
+    def __init__(self, outcome: Outcome, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+
+
+class Changed(Exception):
+    """The file is not the one that was planned any more."""
+
+
+class CannotKeep(Exception):
+    """This one result cannot be stored; the text says why."""
+
+
+class TargetError(Exception):
+    """Nothing more can be written to the target; the text says why."""

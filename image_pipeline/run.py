@@ -2,34 +2,36 @@
 
 Each part is the very function that also runs in a terminal of its own:
 
-    tcp, ipc   workers are processes (`crew`), replaced when they die
-    inproc     workers are threads of this process (`threads`)
+    tcp, ipc   workers are processes, replaced when they die
+    inproc     workers are threads of this process
 
-The sink is a thread here. Receipts and plans go over inproc in any case.
+Ventilator and sink share this process in any case, so receipts and plans go
+over inproc; only the endpoints of the workers and their context differ.
 """
 
+import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
-from typing import Protocol
 
-import zmq
-
-from image_pipeline.delivery.announced import SinkSockets
-from image_pipeline.delivery.roll import Departure
-from image_pipeline.delivery.sockets import VentilatorSockets as Ventilator
-from image_pipeline.outcome import FileRecord
-from image_pipeline.sink import Sink
-from image_pipeline.status import Incomplete, Status
-from image_pipeline.storage.source import Files
-from image_pipeline.storage.store import Store, TargetError
-from image_pipeline.supervision.memory import keep_memory
-from image_pipeline.supervision.processes import CrewError
+from image_pipeline.delivery.announced import Announced
+from image_pipeline.delivery.batch import Batch
+from image_pipeline.delivery.handed_in import Source, Store
+from image_pipeline.outcome import (
+    FileRecord,
+    Incomplete,
+    Status,
+    TargetError,
+)
+from image_pipeline.sink import collect
+from image_pipeline.supervision.supervisor import Supervisor
 from image_pipeline.transport import sockets
-from image_pipeline.ventilator import deliver
+from image_pipeline.transport.endpoints import Unusable
+from image_pipeline.ventilator import ventilate
 
 RECEIPTS = "inproc://receipts"
+BIND_S = 10.0
 SINK_END_S = 5.0
 
 
@@ -39,108 +41,103 @@ class Transport(StrEnum):
     INPROC = "inproc"
 
 
-class Crew(Protocol):
-    """The workers of a run: `crew.Processes` or `threads.Threads`."""
+def run(
+    source: Source,
+    store: Store,
+    workers: Supervisor,
+    transport: Transport = Transport.TCP,
+    *,
+    stop: threading.Event,
+    record: Callable[[FileRecord], None],
+    watch: Callable[[Status], None] = lambda _: None,
+) -> None:
+    """Bring every file of `source` to its outcome; `record` hears each.
 
-    count: int
-
-    def work(
-        self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        tasks: str,
-        results: str,
-    ) -> None: ...
-
-    def reap(self) -> list[Departure]: ...
-
-    def close(self) -> bool: ...
-
-
-class Running:
-    """A pipeline that is set up, its workers on their way."""
-
-    def __init__(
-        self, ventilator: Ventilator, sink: Sink, crew: Crew
-    ) -> None:
-        self.crew = crew
-        self._ventilator = ventilator
-        self._sink = sink
-        self._trouble = ""
-
-    def deliver(
-        self,
-        files: Files,
-        *,
-        stop: threading.Event,
-        record: Callable[[FileRecord], None],
-        watch: Callable[[Status], None] = lambda _: None,
-    ) -> None:
-        """Make all thumbnails; see `batch.deliver`."""
-        over = threading.Event()
-        sink = threading.Thread(
-            target=self._run_sink, args=(over,), name="sink", daemon=True
-        )
-        sink.start()
-        try:
-            deliver(
-                self._ventilator,
-                files,
-                workers=self.crew.count,
-                stop=stop,
-                record=record,
-                watch=watch,
-                reap=self._reap,
-            )
-            sink.join(SINK_END_S)  # it has heard that nothing more comes
-        finally:
-            over.set()
-            sink.join(SINK_END_S)
-
-    def _run_sink(self, over: threading.Event) -> None:
-        try:
-            self._sink.run(over, once=True)
-        except TargetError as error:
-            self._trouble = str(error)
-        except Exception as error:  # noqa: BLE001 - a thread tells nobody
-            self._trouble = f"the sink failed: {error!r}"
-
-    def _reap(self) -> list[Departure]:
-        if self._trouble:
-            raise Incomplete(self._trouble)
-        try:
-            return self.crew.reap()
-        except CrewError as error:
-            raise Incomplete(str(error)) from None
-
-
-@contextmanager
-def pipeline(
-    store: Store, crew: Crew, transport: Transport = Transport.TCP
-) -> Iterator[Running]:
-    """Bind everything and let the workers of `crew` connect.
-
-    They end with the pipeline. What else is to be prepared, finding the
-    files say, is best done inside, while they connect.
+    Raises Incomplete like `ventilate`. The workers are closed at the end.
     """
-    keep_memory()
+
+    def look(status: Status) -> None:
+        workers.look()
+        if sink.trouble:
+            raise Incomplete(sink.trouble)
+        status.note = status.note or sink.dropped
+        watch(status)
+
     with (
         sockets.context() as context,
         _endpoints(transport) as (tasks, results),
-        SinkSockets(context, results, RECEIPTS) as collecting,
-        Ventilator(
-            context=context,
-            tasks=tasks,
-            results=collecting.endpoint,
-            receipts=RECEIPTS,
-        ) as ventilator,
+        _SinkThread(context, results, store) as sink,
+        ExitStack() as at_work,
     ):
-        crew.work(context, ventilator.tasks_endpoint, collecting.endpoint)
+
+        def start(tasks: str) -> None:
+            at_work.callback(_close, workers, context)
+            at_work.enter_context(
+                workers.working(context, tasks, sink.endpoint)
+            )
+
+        batch = Batch(
+            source,
+            stop=stop,
+            record=record,
+            watch=look,
+            workers=workers.count,
+        )
+        at = tasks, sink.endpoint, RECEIPTS
+        ventilate(context, at, batch, on_bound=start)
+        sink.thread.join(SINK_END_S)  # it has heard that nothing more comes
+
+
+def _close(workers: Supervisor, context: sockets.Context) -> None:
+    if not workers.close():
+        # A thread that hangs in a decoder holds its sockets.
+        sockets.abandon(context)
+
+
+class _SinkThread:
+    """A sink for one batch; `trouble` and `dropped` say what went wrong."""
+
+    def __init__(
+        self, context: sockets.Context, results: str, store: Store
+    ) -> None:
+        self.trouble = self.dropped = ""
+        self._over = threading.Event()
+        self._bound: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._announced = Announced(store, on_drop=self._drop)
+        self.thread = threading.Thread(
+            target=self._run, args=(context, results), daemon=True
+        )
+
+    def __enter__(self) -> "_SinkThread":
+        self.thread.start()
+        self.endpoint = self._bound.get(timeout=BIND_S)
+        if self.trouble:
+            raise Unusable(self.trouble)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+        self.thread.join(SINK_END_S)
+
+    def _drop(self, reason: str) -> None:
+        self.dropped = f"the sink drops messages: {reason}"
+
+    def _run(self, context: sockets.Context, results: str) -> None:
         try:
-            yield Running(ventilator, Sink(store, collecting), crew)
+            collect(
+                context,
+                (results, RECEIPTS),
+                self._announced,
+                self._over,
+                once=True,
+                on_bound=self._bound.put,
+            )
+        except (TargetError, Unusable) as error:
+            self.trouble = str(error)
+        except Exception as error:  # noqa: BLE001 - a thread tells nobody
+            self.trouble = f"the sink failed: {error!r}"
         finally:
-            # A thread that hangs in a decoder holds its sockets.
-            if not crew.close():
-                sockets.abandon(context)
+            self._bound.put("")
 
 
 @contextmanager

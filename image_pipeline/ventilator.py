@@ -1,52 +1,52 @@
-"""Ventilator: pushes every image to some worker, until each has a receipt.
+"""Ventilator: pushes every file to some worker, until each has a receipt.
 
-    PUSH bind "tasks"      -> Task, image  to the workers
+    PUSH bind "tasks"      -> Task, files  to the workers
     PUSH connect "results" -> Plan         to the sink: what is coming
     PULL bind "receipts"   <- Reports      from the sink
 
 It binds because it is the stable end; workers come and go. A PUSH shares out
-among those who are there, so the first to arrive would get everything: it
-starts when enough are connected (ZeroMQ Guide, chapter 1). And PUSH forgets
-what it has sent (chapter 4): `delivery.ledger` does not.
+among those who are there, so the first to arrive would get everything: there
+is no task before enough are connected (ZeroMQ Guide, chapter 1). And PUSH
+forgets what it has sent (chapter 4): `delivery.ledger` does not.
 """
 
 from collections.abc import Callable
-from threading import Event
+from contextlib import suppress
 
 import zmq
 
 from image_pipeline.delivery.batch import Batch
-from image_pipeline.delivery.roll import Departure
-from image_pipeline.delivery.sockets import VentilatorSockets
-from image_pipeline.outcome import FileRecord
-from image_pipeline.status import Status
-from image_pipeline.storage.source import Files
+from image_pipeline.transport.curve import Keys
+from image_pipeline.transport.sockets import Context, bound, connected
 
 
-def deliver(
-    ends: VentilatorSockets,
-    files: Files,
-    *,
-    workers: int,
-    stop: Event,
-    record: Callable[[FileRecord], None],
-    watch: Callable[[Status], None] = lambda _: None,
-    reap: Callable[[], list[Departure]] = list,
+def ventilate(
+    context: Context,
+    endpoints: tuple[str, str, str],
+    batch: Batch,
+    keys: Keys | None = None,
+    on_bound: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Bring every file to its outcome; `record` hears each one once.
+    """Bring every file to its outcome; `on_bound` hears where tasks are.
 
     Raises Incomplete when the batch cannot be finished. Also then, and when
-    `stop` is set, every file has been recorded, as unfinished if need be.
+    it is stopped, every file has been recorded, as unfinished if need be.
     """
-    with Batch(ends, files, stop, record, watch, reap) as batch:
-        batch.wait_for(workers)  # the signal to start
-        while not batch.done and not stop.is_set():
-            for plan in batch.plans():
-                ends.plans.send(plan)
-            while task := batch.next_task():
-                try:
-                    ends.tasks.send_multipart(task, zmq.NOBLOCK, copy=False)
-                except zmq.Again:  # every worker has enough
-                    break
-                batch.sent()
-            batch.listen()  # receipts, losses, leases that have ended
+    tasks_at, results_at, receipts_at = endpoints
+    with (
+        bound(context, zmq.PUSH, tasks_at, keys, short=True) as tasks,
+        bound(context, zmq.PULL, receipts_at, keys) as receipts,
+        connected(context, zmq.PUSH, results_at, keys) as plans,
+        batch.begin(tasks, plans),
+    ):
+        on_bound(tasks.endpoint)
+        while not batch.over:
+            while plans.poll(0, zmq.POLLOUT) and (plan := batch.next_plan()):
+                plans.send(plan)
+            with suppress(zmq.Again):  # until every worker has enough
+                while task := batch.next_task():
+                    tasks.send_multipart(task, zmq.NOBLOCK, copy=False)
+                    batch.sent()
+            if receipts.poll(batch.tick_ms):
+                batch.take(receipts.recv(copy=False))
+            batch.look()  # losses, leases that have ended

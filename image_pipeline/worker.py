@@ -1,7 +1,7 @@
-"""Worker: pulls a task, makes thumbnails, pushes the result.
+"""Worker: pulls a task, works on it, pushes the results.
 
-    PULL connect "tasks"    <- Task, images         from the ventilator
-    PUSH connect "results"  -> Reports, thumbnails  to the sink
+    PULL connect "tasks"    <- Task, files       from the ventilator
+    PUSH connect "results"  -> Reports, results  to the sink
 
 PULL takes from whoever pushes, fairly; PUSH gives to whoever has room. So a
 worker needs no address of its own and nobody keeps a list of workers: start
@@ -9,43 +9,46 @@ one more and it gets its share, stop one and the others get it (ZeroMQ Guide,
 chapter 1, "Divide and Conquer"). It touches no file, so it runs anywhere.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from threading import Event
 
-from image_pipeline import messages_pb2 as pb
-from image_pipeline.delivery.tasks import Make, TaskSockets, attempt
+import zmq
 
-Alarm = Callable[[float], AbstractContextManager[None]]
+from image_pipeline.delivery.presence import WorkerPresence
+from image_pipeline.delivery.tasks import TaskRunner
+from image_pipeline.transport.curve import Keys
+from image_pipeline.transport.sockets import Context, connected
 
 
 def work(
-    make: Make,
-    ends: TaskSockets,
-    name: str,
+    context: Context,
+    endpoints: tuple[str, str],
+    runner: TaskRunner,
+    stop: Event,
     *,
-    alarm: Alarm = lambda _: nullcontext(),
-    watch: Callable[[pb.Report], None] = lambda _: None,
-) -> int:
-    """Make thumbnails until the tasks end; return for how many images.
+    once: bool = False,
+    met: bool = False,
+    keys: Keys | None = None,
+) -> None:
+    """Work until `stop`, or with `once` until the ventilator has gone.
 
-    `alarm` limits the seconds that an image may take; `watch` is shown each
-    report, when an image is started and when it is done.
+    `met` says that it was seen already, by the worker that this one replaces.
+
+    Raises Refused when a key or a protocol does not fit, and Incomplete
+    when with `once` there is no ventilator or no sink.
     """
-    made = 0
-    ends.report(pb.Report(stage=pb.STAGE_READY, worker=name))
-    for task, recipe, images in ends.tasks():
-        reports = [
-            pb.Report(id=each, stage=pb.STAGE_STARTED, worker=name)
-            for each in task.ids
-        ]
-        ends.report(*reports)  # from now on they are ours
-        thumbnails: list[bytes] = []
-        for report, image in zip(reports, images, strict=True):
-            watch(report)
-            with alarm(task.timeout_ms / 1000):
-                thumbnails += attempt(make, image, recipe, report)
-            watch(report)
-            made += report.stage == pb.STAGE_MADE
-        ends.report(*reports, thumbnails=thumbnails)
-    ends.report(pb.Report(stage=pb.STAGE_LEAVING, worker=name))
-    return made
+    tasks_at, results_at = endpoints
+    with (
+        connected(context, zmq.PULL, tasks_at, keys, short=True) as tasks,
+        connected(context, zmq.PUSH, results_at, keys) as results,
+    ):
+        results.send(runner.ready())
+        presence = WorkerPresence(tasks, results, stop, once, met)
+        while presence.waits_for(tasks, zmq.POLLIN):
+            task = runner.read(tasks.recv_multipart())
+            if presence.waits_for(results, zmq.POLLOUT):
+                results.send(runner.started(task))  # from now on it is ours
+            made = runner.make(task)
+            if presence.waits_for(results, zmq.POLLOUT):
+                results.send_multipart(made)
+        if results.poll(0, zmq.POLLOUT):
+            results.send(runner.leaving())

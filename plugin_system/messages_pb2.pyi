@@ -22,11 +22,13 @@ class Stage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STAGE_LEAVING: _ClassVar[Stage]
     STAGE_STARTED: _ClassVar[Stage]
     STAGE_MADE: _ClassVar[Stage]
-    STAGE_NOT_AN_IMAGE: _ClassVar[Stage]
+    STAGE_SKIPPED: _ClassVar[Stage]
     STAGE_FAILED: _ClassVar[Stage]
     STAGE_WANTED: _ClassVar[Stage]
     STAGE_CURRENT: _ClassVar[Stage]
     STAGE_BROKEN: _ClassVar[Stage]
+    STAGE_CRASHED: _ClassVar[Stage]
+    STAGE_TIMED_OUT: _ClassVar[Stage]
 IMAGE_FORMAT_UNSPECIFIED: ImageFormat
 IMAGE_FORMAT_JPEG: ImageFormat
 IMAGE_FORMAT_PNG: ImageFormat
@@ -37,11 +39,13 @@ STAGE_READY: Stage
 STAGE_LEAVING: Stage
 STAGE_STARTED: Stage
 STAGE_MADE: Stage
-STAGE_NOT_AN_IMAGE: Stage
+STAGE_SKIPPED: Stage
 STAGE_FAILED: Stage
 STAGE_WANTED: Stage
 STAGE_CURRENT: Stage
 STAGE_BROKEN: Stage
+STAGE_CRASHED: Stage
+STAGE_TIMED_OUT: Stage
 
 class Ping(_message.Message):
     __slots__ = ("id", "payload")
@@ -91,9 +95,9 @@ class Task(_message.Message):
     RECIPE_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     ids: _containers.RepeatedScalarFieldContainer[int]
-    recipe: Recipe
+    recipe: bytes
     timeout_ms: int
-    def __init__(self, ids: _Optional[_Iterable[int]] = ..., recipe: _Optional[_Union[Recipe, _Mapping]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, ids: _Optional[_Iterable[int]] = ..., recipe: _Optional[bytes] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
 
 class ToSink(_message.Message):
     __slots__ = ("plan", "reports")
@@ -112,12 +116,12 @@ class Plan(_message.Message):
     WITHDRAWN_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     batch: int
-    recipe: Recipe
+    recipe: bytes
     force: bool
     files: _containers.RepeatedCompositeFieldContainer[SourceFile]
     withdrawn: _containers.RepeatedScalarFieldContainer[int]
     last: bool
-    def __init__(self, batch: _Optional[int] = ..., recipe: _Optional[_Union[Recipe, _Mapping]] = ..., force: bool = ..., files: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ..., withdrawn: _Optional[_Iterable[int]] = ..., last: bool = ...) -> None: ...
+    def __init__(self, batch: _Optional[int] = ..., recipe: _Optional[bytes] = ..., force: bool = ..., files: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ..., withdrawn: _Optional[_Iterable[int]] = ..., last: bool = ...) -> None: ...
 
 class SourceFile(_message.Message):
     __slots__ = ("id", "name", "size", "mtime_ns")
@@ -132,7 +136,7 @@ class SourceFile(_message.Message):
     def __init__(self, id: _Optional[int] = ..., name: _Optional[bytes] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("id", "stage", "worker", "reason", "width", "height", "seconds", "notes")
+    __slots__ = ("id", "stage", "worker", "reason", "width", "height", "seconds", "notes", "results")
     ID_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     WORKER_FIELD_NUMBER: _ClassVar[int]
@@ -141,6 +145,7 @@ class Report(_message.Message):
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
     id: int
     stage: Stage
     worker: str
@@ -149,7 +154,8 @@ class Report(_message.Message):
     height: int
     seconds: float
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[int] = ..., stage: _Optional[_Union[Stage, str]] = ..., worker: _Optional[str] = ..., reason: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seconds: _Optional[float] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    results: int
+    def __init__(self, id: _Optional[int] = ..., stage: _Optional[_Union[Stage, str]] = ..., worker: _Optional[str] = ..., reason: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seconds: _Optional[float] = ..., notes: _Optional[_Iterable[str]] = ..., results: _Optional[int] = ...) -> None: ...
 
 class Reports(_message.Message):
     __slots__ = ("reports",)

@@ -5,14 +5,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from image_pipeline.outcome import FileRecord, Outcome, Report, Tally
-from image_pipeline.status import Status
+from image_pipeline.cli.report import Report
+from image_pipeline.outcome import FileRecord, Outcome, Status, Tally
 from image_pipeline.storage.names import shown
 
 if TYPE_CHECKING:
     from image_pipeline.cli.progress import Snapshot
 
-TOLD = 10  # failures that are printed; a report holds all of them
+MAX_PRINTED = 10  # failures that are printed; a report holds all of them
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ class Account:
     report: Report | None = None
     sheet: list[FileRecord] | None = None
     tally: Tally = field(default_factory=Tally)
-    failures: list[str] = field(default_factory=list)  # the first TOLD
+    failures: list[str] = field(default_factory=list)  # the first few
     began: float = field(default_factory=time.monotonic)
     _pixels: int = 0
     _done_by: Counter[str] = field(default_factory=Counter)
@@ -36,7 +36,10 @@ class Account:
             self.report.write(record)
         if self.sheet is not None and record.outputs:
             self.sheet.append(record)
-        if record.outcome is Outcome.FAILED and len(self.failures) < TOLD:
+        if (
+            record.outcome is Outcome.FAILED
+            and len(self.failures) < MAX_PRINTED
+        ):
             self.failures.append(f"{shown(record.source)}: {record.reason}")
 
     def snapshot(self, status: Status) -> "Snapshot":

@@ -13,8 +13,14 @@ import click
 from image_pipeline.cli.account import Account
 from image_pipeline.cli.gallery import contact_sheet
 from image_pipeline.cli.options import say
-from image_pipeline.outcome import ExitCode, FileRecord, Outcome, Report
-from image_pipeline.status import Incomplete, Status
+from image_pipeline.cli.report import Report
+from image_pipeline.outcome import (
+    ExitCode,
+    FileRecord,
+    Incomplete,
+    Outcome,
+    Status,
+)
 from image_pipeline.storage.scan import Found
 from image_pipeline.storage.source import Files
 
@@ -25,7 +31,7 @@ UNSEEN_S = 1.0  # a batch that is faster needs no progress in a log
 
 
 class Deliver(Protocol):
-    """`batch.deliver`, with everything but these bound."""
+    """`run.run`, with everything but these bound."""
 
     def __call__(
         self,

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from image_pipeline.outcome import Unreadable
 from image_pipeline.storage.journal import Source
 from image_pipeline.storage.names import output_names, shown
 from image_pipeline.storage.scan import Found
-from image_pipeline.storage.source import Files, Unreadable
+from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import looking_at
 
 

@@ -6,7 +6,7 @@ starts its workers before it loads anything more.
 
 import os
 import sys
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -18,6 +18,7 @@ from image_pipeline.cli.options import (
     FOLDER,
     INCOMPLETE,
     INTERRUPTED,
+    MAKE,
     end,
     files_of,
     find,
@@ -27,12 +28,12 @@ from image_pipeline.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
-    from image_pipeline.cluster import Cluster
+    from image_pipeline.cli.display import Deliver
     from image_pipeline.imaging.recipe import Recipe
-    from image_pipeline.run import Crew
     from image_pipeline.storage.store import Store
+    from image_pipeline.supervision.supervisor import Supervisor
 
 
 class _Group(click.Group):
@@ -140,26 +141,25 @@ def run(
     if dry_run:
         rehearse(src, dst, files_from, how, force)
     # Worker processes load their decoders while we load the rest.
-    crew = None if scheduler else hire(transport, workers)
+    crew = None if scheduler else start_workers(transport, workers)
 
     from image_pipeline.cli.display import show_batch
     from image_pipeline.cli.gallery import PAGE
-    from image_pipeline.run import Transport, pipeline
-    from image_pipeline.status import Incomplete
-    from image_pipeline.storage.store import CannotKeep, Store, TargetError
-    from image_pipeline.transport.sockets import Unusable
+    from image_pipeline.outcome import CannotKeep, Incomplete, TargetError
+    from image_pipeline.storage.store import Store
+    from image_pipeline.transport.endpoints import Unusable
 
     try:
         with (
             closing(crew) if crew else nullcontext(),
             Store(dst) as store,
-            pipeline(store, crew, Transport(transport))
+            here(store, crew, transport)
             if crew
-            else on_cluster(store, scheduler or "") as running,
+            else on_cluster(store, scheduler or "") as deliver,
         ):
             found = find(src, dst, files_from, how, store.folding())
             code = show_batch(
-                running.deliver,
+                deliver,
                 files_of(src, found, how, timeout, force),
                 found,
                 stop,
@@ -187,7 +187,7 @@ def demo() -> None:
 
     from image_pipeline.cli.signals import stop_on_signals
     from image_pipeline.demo.scenario import run
-    from image_pipeline.storage.store import TargetError
+    from image_pipeline.outcome import TargetError
 
     folder = Path(tempfile.mkdtemp(prefix="thumbnails-"))
     well = False
@@ -271,27 +271,43 @@ def rehearse(
     sys.exit(0)
 
 
-def hire(transport: str, workers: int | None) -> "Crew":
-    from image_pipeline.supervision.processes import CrewError, Processes
+def start_workers(transport: str, workers: int | None) -> "Supervisor":
+    from image_pipeline.outcome import Incomplete
+    from image_pipeline.supervision.processes import Processes
 
     count = workers or len(os.sched_getaffinity(0))
     try:
         if transport == "inproc":
             from image_pipeline.supervision.threads import Threads
 
-            return Threads(count)
-        return Processes(count)
-    except CrewError as error:
+            return Threads(count, MAKE)
+        return Processes(count, MAKE)
+    except Incomplete as error:
         end(error, INCOMPLETE)
 
 
-def on_cluster(
-    store: "Store", scheduler: str
-) -> "AbstractContextManager[Cluster]":
+@contextmanager
+def here(
+    store: "Store", workers: "Supervisor", transport: str
+) -> "Iterator[Deliver]":
+    from image_pipeline import run as running
+    from image_pipeline.thumbnails import Thumbnails
+
+    yield partial(
+        running.run,
+        store=Thumbnails(store),
+        workers=workers,
+        transport=running.Transport(transport),
+    )
+
+
+@contextmanager
+def on_cluster(store: "Store", scheduler: str) -> "Iterator[Deliver]":
     try:
         from image_pipeline.cluster import cluster
     except ImportError:
         raise click.UsageError(
             "--scheduler needs Dask: pip install 'beyond-http[cluster]'"
         ) from None
-    return cluster(store, scheduler)
+    with cluster(store, scheduler) as running:
+        yield running.deliver

@@ -3,8 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import click
 from image_pipeline.cli.options import (
     FOLDER,
     INCOMPLETE,
+    MAKE,
     F,
     end,
     files_of,
@@ -27,12 +27,14 @@ from image_pipeline.cli.options import (
 if TYPE_CHECKING:
     import zmq
 
-    from image_pipeline import messages_pb2 as pb
+    from image_pipeline.storage.source import Files
     from image_pipeline.transport.curve import Keys
 
 TASKS = "tcp://127.0.0.1:5557"
 RESULTS = "tcp://127.0.0.1:5558"
 RECEIPTS = "tcp://127.0.0.1:5559"
+MAX_REASONS = 10  # of dropped messages that a sink prints
+COUNT = click.IntRange(1, 512)
 
 
 def endpoint(name: str, default: str) -> Callable[[F], F]:
@@ -58,7 +60,7 @@ secured = options(
 @endpoint("receipts", RECEIPTS)
 @click.option(
     "--workers",
-    type=click.IntRange(1, 512),
+    type=COUNT,
     default=1,
     show_default=True,
     help="Start when so many are connected.",
@@ -91,33 +93,33 @@ def ventilator(
     """Send the images in SRC to workers; they answer through the sink."""
     from image_pipeline.cli.display import show_batch
     from image_pipeline.cli.signals import stop_on_signals
-    from image_pipeline.delivery.sockets import (
-        VentilatorSockets as Ventilator,
-    )
+    from image_pipeline.delivery.batch import Batch
     from image_pipeline.storage.names import Folding
-    from image_pipeline.ventilator import deliver
+    from image_pipeline.ventilator import ventilate
 
     how, timeout, force = read_recipe(**making)
     found = find(src, None, files_from, how, Folding())
+
+    def say_where(endpoint: str) -> None:
+        if not quiet:
+            say(f"tasks at {endpoint}")
+            say(f"waiting for workers: {workers}")
+
+    def deliver(files: "Files", **callbacks: Any) -> None:
+        batch = Batch(
+            files, workers=workers, patience=patience, keys=curve, **callbacks
+        )
+        endpoints = tasks, results, receipts
+        ventilate(context, endpoints, batch, curve, say_where)
+
     with (
         stop_on_signals() as stop,
         zmq_context(
             keys, "server", [tasks, receipts], [results], insecure
         ) as (context, curve),
-        Ventilator(
-            context=context,
-            tasks=tasks,
-            results=results,
-            receipts=receipts,
-            keys=curve,
-            patience=patience,
-        ) as ends,
     ):
-        if not quiet:
-            say(f"tasks at {ends.tasks_endpoint}")
-            say(f"waiting for workers: {workers}")
         code = show_batch(
-            partial(deliver, ends, workers=workers),
+            deliver,
             files_of(src, found, how, timeout, force),
             found,
             stop,
@@ -130,6 +132,15 @@ def ventilator(
 @click.command()
 @endpoint("tasks", TASKS)
 @endpoint("results", RESULTS)
+@click.option(
+    "--processes",
+    "-j",
+    type=COUNT,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="How many images at a time.",
+)
 @click.option("--once", is_flag=True, help="Leave when the batch has ended.")
 @click.option("--name", help="Unique among the workers.")
 @click.option("--quiet", is_flag=True, help="Print no line for each image.")
@@ -137,6 +148,7 @@ def ventilator(
 def worker(
     tasks: str,
     results: str,
+    processes: int,
     once: bool,
     name: str | None,
     quiet: bool,
@@ -146,49 +158,39 @@ def worker(
     import socket
 
     from image_pipeline.cli.signals import stop_on_signals
-    from image_pipeline.delivery.tasks import TaskSockets, die_after
-    from image_pipeline.imaging.thumbnail import make_thumbnails, prepare
-    from image_pipeline.messages import MOST_TEXT
-    from image_pipeline.status import Incomplete
-    from image_pipeline.supervision.memory import keep_memory
-    from image_pipeline.transport.monitor import Refused
-    from image_pipeline.worker import work
+    from image_pipeline.messages import MAX_TEXT
+    from image_pipeline.outcome import Incomplete
+    from image_pipeline.supervision.processes import Processes
 
-    def show(report: "pb.Report") -> None:
-        if line := outcome_line(report):
-            say(line)
-
-    keep_memory()
-    prepare()
     name = name or f"{socket.gethostname()} {os.getpid()}"
-    if len(name) > MOST_TEXT or not name.isprintable():
+    if len(name) > MAX_TEXT - 20 or not name.isprintable():
         raise click.UsageError(
-            f"--name: give at most {MOST_TEXT} letters that can be printed"
+            f"--name: give at most {MAX_TEXT - 20} printable letters"
         )
-    with (
-        stop_on_signals() as stop,
-        zmq_context(keys, "client", [], [tasks, results]) as (
-            context,
-            curve,
-        ),
-    ):
-        if not quiet:
-            say(f"{name} takes tasks from {tasks}")
-        try:
-            with TaskSockets(
-                context, tasks, results, stop=stop, once=once, keys=curve
-            ) as ends:
-                made = work(
-                    make_thumbnails,
-                    ends,
-                    name,
-                    alarm=die_after,
-                    watch=(lambda _: None) if quiet else show,
+    try:
+        with (
+            stop_on_signals() as stop,
+            zmq_context(keys, "client", [], [tasks, results]) as (
+                context,
+                curve,
+            ),
+            closing(
+                Processes(
+                    processes,
+                    MAKE,
+                    name=name,
+                    once=once,
+                    verbose=not quiet,
+                    keys=keys,
                 )
-        except (Refused, Incomplete) as error:
-            end(error, INCOMPLETE)
-    if not quiet:
-        say(f"{name} made thumbnails of {made} images")
+            ) as workers,
+            workers.working(context, tasks, results, curve),
+        ):
+            if not quiet:
+                say(f"{name} takes tasks from {tasks}")
+            workers.serve(stop)
+    except Incomplete as error:
+        end(error, INCOMPLETE)
 
 
 @click.command()
@@ -211,10 +213,24 @@ def sink(
 ) -> None:
     """Write thumbnails below DST, batch after batch, until Ctrl-C."""
     from image_pipeline.cli.signals import stop_on_signals
-    from image_pipeline.delivery.announced import SinkSockets
-    from image_pipeline.sink import Sink
-    from image_pipeline.storage.store import Store, TargetError
+    from image_pipeline.delivery.announced import Announced
+    from image_pipeline.outcome import TargetError
+    from image_pipeline.sink import collect
+    from image_pipeline.storage.store import Store
+    from image_pipeline.thumbnails import Thumbnails
     from image_pipeline.transport.monitor import Refused
+
+    reasons: set[str] = set()
+
+    def on_drop(reason: str) -> None:
+        if reason not in reasons and len(reasons) < MAX_REASONS:
+            reasons.add(reason)
+            say(f"dropped a message: {reason}")
+
+    def on_end() -> None:
+        dropped = announced.dropped
+        also = f", {dropped} messages dropped" if dropped else ""
+        say(f"batch ended: {announced.made} made so far{also}")
 
     try:
         with (
@@ -224,16 +240,17 @@ def sink(
                 curve,
             ),
             Store(dst) as store,
-            SinkSockets(context, results, receipts, curve) as ends,
         ):
-            collector = Sink(store, ends)
-            say(f"results at {ends.endpoint}, written to {dst}")
-            while not stop.is_set():
-                collector.run(stop, once=True)
-                if not stop.is_set():
-                    say(f"batch ended: {collector.made} made so far")
-                if once:
-                    break
+            announced = Announced(Thumbnails(store), curve, on_end, on_drop)
+            collect(
+                context,
+                (results, receipts),
+                announced,
+                stop,
+                once=once,
+                keys=curve,
+                on_bound=lambda at: say(f"results at {at}, written to {dst}"),
+            )
     except (TargetError, Refused) as error:
         end(error, INCOMPLETE)
 
@@ -263,33 +280,20 @@ def zmq_context(
     """Lend a context with a guard at its doors; errors become sentences."""
     import zmq
 
-    from image_pipeline.transport import curve, sockets
+    from image_pipeline.transport import curve, endpoints, sockets
 
     try:
         loaded = curve.load(keys, role) if keys else None
         for endpoint in binds:
-            sockets.check_exposure(endpoint, loaded, insecure)
+            endpoints.check_exposure(endpoint, loaded, insecure)
         for endpoint in connects:
-            if why := sockets.host_trouble(endpoint):
+            if why := endpoints.host_trouble(endpoint):
                 say(f"{endpoint}: {why}; trying on", err=True)
         with sockets.context() as context, curve.guard(context, loaded):
             yield context, loaded
-    except (curve.BadKeys, sockets.Exposed) as error:
+    except (curve.BadKeys, endpoints.Exposed) as error:
         raise click.UsageError(str(error)) from None
-    except sockets.Unusable as error:
+    except endpoints.Unusable as error:
         end(error, INCOMPLETE)
     except zmq.ZMQError as error:
         end(f"cannot make a socket: {error.strerror}", INCOMPLETE)
-
-
-def outcome_line(report: "pb.Report") -> str:
-    """Say in a line what a worker did, if it has; it knows no names."""
-    from image_pipeline import messages_pb2 as pb
-
-    if report.stage == pb.STAGE_STARTED:
-        return ""
-    number = report.id & 0xFFFF_FFFF
-    if report.stage != pb.STAGE_MADE:
-        return f"image {number}: {report.reason}"
-    size = f"{report.width} x {report.height} pixels"
-    return f"image {number}: {size} in {report.seconds * 1000:.0f} ms"

@@ -1,155 +1,121 @@
-"""What the sink was told is coming, and its two sockets.
+"""What the sink was told is coming; it refuses everything else.
 
-A result counts only for an id that the ventilator has announced.
+A result counts only for an id that the ventilator has announced, and only
+the first one. What is dropped is counted, and the reason is kept.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Self
 
 import zmq
 
 from image_pipeline import messages
 from image_pipeline import messages_pb2 as pb
-from image_pipeline.imaging.formats import HEAD_BYTES, sniff
-from image_pipeline.imaging.recipe import Recipe
-from image_pipeline.storage.journal import Source
-from image_pipeline.storage.names import output_names
-from image_pipeline.transport import sockets
+from image_pipeline.delivery.handed_in import Store
+from image_pipeline.outcome import CannotKeep, TargetError
 from image_pipeline.transport.curve import Keys
-from image_pipeline.transport.monitor import Peers, Refused
 
-TICK_MS = 100
-BURST = 64  # messages taken before receipts go out
-TOGETHER = 128  # receipts in one message; see `messages.MOST_TEXT`
-
-Result = tuple[pb.Report, list[bytes]]
+TOGETHER = 128  # receipts in one message; see `messages.MAX_TEXT`
 
 
 class Announced:
-    """The files of a batch that the workers still owe."""
+    """The files of a batch that the workers still owe.
 
-    def __init__(self, number: int = 0, recipe: Recipe | None = None) -> None:
-        self.number = number
-        self.recipe = recipe or Recipe()
-        self._fingerprint = self.recipe.fingerprint()
-        self._owed: dict[int, pb.SourceFile] = {}
-
-    def add(self, file: pb.SourceFile) -> None:
-        self._owed[file.id] = file
-
-    def drop(self, file_id: int) -> None:
-        self._owed.pop(file_id, None)
-
-    def find(self, file_id: int) -> pb.SourceFile | None:
-        return self._owed.get(file_id)
-
-    def source(self, file: pb.SourceFile) -> Source:
-        return Source(file.name, file.size, file.mtime_ns, self._fingerprint)
-
-    def outputs(self, file: pb.SourceFile) -> tuple[bytes, ...]:
-        return output_names(file.name, self.recipe)
-
-    def check(self, thumbnails: list[bytes]) -> None:
-        """Raise Malformed for what cannot be a thumbnail of this batch."""
-        if len(thumbnails) != len(self.recipe.sizes):
-            raise messages.Malformed(f"{len(thumbnails)} thumbnails")
-        for thumbnail in thumbnails:
-            if sniff(thumbnail[:HEAD_BYTES]) != self.recipe.format.upper():
-                raise messages.Malformed("a thumbnail of another format")
-
-
-class SinkSockets:
-    """Plans and results come in, receipts go out.
-
-    Binds when created, so that workers can be told the endpoint. `dropped`
-    counts messages that were malformed or that nobody expected.
+    `on_end` is called when a batch has ended, `on_drop` when a message is
+    dropped, with the reason.
     """
 
     def __init__(
         self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        results: str,
-        receipts: str,
+        store: Store,
         keys: Keys | None = None,
+        on_end: Callable[[], None] = lambda: None,
+        on_drop: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._keys = keys
-        self._outgoing: list[pb.Report] = []
-        self.dropped = 0
-        self.sizes = 1  # thumbnails of one image
-        with ExitStack() as stack:
-            enter = stack.enter_context
-            self._inbox = enter(
-                sockets.socket(
-                    context, zmq.PULL, most_bytes=messages.MOST_THUMBNAIL
+        self.batches = self.made = self.dropped = 0
+        self.receipts: list[pb.Report] = []
+        self._store, self._keys = store, keys
+        self._on_end, self._on_drop = on_end, on_drop
+        self._batch = 0
+        self._highest = 0  # the last id that was announced
+        self._owed: dict[int, pb.SourceFile] = {}
+
+    def take(self, frames: Sequence[zmq.Frame]) -> None:
+        """Act on a message; raises TargetError, with a receipt for it."""
+        head, *rest = frames
+        try:
+            message = messages.read_to_sink(head.bytes, len(rest))
+            if isinstance(message, pb.Plan):
+                self._prepare(message, head)
+            else:
+                self._collect(message, iter(rest))
+        except messages.Malformed as error:
+            self._drop(str(error))
+
+    def next_receipts(self) -> bytes:
+        some = pb.Reports(reports=self.receipts[:TOGETHER])
+        del self.receipts[:TOGETHER]
+        return some.SerializeToString()
+
+    def _drop(self, reason: str) -> None:
+        self.dropped += 1
+        self._on_drop(reason)
+
+    def _prepare(self, plan: pb.Plan, sender: zmq.Frame) -> None:
+        """Note which files are coming, and say which need not come."""
+        if self._keys and not self._keys.is_server(sender):
+            raise messages.Malformed("a plan that is not the ventilator's")
+        if plan.batch != self._batch:
+            self._store.begin(plan.recipe)
+            self._batch, self._highest = plan.batch, 0
+            self._owed.clear()
+            self.receipts.clear()  # the one that waited for these is gone
+        for file in plan.files:
+            stage = pb.STAGE_WANTED
+            if self._store.is_current(file) and not plan.force:
+                stage = pb.STAGE_CURRENT
+            else:
+                self._owed[file.id] = file
+            self._highest = max(self._highest, file.id)
+            self.receipts.append(pb.Report(id=file.id, stage=stage))
+        for file_id in plan.withdrawn:
+            self._owed.pop(file_id, None)
+        if plan.last:
+            self._batch = self._highest = 0
+            self._owed.clear()
+            self.batches += 1
+            self._on_end()
+
+    def _collect(
+        self, message: pb.Reports, rest: Iterator[zmq.Frame]
+    ) -> None:
+        for report in message.reports:
+            results = [each.bytes for each in islice(rest, report.results)]
+            if report.stage in messages.ABOUT_A_WORKER:
+                self.receipts.append(report)
+            elif file := self._owed.get(report.id):
+                if report.stage == pb.STAGE_MADE:
+                    self._keep(file, report, results)
+                if report.stage != pb.STAGE_STARTED:
+                    del self._owed[report.id]
+                self.receipts.append(report)
+            elif not self._batch << 32 < report.id <= self._highest:
+                self._drop("a report about a file that nobody announced")
+
+    def _keep(
+        self, file: pb.SourceFile, report: pb.Report, results: list[bytes]
+    ) -> None:
+        try:
+            self._store.keep(file, results)
+            self.made += 1
+        except CannotKeep as error:
+            report.stage, report.reason = pb.STAGE_FAILED, str(error)
+        except TargetError as error:
+            self.receipts.append(
+                pb.Report(
+                    stage=pb.STAGE_BROKEN,
+                    id=messages.id_of(self._batch, 0),
+                    reason=str(error),
                 )
             )
-            self._outbox = enter(sockets.socket(context, zmq.PUSH))
-            self.ventilator = enter(Peers(self._outbox))
-            self.endpoint = sockets.bind(self._inbox, results, keys)
-            sockets.connect(self._outbox, receipts, keys)
-            self._sockets = stack.pop_all()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._sockets.close()
-
-    def messages(self) -> Iterator[pb.Plan | Result]:
-        """Yield what comes within a tick, and send the receipts after it.
-
-        Raises Refused when a key does not fit.
-        """
-        try:
-            if self._inbox.poll(TICK_MS):
-                with suppress(zmq.Again):
-                    for _ in range(BURST):
-                        yield from self._read()
-        finally:
-            self._answer()
-        self.ventilator.look()
-        if why := self.ventilator.refusal:
-            raise Refused(f"the ventilator refuses us: {why}")
-
-    def _read(self) -> Iterator[pb.Plan | Result]:
-        frames = self._inbox.recv_multipart(zmq.NOBLOCK, copy=False)
-        try:
-            message = messages.read_to_sink(frames[0].bytes)
-        except messages.Malformed:
-            self.dropped += 1
-            return
-        if isinstance(message, pb.Plan):
-            if not self._keys or self._keys.is_server(frames[0]):
-                yield message
-            else:  # from somebody else
-                self.dropped += 1
-            return
-        rest = iter(frames[1:])
-        for report in message.reports:
-            made = report.stage == pb.STAGE_MADE
-            sizes = self.sizes if made else 0
-            yield report, [frame.bytes for frame in islice(rest, sizes)]
-
-    def receipt(self, report: pb.Report) -> None:
-        self._outgoing.append(report)
-
-    def broken(self, batch: int, reason: str) -> None:
-        """Nothing can be written any more."""
-        nothing = messages.id_of(batch, 0)
-        self.receipt(
-            pb.Report(stage=pb.STAGE_BROKEN, id=nothing, reason=reason)
-        )
-        self._answer()
-
-    def new_batch(self, sizes: int) -> None:
-        self._outgoing.clear()  # whoever waited for these is gone
-        self.sizes = sizes
-
-    def _answer(self) -> None:
-        """Send what has gathered, unless the ventilator takes nothing."""
-        while self._outgoing and self._outbox.poll(0, zmq.POLLOUT):
-            receipts = pb.Reports(reports=self._outgoing[:TOGETHER])
-            self._outbox.send(receipts.SerializeToString())
-            del self._outgoing[:TOGETHER]
+            raise

@@ -1,158 +1,172 @@
 """One batch on its way: what to send next, and what comes back.
 
 The ledger says what is next; files are read at the moment they are sent and
-never kept.
+never kept. No socket is read or written here, except for the last word.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from threading import Event
-from types import TracebackType
-from typing import Self
 
 import zmq
 
 from image_pipeline import messages
 from image_pipeline import messages_pb2 as pb
 from image_pipeline.delivery.clock import Clock
+from image_pipeline.delivery.handed_in import Source
 from image_pipeline.delivery.ledger import Ledger
-from image_pipeline.delivery.presence import Attendance
+from image_pipeline.delivery.presence import PATIENCE_S, BatchPresence
 from image_pipeline.delivery.receipts import Receipts
-from image_pipeline.delivery.roll import Departure, Roll
-from image_pipeline.delivery.sockets import VentilatorSockets
-from image_pipeline.outcome import FileRecord
-from image_pipeline.status import Incomplete, Status
-from image_pipeline.storage.source import Changed, Files, Unreadable
-from image_pipeline.transport.sockets import SMALL_BUFFER
+from image_pipeline.outcome import (
+    Changed,
+    FileRecord,
+    Incomplete,
+    Status,
+    Unreadable,
+)
+from image_pipeline.transport.curve import Keys
+from image_pipeline.transport.sockets import SHORT_BUFFER, Socket
 
 TICK_MS = 100
+START_TICK_MS = 10  # monitors wake nobody, and a start is awaited
 PLAN_FILES = 128  # in one message
-TOGETHER_BYTES = SMALL_BUFFER  # a message as big as this hides nowhere
-BURST = 64  # messages taken before something is sent again
+TOGETHER_BYTES = SHORT_BUFFER  # a message as big as this hides nowhere
 DRAIN_S = 10.0  # for what is in flight, after an interruption
 
 
 class Batch:
-    """One batch on its way through the sockets of a ventilator."""
+    """The files of `source`, until each one has its outcome.
+
+    `record` hears each outcome once, `watch` ten times a second how far it
+    is. It starts when so many `workers` are connected, or after `patience`
+    seconds with fewer, and ends early when `stop` is set.
+    """
 
     def __init__(
         self,
-        ends: VentilatorSockets,
-        files: Files,
+        source: Source,
+        *,
         stop: Event,
         record: Callable[[FileRecord], None],
-        watch: Callable[[Status], None],
-        reap: Callable[[], list[Departure]],
+        watch: Callable[[Status], None] = lambda _: None,
+        workers: int = 1,
+        patience: float = PATIENCE_S,
+        keys: Keys | None = None,
     ) -> None:
-        self._ends = ends
-        self._files = files
-        self._stop = stop
-        self._watch = watch
-        self._reap = reap
+        self._source, self._stop, self._watch = source, stop, watch
+        self._workers, self._patience = workers, patience
+        self._keys = keys
         self._number = messages.new_batch()
-        self._ledger = Ledger(
-            len(files.names),
-            files.timeout,
-        )
-        self._roll = Roll()
         self._clock = Clock(time.monotonic())
-        self._status = Status(len(files.names))
-        self._loaded: list[tuple[int, bytes]] = []
-        self._task = pb.Task(
-            recipe=messages.recipe_to_wire(files.recipe),
-            timeout_ms=max(1, round(files.timeout * 1000)),
-        )
-        self._attendance = Attendance(
-            ends, self._roll, files.timeout, self._now
-        )
+        self._status = Status(len(source.names))
+        self._ledger = Ledger(len(source.names), source.timeout)
         self._receipts = Receipts(
-            self._number,
-            files,
-            ledger=self._ledger,
-            roll=self._roll,
-            attendance=self._attendance,
-            status=self._status,
-            record=record,
-            now=self._now,
+            self._number, source, self._ledger, self._status, record
         )
-        self._sinks = ends.sink.ever
-        self._lost = ends.workers.lost
-        self._looked = self._now()
-        self._poller = zmq.Poller()
-        for socket in (
-            ends.receipts,
-            ends.workers.monitor,
-            ends.sink.monitor,
-        ):
-            self._poller.register(socket, zmq.POLLIN)
+        self._task = pb.Task(
+            recipe=source.instructions,
+            timeout_ms=max(1, round(source.timeout * 1000)),
+        )
+        self._loaded: list[tuple[int, bytes]] = []
+        self._looked = -inf
+        self._drained: float | None = None  # when to wait no longer
 
     def _now(self) -> float:
         return self._clock.at(time.monotonic())
 
-    # -- the start -------------------------------------------------------
+    @contextmanager
+    def begin(self, tasks: Socket, plans: Socket) -> Iterator[None]:
+        """Watch who is at the other ends; at the end tell the sink so."""
+        self._tasks, self._plans = tasks.peers, plans.peers
+        self._sinks = self._disconnects = 0
+        self._presence = BatchPresence(
+            tasks,
+            plans,
+            self._workers,
+            self._patience,
+            self._source.timeout,
+            self._now(),
+        )
+        why = "interrupted"
+        try:
+            yield
+        except Incomplete as error:
+            why = str(error)
+            raise
+        finally:
+            self._receipts.end(why)
+            last = self._plan()
+            last.last = True
+            with suppress(zmq.Again):
+                plans.send(_to_sink(last), zmq.NOBLOCK)
+            self._watch(self._status)
 
-    def wait_for(self, workers: int) -> None:
-        """Wait, within patience, until so many workers are connected."""
-        deadline = self._now() + self._ends.patience
-        while self._attendance.workers < workers and not self._stop.is_set():
-            if self._now() >= deadline:
-                break
-            self.listen()
-        if not self._stop.is_set():
-            self._status.note = self._attendance.start(workers)
+    @property
+    def tick_ms(self) -> int:
+        return TICK_MS if self._presence.started else START_TICK_MS
+
+    @property
+    def over(self) -> bool:
+        """All is done; or it was stopped, and nothing is in flight."""
+        if self._ledger.done or not self._stop.is_set():
+            return self._ledger.done
+        now = self._now()
+        self._drained = self._drained or now + DRAIN_S
+        return not self._ledger.in_flight or now > self._drained
 
     # -- what goes out ---------------------------------------------------
 
-    @property
-    def done(self) -> bool:
-        return self._ledger.done
-
-    def plans(self) -> Iterator[bytes]:
-        """Tell the sink which files come next, while it takes in more."""
-        while self._ends.plans.poll(0, zmq.POLLOUT):
+    def next_plan(self) -> bytes:
+        """Tell the sink which files come next; empty when it knows."""
+        withdrawn = self._receipts.withdrawn
+        numbers = []
+        if not self._stop.is_set():
             numbers = self._ledger.announce(PLAN_FILES, self._now())
-            if not numbers:
-                return
-            plan = self._new_plan()
-            for number in numbers:
-                with self._settling(number):
-                    size, mtime_ns = self._files.measure(number)
-                    plan.files.add(
-                        id=messages.id_of(self._number, number),
-                        name=self._files.name(number),
-                        size=size,
-                        mtime_ns=mtime_ns,
-                    )
-            yield pb.ToSink(plan=plan).SerializeToString()
+        if not (numbers or withdrawn):
+            return b""
+        plan = self._plan()
+        plan.withdrawn.extend(withdrawn)
+        withdrawn.clear()
+        for number in numbers:
+            with self._settling(number):
+                size, mtime_ns = self._source.measure(number)
+                plan.files.add(
+                    id=messages.id_of(self._number, number),
+                    name=self._source.names[number - 1],
+                    size=size,
+                    mtime_ns=mtime_ns,
+                )
+        return _to_sink(plan)
 
-    def _new_plan(self) -> pb.Plan:
+    def _plan(self) -> pb.Plan:
         return pb.Plan(
             batch=self._number,
             recipe=self._task.recipe,
-            force=self._files.force,
+            force=self._source.force,
         )
 
-    def _tell(self, plan: pb.Plan) -> None:
-        message = pb.ToSink(plan=plan).SerializeToString()
-        with suppress(zmq.Again):  # then it is planned again when overdue
-            self._ends.plans.send(message, zmq.NOBLOCK)
-
     def next_task(self) -> list[bytes]:
-        """Return header and images; the same again until it is `sent`."""
+        """Return header and files; the same again until it is `sent`.
+
+        Empty before enough workers have come, and when all are busy.
+        """
+        if self._stop.is_set() or not self._presence.started:
+            return []
         self._loaded = self._loaded or self._load()
         if not self._loaded:
             return []
         self._task.ids[:] = [
             messages.id_of(self._number, number) for number, _ in self._loaded
         ]
-        images = [image for _, image in self._loaded]
-        return [self._task.SerializeToString(), *images]
+        files = [data for _, data in self._loaded]
+        return [self._task.SerializeToString(), *files]
 
     def sent(self) -> None:
         now = self._now()
-        for number, image in self._loaded:
-            self._ledger.sent(number, len(image), now)
+        for number, data in self._loaded:
+            self._ledger.sent(number, len(data), now)
         self._loaded = []
 
     def _load(self) -> list[tuple[int, bytes]]:
@@ -167,13 +181,13 @@ class Batch:
                 most = self._ledger.share(number)
             with self._settling(number):
                 try:
-                    image = self._files.read(number)
+                    data = self._source.read(number)
                 except Changed:  # as if it had been sent, and lost
-                    self._files.measure(number)
+                    self._source.measure(number)
                     self._ledger.sent(number, 0, self._now())
                     continue
-                loaded.append((number, image))
-                size += len(image)
+                loaded.append((number, data))
+                size += len(data)
         return loaded
 
     @contextmanager
@@ -182,103 +196,43 @@ class Batch:
         try:
             yield
         except Unreadable as error:
-            self._receipts.close(number, error.outcome, str(error))
+            now = self._now()
+            self._receipts.close(number, error.outcome, str(error), now)
 
     # -- what comes back -------------------------------------------------
 
-    def listen(self) -> None:
-        """Wait for news, at most a tick, and act on it."""
-        if self._loaded:
-            self._poller.register(self._ends.tasks, zmq.POLLOUT)
-        ready = dict(self._poller.poll(TICK_MS))
-        if self._loaded:
-            self._poller.unregister(self._ends.tasks)
-        if self._ends.receipts in ready:
-            self._hear()
+    def take(self, frame: zmq.Frame) -> None:
+        """Act on a message of receipts, if it is the sink's."""
+        if self._keys and not self._keys.is_server(frame):
+            return
+        with suppress(messages.Malformed):
+            for report in messages.read_receipts(frame.bytes):
+                self._receipts.take(report, self._presence, self._now())
+
+    def look(self) -> None:
+        """See, once a tick, who is there, who was lost, what is overdue.
+
+        Raises Incomplete when somebody is missing for too long.
+        """
         now = self._now()
-        news = ready.keys() - {self._ends.receipts, self._ends.tasks}
-        if news or now - self._looked >= TICK_MS / 1000:
-            self._looked = now
-            self._look(now)
-
-    def _hear(self) -> None:
-        with suppress(zmq.Again):
-            for _ in range(BURST):
-                frame = self._ends.receipts.recv(zmq.NOBLOCK, copy=False)
-                if not self._ends.is_sink(frame):
-                    continue
-                with suppress(messages.Malformed):
-                    for report in messages.read_receipts(frame.bytes):
-                        self._receipts.take(report)
-
-    # -- trouble ---------------------------------------------------------
-
-    def _look(self, now: float) -> None:
-        """See who is there, who was lost, and what takes too long."""
-        ends = self._ends
-        ends.workers.look()
-        ends.sink.look()
-        self._ledger.workers = self._attendance.workers
-        failures = self._ledger.expire(now)
-        for gone in self._reap():
-            self._roll.left.add(gone.worker)
-            self._roll.present.discard(gone.worker)
-            self._status.workers.pop(gone.worker, None)
-            self._ledger.worker_gone(gone.worker)
-            at = messages.number_of(self._number, gone.image)
-            if at and gone.timed_out and not self._clock.just_woke:
-                failures += self._ledger.give_up(
-                    at, f"took longer than {self._files.timeout:g} s", now
-                )
-            elif at and gone.cause:
-                failures += self._ledger.crashed(at, gone.cause, now)
-        if ends.workers.lost > self._lost:
-            self._lost = ends.workers.lost
+        if now - self._looked < self.tick_ms / 1000:
+            return
+        self._looked = now
+        self._presence.check(now)
+        self._ledger.workers = self._presence.workers
+        self._receipts.fail(self._ledger.expire(now))
+        if self._tasks.disconnects > self._disconnects:
+            self._disconnects = self._tasks.disconnects
             self._ledger.somebody_gone(now)
             self._status.workers.clear()  # those who live are heard again
-        if failures:
-            self._receipts.give_up(failures)
-            plan = self._new_plan()
-            plan.withdrawn.extend(
-                messages.id_of(self._number, failure.number)
-                for failure in failures
-            )
-            self._tell(plan)
-        if ends.sink.ever > self._sinks:
+        if self._plans.handshakes > self._sinks:
             if self._sinks:
                 self._ledger.sink_replaced()
                 self._loaded = []
-            self._sinks = ends.sink.ever
-        self._attendance.check(now)
-        self._status.now = now
+            self._sinks = self._plans.handshakes
+        self._status.now, self._status.note = now, self._presence.note
         self._watch(self._status)
 
-    # -- the end ---------------------------------------------------------
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Write down what is unfinished, and tell the sink that we go."""
-        try:
-            if not error:
-                self._drain()
-        finally:
-            why = str(error) if kind is Incomplete else "interrupted"
-            self._receipts.end(why)
-            plan = self._new_plan()
-            plan.last = True
-            self._tell(plan)
-            self._watch(self._status)
-
-    def _drain(self) -> None:
-        """Wait for what is in flight when nothing more is sent."""
-        self._loaded = []
-        deadline = self._now() + DRAIN_S
-        while self._ledger.in_flight and self._now() < deadline:
-            self.listen()
+def _to_sink(plan: pb.Plan) -> bytes:
+    return pb.ToSink(plan=plan).SerializeToString()

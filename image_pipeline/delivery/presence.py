@@ -1,87 +1,153 @@
-"""Attendance: whether those are there without whom no batch goes on.
+"""Who is missing for too long: nobody is waited for without end.
 
-It reads what the sockets' monitors have counted, and on inproc, where
-monitors say nothing, who has said READY.
+Both classes read what the monitors of their sockets have counted, and the
+ventilator's also who has said READY, as on inproc monitors say nothing.
 """
 
-from collections.abc import Callable
+import time
+from threading import Event
 
+import zmq
+
+from image_pipeline.delivery.clock import Clock
 from image_pipeline.delivery.ledger import TIMEOUT_GRACE_S
-from image_pipeline.delivery.roll import Roll
-from image_pipeline.delivery.sockets import VentilatorSockets
-from image_pipeline.status import Incomplete
+from image_pipeline.outcome import Incomplete
+from image_pipeline.transport.endpoints import is_inproc
+from image_pipeline.transport.sockets import SHORT_QUEUE, Socket
+
+PATIENCE_S = 30.0  # for somebody who has to come, or to come back
+TICK_MS = 100  # how often an idle worker looks whether to stop
+ALONE_S = 2.0  # a worker for one batch leaves so long after the ventilator
+NOBODY_S = 60.0  # without ventilator or sink, and the batch is lost
 
 
-class Attendance:
-    """Workers and sink of one batch; nobody is waited for without end."""
+class BatchPresence:
+    """The workers and the sink of one batch, as the ventilator sees them.
+
+    `present` and `left` hold the names of workers, from their reports.
+    """
 
     def __init__(
         self,
-        ends: VentilatorSockets,
-        roll: Roll,
+        tasks: Socket,
+        plans: Socket,
+        wanted: int,
+        patience: float,
         timeout: float,
-        now: Callable[[], float],
+        now: float,
     ) -> None:
-        self._ends = ends
-        self._roll = roll
-        self._timeout = timeout  # seconds that one image may take
-        self._started = False
-        self._now = now
-        self._heard = self._absent_since = now()
+        self.started = False  # enough workers have come
+        self.note = ""
+        self.present: set[str] = set()
+        self.left: set[str] = set()
+        self._tasks, self._plans = tasks, plans
+        self._wanted, self._patience = wanted, patience
+        self._timeout = timeout  # seconds that one file may take
+        self._began = self._heard = self._absent_since = now
 
     @property
     def workers(self) -> int:
         """How many workers are there now."""
-        if is_inproc(self._ends.tasks_endpoint):
-            return len(self._roll.present)
-        return self._ends.workers.connected
+        if is_inproc(self._tasks.endpoint):
+            return len(self.present)
+        return self._tasks.peers.connected
 
-    def start(self, wanted: int) -> str:
-        """Wait for no more workers; return a note if some have not come.
+    def come(self, worker: str) -> None:
+        self.present.add(worker)
+        self.left.discard(worker)
 
-        Raises Incomplete when there is none at all.
-        """
-        self._started = True
-        self._absent_since = self._now()
-        came = self.workers
-        if not came:
-            raise Incomplete(self._nobody())
-        if came < wanted:
-            return f"started with {came} of {wanted} workers"
-        return ""
+    def go(self, worker: str) -> None:
+        self.present.discard(worker)
+        self.left.add(worker)
 
     def hear(self, now: float) -> None:
         """The sink has said something."""
         self._heard = now
 
     def check(self, now: float) -> None:
-        """Raise Incomplete when somebody is missing for too long."""
-        ends, patience = self._ends, self._ends.patience
-        if why := ends.sink.refusal:
+        """Start when enough have come; raise Incomplete when nobody is."""
+        self._tasks.peers.look()
+        self._plans.peers.look()
+        if why := self._plans.peers.refusal:
             raise Incomplete(f"the sink refuses us: {why}")
-        if self.workers:
+        workers = self.workers
+        if workers:
             self._absent_since = now
-        elif self._started and now - self._absent_since > patience:
+        elif now - self._absent_since > self._patience:
             raise Incomplete(self._nobody())
+        if not self.started and (
+            workers >= self._wanted or now - self._began > self._patience
+        ):
+            self.started = True
+            if workers < self._wanted:
+                self.note = (
+                    f"started with {workers} of {self._wanted} workers"
+                )
+        self._check_sink(now)
+
+    def _check_sink(self, now: float) -> None:
         silence = now - self._heard
-        missing = not ends.sink.connected and not is_inproc(
-            ends.results_endpoint
-        )
-        if missing and silence > patience:
+        endpoint = self._plans.endpoint
+        missing = not (self._plans.peers.connected or is_inproc(endpoint))
+        if missing and silence > self._patience:
             raise Incomplete(
-                f"no sink at {ends.results_endpoint} for {patience:g} s"
+                f"no sink at {endpoint} for {self._patience:g} s"
             )
-        if silence > self._timeout + TIMEOUT_GRACE_S + patience:
+        if silence > self._timeout + TIMEOUT_GRACE_S + self._patience:
             raise Incomplete(f"nothing was heard for {silence:.0f} s")
 
     def _nobody(self) -> str:
-        refusal = self._ends.workers.refusal
+        refusal = self._tasks.peers.refusal
         why = f"; one was refused: {refusal}" if refusal else ""
         return (
-            f"no worker at {self._ends.tasks_endpoint} for "
-            f"{self._ends.patience:g} s{why}"
+            f"no worker at {self._tasks.endpoint} for "
+            f"{self._patience:g} s{why}"
         )
 
 
-def is_inproc(endpoint: str) -> bool:
-    return endpoint.startswith("inproc:")
+class WorkerPresence:
+    """The ventilator and the sink, as a worker sees them.
+
+    `met` says that the worker which this one replaces has met them.
+    """
+
+    def __init__(
+        self,
+        tasks: Socket,
+        results: Socket,
+        stop: Event,
+        once: bool,
+        met: bool = False,
+    ) -> None:
+        self._peers = {"ventilator": tasks.peers, "sink": results.peers}
+        self._stop, self._once, self._has_met = stop, once, met
+        self._held = SHORT_QUEUE  # tasks that wait here, to be done yet
+        self._clock = Clock(time.monotonic())
+        self._met = dict.fromkeys(self._peers, time.monotonic())
+
+    def waits_for(self, socket: Socket, flag: int) -> bool:
+        """Wait for a message, or for room; False when it is time to leave.
+
+        Raises Refused if we are shut out, and with `once` Incomplete when
+        somebody is missing for too long.
+        """
+        while not socket.poll(0 if self._stop.is_set() else TICK_MS, flag):
+            if self._stop.is_set() or self._is_over():
+                return False
+        if self._stop.is_set() and flag == zmq.POLLIN:
+            self._held -= 1
+        return self._held >= 0
+
+    def _is_over(self) -> bool:
+        now = self._clock.at(time.monotonic())
+        for who, peers in self._peers.items():
+            peers.check(who)
+            if peers.connected:
+                self._met[who] = now
+            if self._once and now - self._met[who] > NOBODY_S:
+                raise Incomplete(f"there was no {who} for {NOBODY_S:g} s")
+        return (
+            self._once
+            and (self._has_met or self._peers["ventilator"].handshakes > 0)
+            and now - self._met["ventilator"] > ALONE_S
+        )

@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterable
 
 from image_pipeline import messages
 from image_pipeline import messages_pb2 as pb
+from image_pipeline.delivery.handed_in import Source
 from image_pipeline.delivery.ledger import Failure, Ledger
-from image_pipeline.delivery.presence import Attendance
-from image_pipeline.delivery.roll import Roll
-from image_pipeline.outcome import FileRecord, Outcome
-from image_pipeline.status import Incomplete, Status
-from image_pipeline.storage.source import Files
+from image_pipeline.delivery.presence import BatchPresence
+from image_pipeline.outcome import FileRecord, Incomplete, Outcome, Status
 
 _OUTCOMES = {
     pb.STAGE_MADE: Outcome.MADE,
@@ -19,85 +17,89 @@ _OUTCOMES = {
 
 
 class Receipts:
-    """Enters into ledger, roll and status what the sink tells.
+    """Enters into ledger, presence and status what the sink passes on.
 
-    `record` hears the final word on each file.
+    `record` hears the final word on each file; `withdrawn` collects the
+    ids of those that the sink need not expect any more.
     """
 
     def __init__(
         self,
         batch: int,
-        files: Files,
-        *,
+        source: Source,
         ledger: Ledger,
-        roll: Roll,
-        attendance: Attendance,
         status: Status,
         record: Callable[[FileRecord], None],
-        now: Callable[[], float],
     ) -> None:
-        self._batch = batch
-        self._files = files
-        self._ledger = ledger
-        self._roll = roll
-        self._attendance = attendance
-        self._status = status
+        self.withdrawn: list[int] = []
+        self._batch, self._source = batch, source
+        self._ledger, self._status = ledger, status
         self._record = record
-        self._now = now
 
-    def take(self, report: pb.Report) -> None:
-        """Raises Incomplete when the sink can write nothing more."""
-        now = self._now()
-        self._attendance.hear(now)
+    def take(
+        self, report: pb.Report, presence: BatchPresence, now: float
+    ) -> None:
+        """Raises Incomplete when the sink can store nothing more."""
+        presence.hear(now)
+        number = messages.number_of(self._batch, report.id)
+        if number and number > self._status.total:
+            number = None
         match report.stage:
             case pb.STAGE_READY:
-                self._roll.come(report.worker)
-            case pb.STAGE_LEAVING:
-                self._roll.present.discard(report.worker)
-                self._roll.left.add(report.worker)
-                self._ledger.worker_gone(report.worker)
+                presence.come(report.worker)
+            case pb.STAGE_LEAVING | pb.STAGE_CRASHED | pb.STAGE_TIMED_OUT:
+                presence.go(report.worker)
+                self._worker_gone(report, number, now)
             case pb.STAGE_BROKEN:
                 if report.id == messages.id_of(self._batch, 0):
                     raise Incomplete(report.reason)
-            case _:
-                number = messages.number_of(self._batch, report.id)
-                if number and number <= self._status.total:
-                    self._take_of_file(number, report, now)
+            case pb.STAGE_STARTED if report.worker in presence.left:
+                pass  # late news: the file is on its way to another one
+            case _ if number:
+                self._take_of_file(number, report, now)
+
+    def _worker_gone(
+        self, report: pb.Report, number: int | None, now: float
+    ) -> None:
+        if number and report.stage == pb.STAGE_CRASHED:
+            self.fail(self._ledger.crashed(number, report.reason, now))
+        elif number and report.stage == pb.STAGE_TIMED_OUT:
+            self.fail(self._ledger.give_up(number, report.reason, now))
+        self._status.workers.pop(report.worker, None)
+        self._ledger.worker_gone(report.worker)
 
     def _take_of_file(
         self, number: int, report: pb.Report, now: float
     ) -> None:
-        worker = report.worker
         match report.stage:
             case pb.STAGE_WANTED:
                 self._ledger.wanted(number)
-            case pb.STAGE_STARTED if worker in self._roll.left:
-                pass  # late news: the file is on its way to another one
             case pb.STAGE_STARTED:
-                self._ledger.started(number, worker, now)
-                self._status.workers[worker] = self._files.name(number), now
-            case pb.STAGE_NOT_AN_IMAGE:
-                how = self._files.no_image(number, report.reason)
-                self.close(number, how.outcome, str(how), report)
+                self._ledger.started(number, report.worker, now)
+                name = self._source.names[number - 1]
+                self._status.workers[report.worker] = name, now
+            case pb.STAGE_SKIPPED:
+                how = self._source.unfit(number, report.reason)
+                self.close(number, how.outcome, str(how), now, report)
             case stage:
                 reason = report.reason or "; ".join(report.notes)
-                self.close(number, _OUTCOMES[stage], reason, report)
+                self.close(number, _OUTCOMES[stage], reason, now, report)
 
     def close(
         self,
         number: int,
         outcome: Outcome,
         reason: str,
+        now: float,
         report: pb.Report | None = None,
     ) -> None:
         """The file has this outcome, unless it already had one."""
-        now = self._now()
         report = report or pb.Report()
         if report.worker in self._status.workers:
             self._status.workers[report.worker] = b"", now
-        if entry := self._ledger.close(number, now):
+        if attempts := self._ledger.close(number, now):
             self._record(
-                self._files.final(
+                self._source.final(
                     number,
                     outcome,
                     reason,
@@ -105,15 +107,16 @@ class Receipts:
                     height=report.height,
                     seconds=report.seconds,
                     worker=report.worker,
-                    attempts=entry.sends,
+                    attempts=attempts.sends,
                 )
             )
 
-    def give_up(self, failures: Iterable[Failure]) -> None:
+    def fail(self, failures: Iterable[Failure]) -> None:
         """The ledger has closed these already."""
         for failure in failures:
+            self.withdrawn.append(messages.id_of(self._batch, failure.number))
             self._record(
-                self._files.final(
+                self._source.final(
                     failure.number,
                     Outcome.FAILED,
                     failure.reason,
@@ -125,4 +128,4 @@ class Receipts:
     def end(self, why: str) -> None:
         """Whatever is not closed yet is unfinished."""
         for number in self._ledger.unfinished():
-            self._record(self._files.final(number, Outcome.UNFINISHED, why))
+            self._record(self._source.final(number, Outcome.UNFINISHED, why))

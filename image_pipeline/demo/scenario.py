@@ -18,15 +18,24 @@ from pathlib import Path
 from threading import Event
 
 from image_pipeline.cli.gallery import PAGE, contact_sheet
+from image_pipeline.cli.options import MAKE
 from image_pipeline.demo.photographs import photograph
 from image_pipeline.imaging.recipe import Recipe
-from image_pipeline.outcome import FileRecord, Outcome, Tally
-from image_pipeline.run import Crew, Running, Transport, pipeline
-from image_pipeline.status import Incomplete, Status
+from image_pipeline.outcome import (
+    FileRecord,
+    Incomplete,
+    Outcome,
+    Status,
+    Tally,
+)
+from image_pipeline.run import Transport
+from image_pipeline.run import run as run_batch
 from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import Store
 from image_pipeline.supervision.processes import Processes
+from image_pipeline.supervision.supervisor import Supervisor
 from image_pipeline.supervision.threads import Threads
+from image_pipeline.thumbnails import Thumbnails
 
 PHOTOGRAPHS = 48
 Tell = Callable[[str], object]
@@ -36,7 +45,7 @@ Tell = Callable[[str], object]
 class Act:
     """One run of the demonstration, as it goes."""
 
-    running: Running
+    workers: Supervisor
     victim: str = ""  # the worker that is to be killed
     records: list[FileRecord] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
@@ -55,12 +64,12 @@ class Act:
             self.kill()
 
     def kill(self) -> None:
-        crew = self.running.crew
-        if self.killed or not isinstance(crew, Processes):
+        workers = self.workers
+        if self.killed or not isinstance(workers, Processes):
             return
-        if self.victim in crew.pids:
+        if self.victim in workers.pids:
             with suppress(ProcessLookupError):
-                os.kill(crew.pids[self.victim], signal.SIGKILL)
+                os.kill(workers.pids[self.victim], signal.SIGKILL)
                 self.killed = True
 
     @property
@@ -96,7 +105,7 @@ def run(folder: Path, stop: Event, title: Tell, show: Tell) -> bool:
     files = partial(Files, os.fsencode(folder / "photographs"), names)
 
     title("2. One worker process, over tcp.")
-    alone = play(folder / "alone", files(Recipe()), stop, Processes(1))
+    alone = play(folder / "alone", files(Recipe()), stop, Processes(1, MAKE))
     tell(alone, show)
 
     title(f"3. {everyone} workers over tcp, and one is killed by SIGKILL.")
@@ -104,7 +113,7 @@ def run(folder: Path, stop: Event, title: Tell, show: Tell) -> bool:
         folder / "tcp",
         files(Recipe()),
         stop,
-        Processes(everyone),
+        Processes(everyone, MAKE),
         victim="worker 1",
     )
     tell(crowd, show)
@@ -120,7 +129,7 @@ def run(folder: Path, stop: Event, title: Tell, show: Tell) -> bool:
         folder / "inproc",
         files(Recipe()),
         stop,
-        Threads(everyone),
+        Threads(everyone, MAKE),
         Transport.INPROC,
     )
     tell(threads, show)
@@ -159,20 +168,22 @@ def play(
     target: Path,
     files: Files,
     stop: Event,
-    crew: Crew,
+    workers: Supervisor,
     transport: Transport = Transport.TCP,
     victim: str = "",
 ) -> Act:
     """Make all thumbnails once, with a contact sheet beside them."""
-    with (
-        closing(crew),
-        Store(target) as store,
-        pipeline(store, crew, transport) as running,
-    ):
-        act = Act(running, victim)
+    act = Act(workers, victim)
+    with closing(workers), Store(target) as store:
         with suppress(Incomplete):  # the records say what is missing
-            running.deliver(
-                files, stop=stop, record=act.record, watch=act.watch
+            run_batch(
+                files,
+                Thumbnails(store),
+                workers,
+                transport,
+                stop=stop,
+                record=act.record,
+                watch=act.watch,
             )
         store.write(PAGE, contact_sheet(act.records))
     return act

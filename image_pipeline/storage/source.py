@@ -13,7 +13,8 @@ from typing import Any
 
 from image_pipeline.imaging.formats import HEAD_BYTES, is_image_name, sniff
 from image_pipeline.imaging.recipe import Recipe
-from image_pipeline.outcome import FileRecord, Outcome
+from image_pipeline.imaging.wire import encode
+from image_pipeline.outcome import Changed, FileRecord, Outcome, Unreadable
 from image_pipeline.storage.names import output_names
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would block
@@ -27,18 +28,6 @@ def _state(status: os.stat_result) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns % 2**63
 
 
-class Unreadable(Exception):
-    """The file ends here; `outcome` and the text say how."""
-
-    def __init__(self, outcome: Outcome, reason: str) -> None:
-        super().__init__(reason)
-        self.outcome = outcome
-
-
-class Changed(Exception):
-    """The file is not the one that was planned any more."""
-
-
 @dataclass(slots=True)
 class Files:
     """The files of a batch; number 1 is the first of `names`."""
@@ -49,6 +38,11 @@ class Files:
     timeout: float = 60.0  # seconds for one image
     force: bool = False
     _planned: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def instructions(self) -> bytes:
+        """The recipe as it travels."""
+        return encode(self.recipe)
 
     def name(self, number: int) -> bytes:
         return self.names[number - 1]
@@ -68,7 +62,7 @@ class Files:
         if not stat.S_ISREG(status.st_mode):
             raise Unreadable(Outcome.SKIPPED, "it is not a regular file")
         if status.st_size > self.recipe.max_bytes:
-            raise self.no_image(
+            raise self.unfit(
                 number,
                 f"its {status.st_size} bytes are over the limit of "
                 f"{self.recipe.max_bytes}",
@@ -100,7 +94,7 @@ class Files:
         if _state(status) != planned:
             raise Changed
         if len(data) != planned[0]:  # as of what the kernel makes up in /proc
-            raise self.no_image(number, "it is not as long as it says it is")
+            raise self.unfit(number, "it is not as long as it says it is")
         return data
 
     def forget(self, number: int) -> None:
@@ -125,7 +119,7 @@ class Files:
             **made,
         )
 
-    def no_image(self, number: int, reason: str) -> Unreadable:
+    def unfit(self, number: int, reason: str) -> Unreadable:
         """A file that is named like an image was meant to be one."""
         if is_image_name(self.name(number)):
             return Unreadable(Outcome.FAILED, reason)

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+from image_pipeline.outcome import CannotKeep, TargetError
 from image_pipeline.storage.directory import Folders
 from image_pipeline.storage.journal import Journal, Source
 from image_pipeline.storage.names import BadName, Folding, check_name
@@ -39,14 +40,6 @@ _HOPELESS = frozenset(
         errno.ENFILE,
     }
 )
-
-
-class TargetError(Exception):
-    """Nothing more can be written to the target; the text says why."""
-
-
-class CannotKeep(Exception):
-    """This one thumbnail cannot be written; the text says why."""
 
 
 class Store:

@@ -1,1 +1,8 @@
-"""Workers that may die, and what replaces them."""
+"""Workers that may die: what decodes is watched by what does not.
+
+supervisor   times, ends, replaces and reports; one for both kinds
+processes    workers that are processes
+threads      workers that are threads of this process
+worker_main  what runs in such a process
+process      limits and promises of the operating system
+"""

@@ -1,100 +1,79 @@
-"""The workers of one run as processes, which are replaced when they die.
+"""Workers as processes: what cannot be stopped can still be killed."""
 
-A decoder that crashes, or is killed because it took all the memory, takes
-its process with it and nothing else. How it died is told to the ventilator,
-and at which image: a message that says so may die with its sender, before
-libzmq has put it on the wire. So each worker notes the image in a piece of
-memory that is shared with us, and outlives it.
-"""
-
+import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
 
-from image_pipeline.delivery.roll import Departure
-
-if TYPE_CHECKING:
-    import zmq
+from image_pipeline.outcome import Incomplete
+from image_pipeline.supervision.process import GIVES_UP, NOTE
+from image_pipeline.supervision.supervisor import (
+    Exit,
+    Noted,
+    Supervisor,
+    Work,
+    Worker,
+)
 
 WORKER = (sys.executable, "-m", "image_pipeline.supervision.worker_main")
-STOPPED_S = 5.0  # a process that is stopped (SIGSTOP) for so long is replaced
-FAREWELL_S = 2.0  # for a worker to end by itself
-STILLBORN = 3  # processes that exit by themselves, one after another
-FILES, FILES_OF_A_WORKER = 128, 6  # that a run has open, at most
+MAX_WORDS = 2_000  # bytes of stderr that are read
 
 
-class CrewError(Exception):
-    """Workers cannot be started; the text says why."""
+class Processes(Supervisor):
+    """Worker processes, which load `make`, a "module:function", at once.
 
-
-def allow_files(workers: int) -> None:
-    """Raise our limit of open files if need be; raises CrewError.
-
-    libzmq ends the whole process where it gets no descriptor.
-    """
-    needed = FILES + FILES_OF_A_WORKER * workers
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= soft < needed:  # RLIM_INFINITY is -1
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-        except ValueError:
-            raise CrewError(
-                f"{workers} workers need {needed} open files, and the limit "
-                f"(ulimit -n) is {hard}"
-            ) from None
-
-
-@dataclass(slots=True)
-class _Process:
-    name: str
-    popen: subprocess.Popen[bytes]
-    stderr: IO[bytes]  # a file in memory, as is the next
-    notes: IO[bytes]  # the id of the image that it is at, or 0
-    stopped_since: float | None = None
-
-
-@dataclass(slots=True)
-class Processes:
-    """`count` worker processes, which load their decoders at once.
-
-    They wait for `work` to tell them whom to work for.
+    They do not connect before they are `working`. `verbose` ones print a
+    line for each file; `keys` is a folder.
     """
 
-    count: int
-    command: Sequence[str] = WORKER
-    _ends: bytes = b""
-    _alive: list[_Process] = field(default_factory=list)
-    _named: int = 0
-    _stillborn: int = 0
-
-    def __post_init__(self) -> None:
-        allow_files(self.count)
-        for _ in range(self.count):
-            self._start()
-
-    def work(
+    def __init__(
         self,
-        context: "zmq.Context[zmq.Socket[bytes]]",
-        tasks: str,
-        results: str,
+        count: int,
+        make: str,
+        *,
+        name: str = "worker",
+        once: bool = False,
+        verbose: bool = False,
+        keys: Path | None = None,
+        command: Sequence[str] = WORKER,
     ) -> None:
-        """Let them connect, each in a context of its own."""
-        del context
-        self._ends = f"{tasks}\0{results}".encode()
-        for process in self._alive:
-            self._tell(process)
+        self._command = [*command, make]
+        self._verbose = verbose
+        self._config = {
+            "once": once,
+            "verbose": verbose,
+            "keys": str(keys) if keys else "",
+        }
+        super().__init__(count, name, once)
 
-    def _start(self) -> None:
-        self._named += 1
-        name = f"worker {self._named}"
-        stderr, notes = (
+    @property
+    def pids(self) -> dict[str, int]:
+        return {
+            each.name: each.popen.pid
+            for each in self.alive
+            if isinstance(each, _Process)
+        }
+
+    def _start(self, name: str) -> Worker:
+        return _Process(name, self._command, self._config, self._verbose)
+
+
+class _Process(Worker):
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        config: dict[str, object],
+        verbose: bool,
+    ) -> None:
+        super().__init__(name)
+        self._config = config
+        self._stderr, self._notes = (
             os.fdopen(os.memfd_create(what), "rb")
             for what in ("stderr", "notes")
         )
@@ -102,108 +81,83 @@ class Processes:
         # end the workers in good order, and not them.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            popen = subprocess.Popen(
-                [*self.command, name, str(notes.fileno())],
+            self.popen = subprocess.Popen(
+                [*command, name, str(self._notes.fileno())],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                pass_fds=[notes.fileno()],
+                stdout=None if verbose else subprocess.DEVNULL,
+                stderr=self._stderr,
+                pass_fds=[self._notes.fileno()],
             )
         except OSError as error:
-            stderr.close()
-            notes.close()
-            raise CrewError(
+            self._stderr.close()
+            self._notes.close()
+            raise Incomplete(
                 f"cannot start a worker process: {error.strerror}"
             ) from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        process = _Process(name, popen, stderr, notes)
-        self._alive.append(process)
-        if self._ends:
-            self._tell(process)
-
-    def _tell(self, process: _Process) -> None:
-        if stdin := process.popen.stdin:
-            # One that is dead already is for `reap` to see.
-            with suppress(BrokenPipeError), stdin:
-                stdin.write(self._ends)
+        self._pidfd = os.pidfd_open(self.popen.pid)
 
     @property
-    def pids(self) -> dict[str, int]:
-        return {each.name: each.popen.pid for each in self._alive}
+    def descriptor(self) -> int:
+        return self._pidfd
 
-    def reap(self) -> list[Departure]:
-        """Return who has died since the last call, and replace them.
+    def begin(self, work: Work) -> None:
+        """Tell it where to connect, in a context of its own."""
+        config = {
+            **self._config,
+            "tasks": work.tasks,
+            "results": work.results,
+            "replaces": work.replaces,
+        }
+        if stdin := self.popen.stdin:
+            # One that is dead already is for `exit` to see.
+            with suppress(BrokenPipeError):
+                stdin.write(json.dumps(config).encode() + b"\n")
+                stdin.flush()
 
-        Raises CrewError when that is hopeless.
-        """
-        deaths = []
-        for process in list(self._alive):
-            self._end_if_stopped(process)
-            code = process.popen.poll()
-            if code is None:
-                continue
-            said, image = self._bury(process)
-            self._stillborn = self._stillborn + 1 if code > 0 else 0
-            if self._stillborn >= STILLBORN:
-                raise CrewError(
-                    f"worker processes end at once, with status {code}: "
-                    f"{said or 'they say nothing'}"
-                )
-            timed_out = code == -signal.SIGALRM
-            deaths.append(
-                Departure(process.name, _cause(code), timed_out, image)
-            )
-            self._start()
-        return deaths
+    def read_note(self) -> Noted:
+        data = os.pread(self._notes.fileno(), NOTE.size, 0)
+        return Noted(*NOTE.unpack(data)) if data else Noted()
 
-    def _end_if_stopped(self, process: _Process) -> None:
-        """Kill a process that is stopped: it would hold its image for ever.
+    def exit(self) -> Exit | None:
+        code = self.popen.poll()
+        if code is None:
+            return None
+        if code == 0:
+            return Exit()
+        return Exit(
+            _cause(code), code == GIVES_UP, self._last_words(), code > 0
+        )
 
-        Not at once: after Ctrl-Z and `fg` we may be awake before it is.
-        """
-        now = time.monotonic()
-        if not _is_stopped(process.popen.pid):
-            process.stopped_since = None
-        elif process.stopped_since is None:
-            process.stopped_since = now
-        elif now - process.stopped_since > STOPPED_S:
-            process.popen.kill()
+    def _last_words(self) -> str:
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - MAX_WORDS))
+        text = self._stderr.read().decode(errors="replace")
+        return (text.splitlines() or [""])[-1]
 
-    def _bury(self, process: _Process) -> tuple[str, int]:
-        """Forget `process`; return its last words, and at which image."""
-        self._alive.remove(process)
-        if process.popen.stdin:
-            process.popen.stdin.close()
-        with process.stderr as stderr, process.notes as notes:
-            size = stderr.seek(0, os.SEEK_END)
-            stderr.seek(max(0, size - 2_000))
-            lines = stderr.read().decode(errors="replace").splitlines()
-            return lines[-1] if lines else "", int.from_bytes(notes.read())
+    def is_stopped(self) -> bool:
+        flags = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+        with suppress(ChildProcessError):
+            return os.waitid(os.P_PID, self.popen.pid, flags) is not None
+        return False
 
-    def close(self) -> bool:
-        """End them all; True, as processes can always be ended.
+    def leave(self) -> None:
+        """The end of its stdin is what it waits for."""
+        if self.popen.stdin:
+            with suppress(BrokenPipeError):
+                self.popen.stdin.close()
 
-        SIGTERM kills them at once. They hold nothing that anybody awaits.
-        """
-        for process in self._alive:
-            process.popen.terminate()
-        deadline = time.monotonic() + FAREWELL_S
-        for process in list(self._alive):
-            try:
-                process.popen.wait(max(0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.popen.kill()
-                process.popen.wait()  # SIGKILL is not to be refused
-            self._bury(process)
-        return True
+    def kill(self) -> None:
+        self.popen.kill()
 
-
-def _is_stopped(pid: int) -> bool:
-    flags = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
-    with suppress(ChildProcessError):
-        return os.waitid(os.P_PID, pid, flags) is not None
-    return False
+    def close(self, deadline: float) -> bool:
+        with self._stderr, self._notes:
+            self.leave()
+            with suppress(subprocess.TimeoutExpired):
+                self.popen.wait(max(0.1, deadline - time.monotonic()))
+            os.close(self._pidfd)
+        return self.popen.returncode is not None
 
 
 def _cause(code: int) -> str:

@@ -1,112 +1,81 @@
-"""The workers of one run as threads of this process.
+"""Workers as threads of this process.
 
-They do the same as the processes of `crew`, on inproc endpoints of a shared
-context. Pillow's decoders let go of the interpreter lock, so threads are as
-fast. But no thread can be killed: one whose image outlives its time is given
-up and replaced, and left behind when the run ends.
+They do what the processes do, on inproc endpoints of a shared context.
+Pillow's decoders let go of the interpreter lock, so threads are as fast. But
+no thread can be killed: one whose file outlives its time is given up and
+replaced, and left behind when the run ends.
 """
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 
-import zmq
-
-from image_pipeline import messages_pb2 as pb
-from image_pipeline.delivery.roll import Departure
-from image_pipeline.delivery.tasks import Make, TaskSockets
-from image_pipeline.imaging.thumbnail import make_thumbnails, prepare
-from image_pipeline.supervision.processes import allow_files
-from image_pipeline.worker import work
-
-FAREWELL_S = 2.0  # for a worker to end by itself
+from image_pipeline.delivery.handed_in import Make, load
+from image_pipeline.delivery.tasks import TaskRunner
+from image_pipeline.supervision.supervisor import (
+    Exit,
+    Noted,
+    Supervisor,
+    Work,
+    Worker,
+)
+from image_pipeline.worker import work as run_worker
 
 
-@dataclass(slots=True)
-class _Thread:
-    name: str
-    leave: threading.Event = field(default_factory=threading.Event)
-    # The id of the image that it is at, and until when it may be. One value,
-    # as another thread reads it.
-    busy: tuple[int, float] | None = None
-    _next: int = 0
+class Threads(Supervisor):
+    """Worker threads, which call `make`, a "module:function"."""
 
-    def note(self, report: pb.Report) -> None:
-        self._next = report.id
+    def __init__(self, count: int, make: str) -> None:
+        self._make = load(make)
+        super().__init__(count, "thread")
 
-    @contextmanager
-    def alarm(self, seconds: float) -> Iterator[None]:
-        self.busy = self._next, time.monotonic() + seconds
-        try:
-            yield
-        finally:
-            self.busy = None
+    def _start(self, name: str) -> Worker:
+        return _Thread(name, self._make)
 
 
-class Threads:
-    """`count` worker threads in this process, on the same context."""
-
-    def __init__(self, count: int, make: Make = make_thumbnails) -> None:
-        allow_files(count)
-        self.count = count
+class _Thread(Worker):
+    def __init__(self, name: str, make: Make) -> None:
+        super().__init__(name)
         self._make = make
-        self._alive: list[_Thread] = []
-        self._started: list[threading.Thread] = []
-        prepare()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._at = Noted()  # one value, as another thread reads it
 
-    def work(
-        self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        tasks: str,
-        results: str,
-    ) -> None:
-        """Let them begin."""
-        self._context, self._tasks, self._results = context, tasks, results
-        for _ in range(self.count):
-            self._start()
-
-    def _start(self) -> None:
-        mine = _Thread(f"thread {len(self._started) + 1}")
-        thread = threading.Thread(
-            target=self._work,
-            args=(mine,),
+    def begin(self, work: Work) -> None:
+        runner = TaskRunner(self._make, self.name, self._note)
+        self._thread = threading.Thread(
+            target=run_worker,
+            args=(
+                work.context,
+                (work.tasks, work.results),
+                runner,
+                self._stop,
+            ),
             daemon=True,  # one that hangs must not keep us here
         )
-        self._alive.append(mine)
-        self._started.append(thread)
-        thread.start()
+        self._thread.start()
 
-    def _work(self, mine: _Thread) -> None:
-        with TaskSockets(
-            self._context, self._tasks, self._results, stop=mine.leave
-        ) as ends:
-            work(
-                self._make, ends, mine.name, alarm=mine.alarm, watch=mine.note
-            )
+    def _note(self, file_id: int, seconds: float) -> None:
+        self._at = Noted(file_id, time.monotonic(), seconds)
 
-    def reap(self) -> list[Departure]:
-        """Return whose image has outlived its time, and replace them.
+    def read_note(self) -> Noted:
+        return self._at
 
-        Should such a thread come back, it leaves in good order.
-        """
-        gone = []
-        now = time.monotonic()
-        for thread in list(self._alive):
-            busy = thread.busy
-            if busy and now > busy[1]:
-                self._alive.remove(thread)
-                thread.leave.set()
-                gone.append(Departure(thread.name, "hangs", True, busy[0]))
-                self._start()
-        return gone
+    def exit(self) -> Exit | None:
+        if not self._thread or self._thread.is_alive():
+            return None
+        return Exit("an error in its thread", failed_start=True)
 
-    def close(self) -> bool:
-        """Ask them all to end; tell whether they did."""
-        for each in self._alive:
-            each.leave.set()
-        deadline = time.monotonic() + FAREWELL_S
-        for thread in self._started:
-            thread.join(max(0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._started)
+    def is_stopped(self) -> bool:
+        return False
+
+    def leave(self) -> None:
+        self._stop.set()
+
+    def kill(self) -> None:
+        """It leaves when it comes back, if ever."""
+        self._stop.set()
+
+    def close(self, deadline: float) -> bool:
+        if self._thread:
+            self._thread.join(max(0, deadline - time.monotonic()))
+        return not (self._thread and self._thread.is_alive())

@@ -1,50 +1,105 @@
-"""One worker process of a run, started with NAME and NOTES.
+"""One worker process, started with MAKE, NAME and NOTES by its supervisor.
 
-It is not for people, who have `worker`. It loads what it needs and then
-reads from stdin whom to work for: TASKS, a NUL and RESULTS. NOTES is
-the descriptor where it notes the id of the image that it is at. It has no
-signal handlers: `run` ends it when nothing is left that it could lose.
+It loads MAKE, a "module:function", and then reads from stdin, as one line of
+JSON, whom to work for. The end of stdin asks it to leave. NOTES is the
+descriptor where it notes the file that it is at. It has no signal handlers:
+what it holds when it is killed is sent again.
 """
 
+import json
 import os
 import sys
-from threading import Event
-
-import zmq
+import time
+from contextlib import suppress
+from pathlib import Path
+from threading import Event, Thread
 
 from image_pipeline import messages_pb2 as pb
-from image_pipeline.delivery.tasks import Make, TaskSockets, die_after
-from image_pipeline.imaging.thumbnail import make_thumbnails, prepare
-from image_pipeline.status import Incomplete
-from image_pipeline.supervision.memory import keep_memory
+from image_pipeline.delivery.handed_in import load
+from image_pipeline.delivery.tasks import TaskRunner
+from image_pipeline.outcome import Incomplete
+from image_pipeline.supervision.process import (
+    GIVES_UP,
+    NOTE,
+    die_with_parent,
+    keep_memory,
+)
+from image_pipeline.transport import curve, sockets
+from image_pipeline.transport.endpoints import Unusable
 from image_pipeline.transport.monitor import Refused
 from image_pipeline.worker import work
 
+STDIN = 0
 
-def main(make: Make = make_thumbnails) -> None:
-    """Work until the ventilator has gone."""
-    name, notes = sys.argv[1], int(sys.argv[2])
 
-    def note(report: pb.Report) -> None:
-        at = report.id if report.stage == pb.STAGE_STARTED else 0
-        os.pwrite(notes, at.to_bytes(8), 0)
-
+def main() -> None:
+    die_with_parent()
     keep_memory()
-    prepare()
-    ends = sys.stdin.read()
-    if not ends:  # the run has ended before it began
+    make, name, notes = load(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+
+    def note(file_id: int, seconds: float) -> None:
+        os.pwrite(notes, NOTE.pack(file_id, time.monotonic(), seconds), 0)
+
+    line = _read_line()
+    if not line:  # the supervisor has gone before there was work
         return
-    tasks, results = ends.split("\0")
+    config = json.loads(line)
+    keys = config["keys"]
+    show = _show if config["verbose"] else lambda _: None
+    runner = TaskRunner(make, name, note, show)
     try:
-        with (
-            zmq.Context() as context,
-            TaskSockets(
-                context, tasks, results, stop=Event(), once=True
-            ) as ends,
-        ):
-            work(make, ends, name, alarm=die_after, watch=note)
-    except (Refused, Incomplete) as error:
-        sys.exit(str(error))
+        with sockets.context() as context:
+            work(
+                context,
+                (config["tasks"], config["results"]),
+                runner,
+                _end_of_stdin(),
+                once=config["once"],
+                met=config["replaces"],
+                keys=curve.load(Path(keys), "client") if keys else None,
+            )
+    except (Refused, Incomplete, Unusable) as error:
+        print(error, file=sys.stderr)
+        sys.exit(GIVES_UP)
+    if config["verbose"]:
+        _say(f"{name} made {runner.made} files")
+
+
+def _read_line() -> bytes:
+    """Not with sys.stdin: a thread that reads it holds up the exit."""
+    line = b""
+    while not line.endswith(b"\n") and (more := os.read(STDIN, 2**16)):
+        line += more
+    return line
+
+
+def _end_of_stdin() -> Event:
+    """Return an event that is set when the supervisor wants us to go."""
+    ended = Event()
+
+    def wait() -> None:
+        while os.read(STDIN, 2**10):
+            pass
+        ended.set()
+
+    Thread(target=wait, daemon=True).start()
+    return ended
+
+
+def _show(report: pb.Report) -> None:
+    """Say in a line what was done; a worker knows no names."""
+    line = f"file {report.id & 0xFFFF_FFFF}: "
+    if report.stage != pb.STAGE_MADE:
+        _say(line + report.reason)
+        return
+    if report.width:
+        line += f"{report.width} x {report.height} pixels "
+    _say(f"{line}in {report.seconds * 1000:.0f} ms")
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # nobody reads it any more
+        os.write(1, f"{text}\n".encode(errors="replace"))
 
 
 if __name__ == "__main__":

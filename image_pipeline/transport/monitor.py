@@ -8,6 +8,7 @@ went and who was refused (libzmq documentation, zmq_socket_monitor).
 """
 
 import struct
+from typing import Self
 
 import zmq
 
@@ -39,7 +40,7 @@ class Refused(Exception):
     """The other side does not let us in; the text says why."""
 
 
-class Peers:
+class ConnectionMonitor:
     """Who is on the other end of a socket, from the socket's monitor.
 
     To be made before the socket is bound or connected: a handshake takes
@@ -55,16 +56,16 @@ class Peers:
     def __init__(self, watched: zmq.Socket[bytes]) -> None:
         self._watched = watched
         self.monitor: zmq.Socket[bytes] = watched.get_monitor_socket(_EVENTS)
-        self.ever = 0  # handshakes that were made
-        self.lost = 0  # connections gone, of those that had made one
-        self._begun = 0  # connections, before any handshake
-        self._ended = 0
+        self.handshakes = 0  # handshakes that were made
+        self.disconnects = 0  # connections gone, of those that had made one
+        self._connections = 0  # connections, before any handshake
+        self._ends = 0
         self._hung_up = 0
         self._why = ""
 
     @property
     def connected(self) -> int:
-        return self.ever - self.lost
+        return self.handshakes - self.disconnects
 
     @property
     def refusal(self) -> str:
@@ -79,12 +80,18 @@ class Peers:
         is_curve = self._watched.mechanism == zmq.CURVE
         return _NO_DETAIL if is_curve else _NO_KEYS
 
-    def __enter__(self) -> "Peers":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._watched.disable_monitor()
         self.monitor.close(linger=0)
+
+    def check(self, who: str) -> None:
+        """Raise Refused when `who` is at the other end and shuts us out."""
+        self.look()
+        if why := self.refusal:
+            raise Refused(f"the {who} refuses us: {why}")
 
     def look(self) -> None:
         """Take in what has happened; never waits."""
@@ -94,16 +101,16 @@ class Peers:
             # worker 60 ms when it starts.
             kind, _value = struct.unpack("=Hi", event)
             if kind in (zmq.EVENT_ACCEPTED, zmq.EVENT_CONNECTED):
-                self._begun += 1
+                self._connections += 1
             elif kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self.ever += 1
+                self.handshakes += 1
             elif kind == zmq.EVENT_DISCONNECTED:
-                self._ended += 1
+                self._ends += 1
             elif kind == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
                 self._hung_up += 1
             elif kind == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
                 self._why = _PROTOCOL
             elif kind == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                 self._why = _NOT_ADMITTED
-            strangers = self._begun - self.ever
-            self.lost = max(self.lost, self._ended - strangers)
+            strangers = self._connections - self.handshakes
+            self.disconnects = max(self.disconnects, self._ends - strangers)

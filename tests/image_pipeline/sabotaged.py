@@ -1,9 +1,9 @@
-"""The command line, with threads that obey the orders of the saboteur."""
+"""The command line, with workers that obey the orders of the saboteur."""
 
-from image_pipeline.cli.main import main
-from image_pipeline.imaging import thumbnail
-from tests.image_pipeline.saboteur import sabotaged
+from image_pipeline.cli import main, roles
+from tests.image_pipeline.saboteur import MAKE
 
 if __name__ == "__main__":
-    thumbnail.make_thumbnails = sabotaged
-    main()
+    for module in (main, roles):
+        vars(module)["MAKE"] = MAKE
+    main.main()

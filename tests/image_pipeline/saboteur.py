@@ -1,27 +1,25 @@
-"""A worker process that does to itself what a bad image might do.
+"""What a worker may do to itself at a bad image, on the orders of a test.
 
 An image is followed by an order (what comes after the end of a JPEG is
-ignored by decoders). It takes the arguments of `image_pipeline.process`.
+ignored by decoders).
 """
 
 import os
 import signal
-import sys
 import threading
 
-from image_pipeline.imaging.recipe import Recipe
-from image_pipeline.imaging.thumbnail import Made, make_thumbnails
-from image_pipeline.supervision import worker_main
+from image_pipeline.outcome import Made
+from image_pipeline.thumbnails import make as make_thumbnails
 
 CRASH = b"##crash"  # while decoding
 CRASH_AT_ONCE = b"##crash at once"
 HANG = b"##hang"
 HANG_IN_C = b"##hang in C"
 WAIT = b"##wait"
-WORKER = (sys.executable, "-W", "error", "-m", __name__)
+MAKE = f"{__name__}:make"
 
 
-def sabotaged(data: bytes, recipe: Recipe) -> Made:
+def make(data: bytes, recipe: bytes) -> Made:
     if data.endswith(CRASH_AT_ONCE):
         os.kill(os.getpid(), signal.SIGSEGV)
     if data.endswith(CRASH):
@@ -35,7 +33,3 @@ def sabotaged(data: bytes, recipe: Recipe) -> Made:
     if data.endswith(WAIT):
         threading.Event().wait(0.2)
     return make_thumbnails(data, recipe)
-
-
-if __name__ == "__main__":
-    worker_main.main(sabotaged)

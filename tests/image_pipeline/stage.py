@@ -1,36 +1,42 @@
 """What the tests of the pipeline have in common."""
 
 import os
+import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import zmq
 
-from image_pipeline import ventilator as ventilating
 from image_pipeline import worker as working
-from image_pipeline.delivery.announced import SinkSockets
-from image_pipeline.delivery.sockets import VentilatorSockets as Ventilator
-from image_pipeline.delivery.tasks import Make, TaskSockets
+from image_pipeline.cli.options import MAKE
+from image_pipeline.delivery.announced import Announced
+from image_pipeline.delivery.batch import Batch
+from image_pipeline.delivery.handed_in import Make, load
+from image_pipeline.delivery.tasks import TaskRunner
 from image_pipeline.demo.photographs import photograph
 from image_pipeline.imaging.recipe import Recipe
-from image_pipeline.imaging.thumbnail import make_thumbnails
-from image_pipeline.outcome import FileRecord, Outcome
-from image_pipeline.run import Running
-from image_pipeline.sink import Sink
-from image_pipeline.status import Status
+from image_pipeline.outcome import FileRecord, Outcome, Status
+from image_pipeline.run import Transport, run
+from image_pipeline.sink import collect
 from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import Store
+from image_pipeline.supervision.supervisor import Supervisor
+from image_pipeline.thumbnails import Thumbnails
 from image_pipeline.transport.curve import Keys, guard
+from image_pipeline.ventilator import ventilate
 from tests.support import PATIENCE_S
 
 PHOTO = photograph(1, 320, 240)
 # The first bytes of a ZMTP connection, up to where the handshake begins.
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(48)
+
+
+make_thumbnails = load(MAKE)
 
 
 def work(
@@ -43,12 +49,11 @@ def work(
     stop: threading.Event,
     once: bool = False,
     keys: Keys | None = None,
-    **options: Any,
-) -> int:
-    with TaskSockets(
-        context, tasks, results, stop=stop, once=once, keys=keys
-    ) as ends:
-        return working.work(make, ends, name, **options)
+) -> None:
+    """Run a worker with a `make` of its own."""
+    runner = TaskRunner(make, name)
+    at = tasks, results
+    working.work(context, at, runner, stop, once=once, keys=keys)
 
 
 def endpoints_of_our_own() -> tuple[str, str, str]:
@@ -78,19 +83,26 @@ def files_in(folder: Path, timeout: float = 60.0) -> Files:
     return Files(os.fsencode(folder), names, Recipe(), timeout)
 
 
-def deliver(
-    running: Running,
-    files: Files,
+def run_batch(
+    tmp_path: Path,
+    workers: Supervisor,
     watch: Callable[[Status, list[FileRecord]], None] = lambda *_: None,
+    transport: Transport = Transport.TCP,
+    timeout: float = 60.0,
 ) -> dict[str, FileRecord]:
-    """Deliver `files`; return what became of each."""
+    """Make thumbnails of tmp_path/"src"; return what became of each file."""
+    files = files_in(tmp_path / "src", timeout)
     records: list[FileRecord] = []
-    running.deliver(
-        files,
-        stop=threading.Event(),
-        record=records.append,
-        watch=lambda status: watch(status, records),
-    )
+    with closing(workers), Store(tmp_path / "dst") as store:
+        run(
+            files,
+            Thumbnails(store),
+            workers,
+            transport,
+            stop=threading.Event(),
+            record=records.append,
+            watch=lambda status: watch(status, records),
+        )
     by_name = {os.fsdecode(record.source): record for record in records}
     assert len(by_name) == len(records) == len(files.names)
     return by_name
@@ -101,13 +113,17 @@ def outcomes(records: dict[str, FileRecord]) -> Counter[Outcome]:
 
 
 @dataclass
-class Hands:
-    """A pipeline put together by hand: sockets bound, nobody at work yet."""
+class ManualPipeline:
+    """A pipeline put together by hand: the sink is there, nobody else."""
 
     context: zmq.Context[Any]
-    ventilator: Ventilator
-    sink: Sink
-    keys: Keys | None = None
+    sink: Announced
+    tasks: str
+    results: str
+    receipts: str
+    keys: Keys | None = None  # of workers
+    own_keys: Keys | None = None  # of ventilator and sink
+    patience: float = 20.0
     over: threading.Event = field(default_factory=threading.Event)
     threads: list[threading.Thread] = field(default_factory=list)
     records: list[FileRecord] = field(default_factory=list)
@@ -127,25 +143,29 @@ class Hands:
             work,
             make=make,
             context=self.context,
-            tasks=self.ventilator.tasks_endpoint,
-            results=self.sink.ends.endpoint,
+            tasks=self.tasks,
+            results=self.results,
             name=name,
             stop=stop or self.over,
             keys=self.keys,
         )
 
     def deliver(
-        self, files: Files, workers: int = 1, **options: Any
+        self,
+        files: Files,
+        on_bound: Callable[[str], None] = lambda _: None,
+        **options: Any,
     ) -> dict[str, FileRecord]:
         options.setdefault("stop", threading.Event())
-        self.start(self.sink.run, stop=self.over)
-        ventilating.deliver(
-            self.ventilator,
+        batch = Batch(
             files,
-            workers=workers,
             record=self.records.append,
+            patience=self.patience,
+            keys=self.own_keys,
             **options,
         )
+        at = self.tasks, self.results, self.receipts
+        ventilate(self.context, at, batch, self.own_keys, on_bound)
         assert len(self.records) == len(files.names)
         return {os.fsdecode(each.source): each for each in self.records}
 
@@ -157,30 +177,39 @@ def by_hand(
     *,
     keys: Keys | None = None,
     patience: float = 20.0,
-) -> Iterator[Hands]:
-    """Bind a ventilator and a sink that writes below tmp_path/"dst"."""
+) -> Iterator[ManualPipeline]:
+    """Start a sink that writes below tmp_path/"dst"."""
+    tasks, _, _ = endpoints_of_our_own()
+    bound: queue.SimpleQueue[str] = queue.SimpleQueue()
     receipts = f"ipc://{tmp_path}/receipts"
-    with (
-        guard(context, keys),
-        Store(tmp_path / "dst") as store,
-        SinkSockets(
-            context, "tcp://127.0.0.1:*", receipts, keys
-        ) as collecting,
-        Ventilator(
-            context=context,
-            tasks="tcp://127.0.0.1:*",
-            results=collecting.endpoint,
-            receipts=receipts,
-            keys=keys,
-            patience=patience,
-        ) as ventilator,
-    ):
-        hands = Hands(context, ventilator, Sink(store, collecting), keys)
+    over = threading.Event()
+    with guard(context, keys), Store(tmp_path / "dst") as store:
+        sink = Announced(Thumbnails(store), keys)
+        collecting = threading.Thread(
+            target=collect,
+            args=(context, ("tcp://127.0.0.1:*", receipts), sink, over),
+            kwargs={"keys": keys, "on_bound": bound.put},
+            daemon=True,
+        )
+        collecting.start()
+        results = bound.get(timeout=PATIENCE_S)
+        pipeline = ManualPipeline(
+            context,
+            sink,
+            tasks,
+            results,
+            receipts,
+            keys,
+            keys,
+            patience,
+            over,
+            [collecting],
+        )
         try:
-            yield hands
+            yield pipeline
         finally:
-            hands.over.set()
-            for thread in hands.threads:
+            over.set()
+            for thread in pipeline.threads:
                 thread.join(PATIENCE_S)
                 assert not thread.is_alive()
 

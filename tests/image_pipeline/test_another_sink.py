@@ -1,6 +1,7 @@
 """A sink that is killed in the middle, and another that takes its place."""
 
 import os
+import queue
 import signal
 import threading
 from collections.abc import Callable
@@ -12,20 +13,21 @@ import zmq
 
 from image_pipeline import messages
 from image_pipeline import messages_pb2 as pb
-from image_pipeline.delivery.announced import SinkSockets
-from image_pipeline.delivery.sockets import MOST_TO_HEAR
-from image_pipeline.delivery.sockets import VentilatorSockets as Ventilator
+from image_pipeline.delivery.announced import Announced
+from image_pipeline.delivery.batch import Batch
 from image_pipeline.imaging.recipe import Recipe
-from image_pipeline.imaging.thumbnail import Made, make_thumbnails
-from image_pipeline.outcome import FileRecord, Outcome, Tally
-from image_pipeline.sink import Sink
-from image_pipeline.status import Status
+from image_pipeline.imaging.wire import encode
+from image_pipeline.outcome import FileRecord, Made, Outcome, Status, Tally
+from image_pipeline.sink import collect
 from image_pipeline.storage.store import Store
-from image_pipeline.ventilator import deliver
+from image_pipeline.thumbnails import Thumbnails
+from image_pipeline.transport.sockets import bound
+from image_pipeline.ventilator import ventilate
 from tests.image_pipeline.stage import (
     endpoints_of_our_own,
     files_in,
     make_photos,
+    make_thumbnails,
     work,
 )
 from tests.support import PATIENCE_S, Program
@@ -46,7 +48,7 @@ def test_a_sink_that_is_killed_and_replaced_loses_no_image(
     replaced, over = threading.Event(), threading.Event()
     made: list[bytes] = []
 
-    def make(data: bytes, recipe: Recipe) -> Made:
+    def make(data: bytes, recipe: bytes) -> Made:
         if len(made) >= FIRST:
             replaced.wait(PATIENCE_S)
         made.append(data)
@@ -81,18 +83,14 @@ def test_a_sink_that_is_killed_and_replaced_loses_no_image(
         },
         daemon=True,
     )
-    with Ventilator(
-        context=context, tasks=tasks, results=results, receipts=receipts
-    ) as ventilator:
-        worker.start()
-        deliver(
-            ventilator,
-            files_in(tmp_path / "src"),
-            workers=1,
-            stop=threading.Event(),
-            record=records.append,
-            watch=watch,
-        )
+    worker.start()
+    batch = Batch(
+        files_in(tmp_path / "src"),
+        stop=threading.Event(),
+        record=records.append,
+        watch=watch,
+    )
+    ventilate(context, (tasks, results, receipts), batch)
     over.set()
     worker.join(PATIENCE_S)
 
@@ -118,38 +116,40 @@ def test_receipts_that_gather_are_never_too_much_for_the_ventilator(
     ids = [messages.id_of(number, each) for each in range(1, failures + 1)]
     plan = pb.Plan(
         batch=number,
-        recipe=messages.recipe_to_wire(Recipe()),
+        recipe=encode(Recipe()),
         files=[pb.SourceFile(id=each, name=b"a.jpg") for each in ids],
     )
-    story = "x" * messages.MOST_TEXT
+    story = "x" * messages.MAX_TEXT
     reports = [
         pb.Report(stage=pb.STAGE_FAILED, id=each, reason=story)
         for each in ids
     ]
     with (
-        context.socket(zmq.PULL) as ventilator,
+        bound(context, zmq.PULL, "tcp://127.0.0.1:*") as ventilator,
         context.socket(zmq.PUSH) as worker,
         Store(tmp_path / "dst") as store,
     ):
-        ventilator.maxmsgsize = MOST_TO_HEAR
-        ventilator.bind("tcp://127.0.0.1:*")
         over = threading.Event()
-        with SinkSockets(
-            context,
-            "inproc://results",
-            ventilator.get_string(zmq.LAST_ENDPOINT),
-        ) as ends:
-            sink = Sink(store, ends)
-            worker.connect(sink.ends.endpoint)
-            worker.send(pb.ToSink(plan=plan).SerializeToString())
-            for first in range(0, failures, 100):
-                some = pb.Reports(reports=reports[first : first + 100])
-                worker.send(pb.ToSink(reports=some).SerializeToString())
-            serving = threading.Thread(target=sink.run, args=(over,))
-            serving.start()
-            heard = 0
-            while heard < 2 * failures and ventilator.poll(10_000):
-                heard += len(messages.read_receipts(ventilator.recv()))
-            over.set()
-            serving.join(PATIENCE_S)
+        results: queue.SimpleQueue[str] = queue.SimpleQueue()
+        serving = threading.Thread(
+            target=collect,
+            args=(
+                context,
+                ("inproc://results", ventilator.endpoint),
+                Announced(Thumbnails(store)),
+                over,
+            ),
+            kwargs={"on_bound": results.put},
+        )
+        serving.start()
+        worker.connect(results.get(timeout=PATIENCE_S))
+        worker.send(pb.ToSink(plan=plan).SerializeToString())
+        for first in range(0, failures, 100):
+            some = pb.Reports(reports=reports[first : first + 100])
+            worker.send(pb.ToSink(reports=some).SerializeToString())
+        heard = 0
+        while heard < 2 * failures and ventilator.poll(10_000):
+            heard += len(messages.read_receipts(ventilator.recv()))
+        over.set()
+        serving.join(PATIENCE_S)
     assert heard == 2 * failures  # each was wanted, and then failed

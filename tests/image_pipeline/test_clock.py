@@ -1,6 +1,6 @@
 """Time in which a process does not run, and what comes to light after it."""
 
-from image_pipeline.delivery.clock import AFTERMATH_S, GAP_S, Clock
+from image_pipeline.delivery.clock import GAP_S, Clock
 
 
 def test_the_clock_stands_still_while_nobody_looks_at_it() -> None:
@@ -14,13 +14,3 @@ def test_the_clock_stands_still_while_nobody_looks_at_it() -> None:
 def test_a_loop_that_is_late_by_less_than_a_gap_loses_no_time() -> None:
     clock = Clock(0.0)
     assert clock.at(GAP_S) == GAP_S
-    assert not clock.just_woke
-
-
-def test_it_has_just_woken_until_the_aftermath_is_over() -> None:
-    clock = Clock(0.0)
-    clock.at(60.0)
-    assert clock.just_woke
-    for second in range(61, 61 + int(AFTERMATH_S)):
-        clock.at(second)
-    assert not clock.just_woke

@@ -12,8 +12,7 @@ from image_pipeline.cluster import cluster
 from image_pipeline.demo.photographs import photograph
 from image_pipeline.imaging.recipe import Recipe
 from image_pipeline.imaging.thumbnail import make_thumbnails, prepare
-from image_pipeline.outcome import FileRecord, Outcome
-from image_pipeline.status import Incomplete
+from image_pipeline.outcome import FileRecord, Incomplete, Outcome
 from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import Store
 from tests.support import Program

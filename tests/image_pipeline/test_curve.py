@@ -9,18 +9,18 @@ import zmq
 
 from image_pipeline import messages
 from image_pipeline import messages_pb2 as pb
-from image_pipeline.delivery.sockets import VentilatorSockets as Ventilator
 from image_pipeline.imaging.recipe import Recipe
-from image_pipeline.imaging.thumbnail import make_thumbnails
-from image_pipeline.outcome import Outcome
-from image_pipeline.status import Incomplete
-from image_pipeline.transport import curve, sockets
+from image_pipeline.imaging.wire import encode
+from image_pipeline.outcome import Incomplete, Outcome
+from image_pipeline.transport import curve, endpoints
 from image_pipeline.transport.curve import BadKeys, Keys
 from image_pipeline.transport.monitor import Refused
+from image_pipeline.transport.sockets import bound, connected
 from tests.image_pipeline.stage import (
     by_hand,
     files_in,
     make_photos,
+    make_thumbnails,
     outcomes,
     until,
     work,
@@ -104,13 +104,14 @@ def test_a_worker_that_is_not_admitted_learns_why_within_seconds(
     server = curve.load(folder, "server")
     with (
         by_hand(context, tmp_path, keys=server) as hands,
+        bound(context, zmq.PUSH, hands.tasks, server),
         pytest.raises(Refused, match=why),
     ):
         work(
             make_thumbnails,
             context=new_context(),
-            tasks=hands.ventilator.tasks_endpoint,
-            results=hands.sink.ends.endpoint,
+            tasks=hands.tasks,
+            results=hands.results,
             name="stranger",
             stop=Event(),
             keys=who(folder, tmp_path),
@@ -123,17 +124,9 @@ def test_a_ventilator_hears_that_the_sink_has_other_keys(
     make_photos(tmp_path / "src", 2)
     curve.generate(tmp_path / "other")
     server = curve.load(folder, "server")
-    with (
-        by_hand(context, tmp_path, keys=server) as hands,
-        Ventilator(
-            context=context,
-            tasks="tcp://127.0.0.1:*",
-            results=hands.sink.ends.endpoint,
-            receipts="inproc://receipts",
-            keys=curve.load(tmp_path / "other", "server"),
-        ) as misled,
-    ):
-        hands.ventilator = misled
+    with by_hand(context, tmp_path, keys=server) as hands:
+        hands.own_keys = curve.load(tmp_path / "other", "server")
+        hands.receipts = "inproc://receipts"
         with pytest.raises(Incomplete, match="the sink refuses us"):
             hands.deliver(files_in(tmp_path / "src"))
 
@@ -143,19 +136,17 @@ def test_a_worker_cannot_announce_files_though_its_key_is_known(
 ) -> None:
     plan = pb.Plan(
         batch=1,
-        recipe=messages.recipe_to_wire(Recipe()),
+        recipe=encode(Recipe()),
         files=[pb.SourceFile(id=messages.id_of(1, 1), name=b"mine.jpg")],
     )
     server = curve.load(folder, "server")
+    keys = curve.load(folder, "client")
     with (
         by_hand(context, tmp_path, keys=server) as hands,
-        sockets.socket(context, zmq.PUSH) as worker,
+        connected(context, zmq.PUSH, hands.results, keys) as worker,
     ):
-        keys = curve.load(folder, "client")
-        sockets.connect(worker, hands.sink.ends.endpoint, keys)
         worker.send(pb.ToSink(plan=plan).SerializeToString())
-        hands.start(hands.sink.run, stop=hands.over)
-        until(lambda: hands.sink.ends.dropped == 1)
+        until(lambda: hands.sink.dropped == 1)
 
 
 @pytest.mark.parametrize(
@@ -178,10 +169,10 @@ def test_nothing_is_bound_beyond_loopback_without_keys(
     endpoint: str, is_exposed: bool, folder: Path
 ) -> None:
     if is_exposed:
-        with pytest.raises(sockets.Exposed, match="--insecure"):
-            sockets.check_exposure(endpoint, None, insecure=False)
+        with pytest.raises(endpoints.Exposed, match="--insecure"):
+            endpoints.check_exposure(endpoint, None, insecure=False)
     else:
-        sockets.check_exposure(endpoint, None, insecure=False)
-    sockets.check_exposure(endpoint, None, insecure=True)
+        endpoints.check_exposure(endpoint, None, insecure=False)
+    endpoints.check_exposure(endpoint, None, insecure=True)
     keys = curve.load(folder, "server")
-    sockets.check_exposure(endpoint, keys, insecure=False)
+    endpoints.check_exposure(endpoint, keys, insecure=False)

@@ -7,13 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from image_pipeline.outcome import (
-    ExitCode,
-    FileRecord,
-    Outcome,
-    Report,
-    Tally,
-)
+from image_pipeline.cli.report import Report
+from image_pipeline.outcome import ExitCode, FileRecord, Outcome, Tally
 
 
 def tally(**counts: int) -> Tally:

@@ -129,10 +129,10 @@ def test_a_pulled_cable_and_a_late_worker_cost_no_image(
     )
     near, far = worker(2), worker(3)
     for _ in range(20):
-        far.wait_for("^image ")
+        far.wait_for("^file ")
     network.cable(3, "down")
     late = worker(4)
-    late.wait_for("^image ")
+    late.wait_for("^file ")
     network.cable(3, "up")
 
     counts = ventilator.wait_for(r"files in .* s: (.*)").group(1)

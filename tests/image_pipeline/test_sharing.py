@@ -9,14 +9,18 @@ from typing import Any
 import pytest
 import zmq
 
-from image_pipeline.imaging.recipe import Recipe
-from image_pipeline.imaging.thumbnail import Made, make_thumbnails
-from image_pipeline.outcome import FileRecord, Outcome
-from image_pipeline.status import Incomplete, Status
+from image_pipeline.outcome import (
+    FileRecord,
+    Incomplete,
+    Made,
+    Outcome,
+    Status,
+)
 from tests.image_pipeline.stage import (
     by_hand,
     files_in,
     make_photos,
+    make_thumbnails,
     outcomes,
 )
 from tests.support import PATIENCE_S
@@ -25,7 +29,7 @@ TASKS = 60
 WORKERS = 4
 
 
-def slowly(data: bytes, recipe: Recipe) -> Made:
+def slowly(data: bytes, recipe: bytes) -> Made:
     time.sleep(0.02)  # stands for a bigger image
     return make_thumbnails(data, recipe)
 
@@ -101,9 +105,9 @@ def test_a_thumbnail_that_no_sink_would_take_fails_with_a_reason(
 ) -> None:
     """The trap: libzmq hangs up on whoever sends more than MAXMSGSIZE."""
 
-    def hugely(data: bytes, recipe: Recipe) -> Made:
+    def hugely(data: bytes, recipe: bytes) -> Made:
         made = make_thumbnails(data, recipe)
-        return Made([made.thumbnails[0].ljust(2**26 + 1)], 1, 1)
+        return Made([made.results[0].ljust(2**26 + 1)], 1, 1)
 
     make_photos(tmp_path / "src", 1)
     with by_hand(context, tmp_path) as hands:

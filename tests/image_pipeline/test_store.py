@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from image_pipeline.outcome import CannotKeep, TargetError
 from image_pipeline.storage.journal import Journal, Source
 from image_pipeline.storage.names import Folding
 from image_pipeline.storage.store import (
     PRIVATE,
-    CannotKeep,
     Store,
-    TargetError,
     looking_at,
 )
 from tests.support import ROOT, Program

@@ -3,7 +3,7 @@
 import random
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,18 @@ import zmq
 
 from image_pipeline import messages
 from image_pipeline import messages_pb2 as pb
-from image_pipeline.delivery.roll import EXPLAIN_S
 from image_pipeline.imaging.recipe import Recipe
-from image_pipeline.imaging.thumbnail import Made, make_thumbnails
-from image_pipeline.outcome import Outcome
-from image_pipeline.transport import sockets
-from image_pipeline.transport.monitor import Peers
+from image_pipeline.imaging.wire import encode
+from image_pipeline.outcome import Made, Outcome
+from image_pipeline.transport.sockets import bound
 from tests.image_pipeline.stage import (
     GREETING,
     PHOTO,
-    Hands,
+    ManualPipeline,
     by_hand,
     files_in,
     make_photos,
+    make_thumbnails,
     outcomes,
     until,
 )
@@ -53,8 +52,10 @@ def garbage() -> list[list[bytes]]:
     """Messages that no honest peer sends."""
     rng = random.Random(5)
     some_id = messages.id_of(BATCH, 1)
-    made = pb.Report(id=some_id, stage=pb.STAGE_MADE, worker="stranger")
-    nobody = pb.Report(id=5, stage=pb.STAGE_MADE)
+    made = pb.Report(
+        id=some_id, stage=pb.STAGE_MADE, worker="stranger", results=1
+    )
+    nobody = pb.Report(id=5, stage=pb.STAGE_MADE, results=1)
     unknown = pb.Report(id=some_id)
     return [
         [b""],
@@ -95,10 +96,15 @@ def pushing(
         yield
 
 
-def deliver_all(hands: Hands, tmp_path: Path, count: int = 20) -> None:
+def deliver_all(
+    hands: ManualPipeline,
+    tmp_path: Path,
+    count: int = 20,
+    on_bound: Callable[[str], None] = lambda _: None,
+) -> None:
     make_photos(tmp_path / "src", count)
     hands.add_worker("honest")
-    records = hands.deliver(files_in(tmp_path / "src"))
+    records = hands.deliver(files_in(tmp_path / "src"), on_bound)
     assert outcomes(records) == {Outcome.MADE: count}
     assert {each.worker for each in records.values()} == {"honest"}
     written = {path.name for path in (tmp_path / "dst").iterdir()}
@@ -110,16 +116,16 @@ def test_garbage_and_forged_results_at_the_sink_count_for_nothing(
 ) -> None:
     with by_hand(context, tmp_path) as hands:
         rubbish = garbage()
-        with pushing(context, hands.sink.ends.endpoint, rubbish):
+        with pushing(context, hands.results, rubbish):
             deliver_all(hands, tmp_path)
-        assert hands.sink.ends.dropped == len(rubbish)
+        assert hands.sink.dropped == len(rubbish)
 
 
 def test_garbage_and_forged_receipts_at_the_ventilator_count_for_nothing(
     context: zmq.Context[Any], tmp_path: Path
 ) -> None:
     with by_hand(context, tmp_path) as hands:
-        endpoint = hands.ventilator.receipts_endpoint
+        endpoint = hands.receipts
         with pushing(context, endpoint, garbage()):
             deliver_all(hands, tmp_path)
 
@@ -128,14 +134,12 @@ def test_what_is_no_zeromq_at_all_is_hung_up_on(
     context: zmq.Context[Any], tmp_path: Path
 ) -> None:
     with by_hand(context, tmp_path) as hands:
-        for endpoint in (
-            hands.ventilator.tasks_endpoint,
-            hands.sink.ends.endpoint,
-        ):
-            port = int(endpoint.rpartition(":")[2])
-            with socket.create_connection(("127.0.0.1", port)) as stranger:
-                stranger.sendall(b"GET / HTTP/1.1\r\n\r\n" + bytes(5_000))
-        deliver_all(hands, tmp_path)
+
+        def knock_at_both(tasks: str) -> None:
+            for endpoint in (tasks, hands.results):
+                knock(endpoint, b"GET / HTTP/1.1\r\n\r\n" + bytes(5_000))
+
+        deliver_all(hands, tmp_path, on_bound=knock_at_both)
 
 
 def knock(endpoint: str, words: bytes) -> None:
@@ -156,19 +160,19 @@ def test_who_makes_no_handshake_is_neither_a_peer_nor_the_loss_of_one(
     context: zmq.Context[Any], words: bytes
 ) -> None:
     """The trap: the monitor tells of each end, not of whose it was."""
-    with (
-        sockets.socket(context, zmq.PUSH, most_bytes=1024) as tasks,
-        Peers(tasks) as workers,
-    ):
-        endpoint = sockets.bind(tasks, "tcp://127.0.0.1:*", None)
+    with bound(context, zmq.PUSH, "tcp://127.0.0.1:*") as tasks:
+        endpoint, workers = tasks.endpoint, tasks.peers
 
         def counts(ever: int, lost: int) -> None:
             def reached() -> bool:
                 workers.look()
-                return (workers.ever, workers.lost) >= (ever, lost)
+                return (workers.handshakes, workers.disconnects) >= (
+                    ever,
+                    lost,
+                )
 
             until(reached)
-            assert (workers.ever, workers.lost) == (ever, lost)
+            assert (workers.handshakes, workers.disconnects) == (ever, lost)
             assert workers.connected == ever - lost
 
         with context.socket(zmq.PULL) as first:
@@ -190,7 +194,7 @@ def test_a_scanner_at_the_door_fails_no_image_that_takes_its_time(
     make_photos(tmp_path / "src", 1)
     scanned = threading.Event()
 
-    def slowly(data: bytes, recipe: Recipe) -> Made:
+    def slowly(data: bytes, recipe: bytes) -> Made:
         scanned.wait(PATIENCE_S)
         return make_thumbnails(data, recipe)
 
@@ -199,9 +203,9 @@ def test_a_scanner_at_the_door_fails_no_image_that_takes_its_time(
         def scan() -> None:
             until(lambda: "honest" in at_work)
             for _ in range(4):
-                knock(hands.ventilator.tasks_endpoint, KNOCKS["http"])
+                knock(hands.tasks, KNOCKS["http"])
                 # Longer than it takes to act on a loss, and on an absence.
-                threading.Event().wait(2 * EXPLAIN_S)
+                threading.Event().wait(1.0)
             scanned.set()
 
         at_work: dict[str, Any] = {}
@@ -222,7 +226,7 @@ def test_who_takes_tasks_and_does_nothing_cannot_keep_them(
         by_hand(context, tmp_path) as hands,
         context.socket(zmq.PULL) as thief,
     ):
-        thief.connect(hands.ventilator.tasks_endpoint)
+        thief.connect(hands.tasks)
         deliver_all(hands, tmp_path, 4)
 
 
@@ -234,7 +238,7 @@ def test_no_plan_leads_the_sink_out_of_its_folder(
     assert not outside.resolve().is_relative_to(tmp_path / "dst")
 
     names = [b"../../outside.jpg", b"/tmp/outside.jpg", b"a/../../b", b"a\0b"]
-    recipe = messages.recipe_to_wire(Recipe())
+    recipe = encode(Recipe())
     plans = [
         pb.Plan(
             batch=BATCH,
@@ -243,7 +247,9 @@ def test_no_plan_leads_the_sink_out_of_its_folder(
         )
         for name in names
     ]
-    made = pb.Report(id=messages.id_of(BATCH, 1), stage=pb.STAGE_MADE)
+    made = pb.Report(
+        id=messages.id_of(BATCH, 1), stage=pb.STAGE_MADE, results=1
+    )
     attack = [
         message
         for plan in plans
@@ -251,10 +257,9 @@ def test_no_plan_leads_the_sink_out_of_its_folder(
     ]
     with (
         by_hand(context, tmp_path) as hands,
-        pushing(context, hands.sink.ends.endpoint, attack),
+        pushing(context, hands.results, attack),
     ):
-        hands.start(hands.sink.run, stop=hands.over)
-        until(lambda: hands.sink.ends.dropped == len(attack))
+        until(lambda: hands.sink.dropped == len(attack))
     assert [path.name for path in (tmp_path / "dst").iterdir()] == [
         ".image_pipeline"
     ]

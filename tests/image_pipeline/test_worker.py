@@ -10,11 +10,11 @@ import zmq
 
 from image_pipeline import messages
 from image_pipeline import messages_pb2 as pb
-from image_pipeline.delivery import tasks as waiting
+from image_pipeline.delivery import presence
 from image_pipeline.imaging.recipe import Recipe
-from image_pipeline.imaging.thumbnail import Made
-from image_pipeline.status import Incomplete
-from image_pipeline.transport import sockets
+from image_pipeline.imaging.wire import encode
+from image_pipeline.outcome import Incomplete, Made
+from image_pipeline.transport.sockets import SHORT_BUFFER
 from tests.image_pipeline.saboteur import WAIT
 from tests.image_pipeline.stage import PHOTO, endpoints_of_our_own, work
 from tests.support import PATIENCE_S, Program
@@ -27,7 +27,7 @@ def send_task(ventilator: zmq.Socket[Any], *images: bytes) -> None:
         ids=[
             messages.id_of(1, number) for number in range(1, len(images) + 1)
         ],
-        recipe=messages.recipe_to_wire(Recipe()),
+        recipe=encode(Recipe()),
         timeout_ms=60_000,
     )
     assert ventilator.poll(int(PATIENCE_S * 1000), zmq.POLLOUT)
@@ -41,7 +41,7 @@ def test_a_ventilator_that_is_killed_takes_no_busy_worker_with_it(
     """The trap: a full PULL with heartbeats, and libzmq aborts."""
     tasks, results, _ = endpoints_of_our_own()
     with context.socket(zmq.PUSH) as ventilator:
-        ventilator.linger, ventilator.sndbuf = 0, sockets.SMALL_BUFFER
+        ventilator.linger, ventilator.sndbuf = 0, SHORT_BUFFER
         ventilator.bind(tasks)
         program = start(
             *("tests.image_pipeline.sabotaged", "worker", "--once"),
@@ -50,7 +50,7 @@ def test_a_ventilator_that_is_killed_takes_no_busy_worker_with_it(
         send_task(ventilator, *[PHOTO + WAIT] * 20)  # busy for 4 seconds
         for _ in range(MANY):
             send_task(ventilator, PHOTO)
-        program.wait_for("^image ")
+        program.wait_for("^file ")
     assert program.wait() == 0
     assert program.stderr == ""
 
@@ -61,11 +61,11 @@ def test_a_worker_for_one_batch_waits_for_nobody_without_end(
     context: zmq.Context[Any], monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     """The trap: it has more to tell than fits into a queue for nobody."""
-    monkeypatch.setattr(waiting, "NOBODY_S", 1.0)
+    monkeypatch.setattr(presence, "NOBODY_S", 1.0)
     tasks, results, _ = endpoints_of_our_own()
 
-    def serve() -> int:
-        return work(
+    def serve() -> None:
+        work(
             lambda image, _: Made([image], 1, 1),
             context=context,
             tasks=tasks,

@@ -10,23 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from image_pipeline.cli.options import MAKE
 from image_pipeline.delivery import ledger
-from image_pipeline.delivery.clock import Clock
 from image_pipeline.delivery.ledger import Ledger
 from image_pipeline.demo.photographs import photograph
-from image_pipeline.outcome import FileRecord, Outcome
-from image_pipeline.run import Running, Transport, pipeline
-from image_pipeline.status import Incomplete, Status
-from image_pipeline.storage.store import Store
-from image_pipeline.supervision.processes import CrewError, Processes
+from image_pipeline.outcome import FileRecord, Incomplete, Outcome, Status
+from image_pipeline.run import Transport
+from image_pipeline.supervision.processes import Processes
 from image_pipeline.supervision.threads import Threads
 from tests.image_pipeline import saboteur
 from tests.image_pipeline.stage import (
     PHOTO,
-    deliver,
-    files_in,
     make_photos,
     outcomes,
+    run_batch,
 )
 from tests.support import PATIENCE_S, Program
 
@@ -36,16 +33,15 @@ TINY = photograph(1, 64, 48)
 class Assassin:
     """Sends a signal to a worker that is at work, once some are done."""
 
-    def __init__(self, running: Running, number: signal.Signals) -> None:
-        assert isinstance(running.crew, Processes)
-        self.crew = running.crew
+    def __init__(self, workers: Processes, number: signal.Signals) -> None:
+        self.workers = workers
         self.number = number
         self.victim = ""
 
     def __call__(self, status: Status, records: list[FileRecord]) -> None:
         if self.victim or len(records) < 2:
             return
-        pids = self.crew.pids
+        pids = self.workers.pids
         busy = [name for name in status.workers if name in pids]
         if busy:
             self.victim = busy[0]
@@ -57,26 +53,20 @@ def test_what_a_killed_or_stopped_worker_held_is_made_by_another(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     make_photos(tmp_path / "src", 30, saboteur.WAIT)
-    with (
-        Store(tmp_path / "dst") as store,
-        pipeline(store, Processes(2, saboteur.WORKER)) as running,
-    ):
-        assassin = Assassin(running, number)
-        records = deliver(running, files_in(tmp_path / "src"), assassin)
+    workers = Processes(2, saboteur.MAKE)
+    assassin = Assassin(workers, number)
+    records = run_batch(tmp_path, workers, assassin)
 
-        assert assassin.victim
-        assert outcomes(records) == {Outcome.MADE: 30}
-        assert any(record.attempts > 1 for record in records.values())
+    assert assassin.victim
+    assert outcomes(records) == {Outcome.MADE: 30}
+    assert any(record.attempts > 1 for record in records.values())
 
 
 def test_a_single_worker_that_is_stopped_is_replaced(tmp_path: Path) -> None:
     make_photos(tmp_path / "src", 10, saboteur.WAIT)
-    with (
-        Store(tmp_path / "dst") as store,
-        pipeline(store, Processes(1, saboteur.WORKER)) as running,
-    ):
-        assassin = Assassin(running, signal.SIGSTOP)
-        records = deliver(running, files_in(tmp_path / "src"), assassin)
+    workers = Processes(1, saboteur.MAKE)
+    assassin = Assassin(workers, signal.SIGSTOP)
+    records = run_batch(tmp_path, workers, assassin)
 
     assert outcomes(records) == {Outcome.MADE: 10}
 
@@ -86,11 +76,8 @@ def test_an_image_that_kills_every_worker_fails_and_nothing_else_does(
 ) -> None:
     make_photos(tmp_path / "src", 20)
     (tmp_path / "src" / "010.jpg").write_bytes(PHOTO + saboteur.CRASH)
-    with (
-        Store(tmp_path / "dst") as store,
-        pipeline(store, Processes(2, saboteur.WORKER)) as running,
-    ):
-        records = deliver(running, files_in(tmp_path / "src"))
+    workers = Processes(2, saboteur.MAKE)
+    records = run_batch(tmp_path, workers)
 
     assert outcomes(records) == {Outcome.MADE: 19, Outcome.FAILED: 1}
     assert records["010.jpg"].outcome is Outcome.FAILED
@@ -109,32 +96,13 @@ def test_a_crash_before_anybody_could_be_told_is_found_out_all_the_same(
     make_photos(tmp_path / "src", 20)
     bad = tmp_path / "src" / "010.jpg"
     bad.write_bytes(PHOTO + saboteur.CRASH_AT_ONCE)
-    with (
-        Store(tmp_path / "dst") as store,
-        pipeline(store, Processes(2, saboteur.WORKER)) as running,
-    ):
-        records = deliver(running, files_in(tmp_path / "src"))
+    workers = Processes(2, saboteur.MAKE)
+    records = run_batch(tmp_path, workers)
 
     assert outcomes(records) == {Outcome.MADE: 19, Outcome.FAILED: 1}
     assert records["010.jpg"].reason == (
         "killed its worker 3 times: signal 11 (SIGSEGV)"
     )
-
-
-def test_a_killer_fails_also_where_every_look_comes_late(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The trap: a slow disk looks like Ctrl-Z, which excuses a worker."""
-    monkeypatch.setattr(Clock, "just_woke", True)
-    make_photos(tmp_path / "src", 3)
-    (tmp_path / "src" / "001.jpg").write_bytes(PHOTO + saboteur.CRASH)
-    with (
-        Store(tmp_path / "dst") as store,
-        pipeline(store, Processes(2, saboteur.WORKER)) as running,
-    ):
-        records = deliver(running, files_in(tmp_path / "src"))
-
-    assert outcomes(records) == {Outcome.MADE: 2, Outcome.FAILED: 1}
 
 
 def test_a_killer_among_tiny_images_takes_none_of_them_with_it(
@@ -150,19 +118,14 @@ def test_a_killer_among_tiny_images_takes_none_of_them_with_it(
         path = tmp_path / "src" / os.fsdecode(name)
         if name != b"150.jpg":
             path.write_bytes(TINY)
-    with (
-        Store(tmp_path / "dst") as store,
-        pipeline(store, Processes(2, saboteur.WORKER)) as running,
-    ):
-        records = deliver(running, files_in(tmp_path / "src"))
-        assert isinstance(running.crew, Processes)
-        started = max(int(name.split()[1]) for name in running.crew.pids)
+    workers = Processes(2, saboteur.MAKE)
+    records = run_batch(tmp_path, workers)
 
     assert outcomes(records) == {Outcome.MADE: 299, Outcome.FAILED: 1}
     assert records["150.jpg"].reason == (
         "killed its worker 3 times: signal 11 (SIGSEGV)"
     )
-    assert started == 2 + 3
+    assert workers.started == 2 + 3
 
 
 def test_an_image_that_never_ends_fails_after_its_time(
@@ -170,11 +133,8 @@ def test_an_image_that_never_ends_fails_after_its_time(
 ) -> None:
     make_photos(tmp_path / "src", 10)
     (tmp_path / "src" / "005.jpg").write_bytes(PHOTO + saboteur.HANG_IN_C)
-    with (
-        Store(tmp_path / "dst") as store,
-        pipeline(store, Processes(2, saboteur.WORKER)) as running,
-    ):
-        records = deliver(running, files_in(tmp_path / "src", timeout=3.0))
+    workers = Processes(2, saboteur.MAKE)
+    records = run_batch(tmp_path, workers, timeout=3.0)
 
     assert outcomes(records) == {Outcome.MADE: 9, Outcome.FAILED: 1}
     assert records["005.jpg"].reason == "took longer than 3 s"
@@ -185,17 +145,13 @@ def test_workers_that_cannot_even_start_end_the_run_with_their_words(
 ) -> None:
     make_photos(tmp_path / "src", 3)
     broken = (sys.executable, "-c", "raise SystemExit('no Pillow here')")
-    with (
-        Store(tmp_path / "dst") as store,
-        pipeline(store, Processes(2, broken)) as running,
-        pytest.raises(Incomplete, match="no Pillow here"),
-    ):
-        deliver(running, files_in(tmp_path / "src"))
+    with pytest.raises(Incomplete, match="no Pillow here"):
+        run_batch(tmp_path, Processes(2, MAKE, command=broken))
 
 
 def test_a_worker_process_that_cannot_be_started_is_named() -> None:
-    with pytest.raises(CrewError, match=r"cannot start .*: No such file"):
-        Processes(1, ["/nonexistent"])
+    with pytest.raises(Incomplete, match=r"cannot start .*: No such file"):
+        Processes(1, MAKE, command=["/nonexistent"])
 
 
 def test_workers_whose_run_was_killed_before_it_had_work_end_at_once(
@@ -207,7 +163,8 @@ def test_workers_whose_run_was_killed_before_it_had_work_end_at_once(
         "-c",
         "from image_pipeline.supervision.processes import Processes\n"
         "import signal\n"
-        "print('pids', *Processes(2).pids.values(), flush=True)\n"
+        f"pids = Processes(2, {MAKE!r}).pids.values()\n"
+        "print('pids', *pids, flush=True)\n"
         "signal.pause()",
     )
     pids = run.wait_for(r"pids (\d+) (\d+)").groups()
@@ -220,12 +177,10 @@ def test_workers_whose_run_was_killed_before_it_had_work_end_at_once(
 
 
 def test_a_run_leaves_no_process_behind(tmp_path: Path) -> None:
-    with (
-        Store(tmp_path / "dst") as store,
-        pipeline(store, Processes(2)) as running,
-    ):
-        assert isinstance(running.crew, Processes)
-        pids = running.crew.pids.values()
+    make_photos(tmp_path / "src", 3)
+    workers = Processes(2, MAKE)
+    pids = list(workers.pids.values())
+    run_batch(tmp_path, workers)
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
@@ -233,11 +188,9 @@ def test_a_run_leaves_no_process_behind(tmp_path: Path) -> None:
 
 def test_threads_do_what_processes_do(tmp_path: Path) -> None:
     make_photos(tmp_path / "src", 20)
-    with (
-        Store(tmp_path / "dst") as store,
-        pipeline(store, Threads(2), Transport.INPROC) as running,
-    ):
-        records = deliver(running, files_in(tmp_path / "src"))
+    records = run_batch(
+        tmp_path, Threads(2, MAKE), transport=Transport.INPROC
+    )
 
     assert outcomes(records) == {Outcome.MADE: 20}
     assert {record.worker for record in records.values()} == {
@@ -254,13 +207,10 @@ def test_a_kill_costs_little_more_than_what_the_worker_held(
     The trap: without being told of the death, one waits for a time-out.
     """
     make_photos(tmp_path / "src", 20, saboteur.WAIT)
-    with (
-        Store(tmp_path / "dst") as store,
-        pipeline(store, Processes(2, saboteur.WORKER)) as running,
-    ):
-        assassin = Assassin(running, signal.SIGKILL)
-        began = time.monotonic()
-        deliver(running, files_in(tmp_path / "src", 60), assassin)
-        seconds = time.monotonic() - began
+    workers = Processes(2, saboteur.MAKE)
+    assassin = Assassin(workers, signal.SIGKILL)
+    began = time.monotonic()
+    run_batch(tmp_path, workers, assassin)
+    seconds = time.monotonic() - began
 
     assert seconds < 15

@@ -1,0 +1,53 @@
+"""The report of a batch: one JSON object a line for each file."""
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from image_pipeline.outcome import FileRecord
+
+
+def to_json(record: FileRecord) -> str:
+    """Write `record` as one line of JSON, in ASCII.
+
+    Bytes of a name that are not UTF-8 become lone surrogates from U+DC80 to
+    U+DCFF, as everywhere in Python (PEP 383), so nothing is lost.
+    """
+    fields = asdict(record)
+    fields["source"] = os.fsdecode(record.source)
+    fields["outputs"] = [os.fsdecode(name) for name in record.outputs]
+    fields["seconds"] = round(record.seconds, 6)
+    return json.dumps(fields)
+
+
+class Report:
+    """Writes records to a file, a line each, as they come.
+
+    When that fails, `trouble` says why and nothing more is written: a batch
+    must not end because of its report. Raises OSError when `path` cannot be
+    opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.trouble = ""
+        self._file = path.open("w", encoding="ascii")
+
+    def write(self, record: FileRecord) -> None:
+        self._try(partial(self._file.write, to_json(record) + "\n"))
+
+    def close(self) -> None:
+        self._try(self._file.flush)
+        with suppress(OSError):  # closes even when it cannot flush
+            self._file.close()
+
+    def _try(self, step: Callable[[], object]) -> None:
+        if self.trouble:
+            return
+        try:
+            step()
+        except OSError as error:
+            self.trouble = error.strerror or str(error)

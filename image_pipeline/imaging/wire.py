@@ -1,0 +1,46 @@
+"""A recipe as the bytes that travel in each task and each plan."""
+
+from functools import lru_cache
+
+from google.protobuf.message import DecodeError
+
+from image_pipeline import messages_pb2 as pb
+from image_pipeline.imaging.recipe import Box, Format, Recipe
+
+_FORMATS = {
+    Format.JPEG: pb.IMAGE_FORMAT_JPEG,
+    Format.PNG: pb.IMAGE_FORMAT_PNG,
+    Format.WEBP: pb.IMAGE_FORMAT_WEBP,
+    Format.AVIF: pb.IMAGE_FORMAT_AVIF,
+}
+_FORMATS_BACK = {number: name for name, number in _FORMATS.items()}
+
+
+def encode(recipe: Recipe) -> bytes:
+    return pb.Recipe(
+        sizes=[pb.Box(width=b.width, height=b.height) for b in recipe.sizes],
+        format=_FORMATS[recipe.format],
+        quality=recipe.quality,
+        strict=recipe.strict,
+        max_pixels=recipe.max_pixels,
+        max_bytes=recipe.max_bytes,
+    ).SerializeToString()
+
+
+@lru_cache(maxsize=16)  # each task carries it, and all of them the same one
+def decode(data: bytes) -> Recipe:
+    """Raises ValueError for what is no recipe."""
+    try:
+        message = pb.Recipe.FromString(data)
+    except DecodeError:
+        raise ValueError("not a Recipe") from None
+    if message.format not in _FORMATS_BACK:
+        raise ValueError(f"unknown image format {message.format}")
+    return Recipe(
+        sizes=tuple(Box(b.width, b.height) for b in message.sizes),
+        format=_FORMATS_BACK[message.format],
+        quality=message.quality,
+        strict=message.strict,
+        max_pixels=message.max_pixels,
+        max_bytes=message.max_bytes,
+    )

@@ -1,0 +1,240 @@
+"""Watches workers: ends those that hang, replaces them, and reports it.
+
+    PUSH connect "results" -> Reports  CRASHED and TIMED_OUT, to the sink
+
+A decoder that crashes, or is killed because it took all the memory, takes
+its process with it and nothing else. The worker cannot tell: a message that
+says so may die with its sender, before libzmq has put it on the wire. So it
+notes what it is at where its supervisor can read it, and outlives it.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from threading import Event
+
+import zmq
+
+from image_pipeline import messages
+from image_pipeline import messages_pb2 as pb
+from image_pipeline.delivery.clock import Clock
+from image_pipeline.outcome import Incomplete
+from image_pipeline.supervision.process import allow_files
+from image_pipeline.transport.curve import Keys
+from image_pipeline.transport.sockets import Context, Socket, connected
+
+TICK_MS = 100
+STOPPED_S = 5.0  # a process that is stopped (SIGSTOP) for so long is replaced
+FAREWELL_S = 2.0  # for an idle worker to end by itself
+MAX_FAILED_STARTS = 3  # one after another
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """The file that a worker is at, or 0; and when it began with it."""
+
+    file_id: int = 0
+    began: float = 0.0
+    seconds: float = 0.0  # that it may take
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a worker ended; `cause` is empty where it was in good order.
+
+    `gives_up` says that the next one would fare no better; `words` is the
+    last that it wrote to stderr.
+    """
+
+    cause: str = ""
+    gives_up: bool = False
+    words: str = ""
+    failed_start: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Whom to work for; `replaces` says that another one did before."""
+
+    context: Context
+    tasks: str
+    results: str
+    replaces: bool = False
+
+
+class Worker(ABC):
+    """One worker; the times are what its supervisor has seen of it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.noted = Noted()
+        self.noted_since = 0.0
+        self.stopped_since: float | None = None
+
+    @property
+    def descriptor(self) -> int:
+        """Readable when the worker has ended; -1 where there is none."""
+        return -1
+
+    @abstractmethod
+    def begin(self, work: Work) -> None: ...
+    @abstractmethod
+    def read_note(self) -> Noted: ...
+    @abstractmethod
+    def exit(self) -> Exit | None: ...
+    @abstractmethod
+    def is_stopped(self) -> bool: ...
+    @abstractmethod
+    def leave(self) -> None:
+        """Ask it to finish what it is at, and to go."""
+
+    @abstractmethod
+    def kill(self) -> None: ...
+    @abstractmethod
+    def close(self, deadline: float) -> bool:
+        """Wait for its end and clean up; tell whether it did end."""
+
+
+class Supervisor(ABC):
+    """`count` workers, from now until `close`; call `look` often.
+
+    With `once`, one that leaves in good order is not replaced.
+    """
+
+    _sink: Socket
+
+    def __init__(self, count: int, name: str, once: bool = False) -> None:
+        allow_files(count)
+        self.count = count
+        self.alive: list[Worker] = []
+        self._name, self._once = name, once
+        self.started = self._failed_starts = 0
+        self._abandoned: list[Worker] = []
+        self._clock = Clock(time.monotonic())
+        self._work: Work | None = None
+        self._leaving_since: float | None = None
+        for _ in range(count):
+            self._add()
+
+    @abstractmethod
+    def _start(self, name: str) -> Worker: ...
+
+    def _add(self) -> None:
+        self.started += 1
+        worker = self._start(f"{self._name} {self.started}")
+        self.alive.append(worker)
+        if self._work:
+            worker.begin(replace(self._work, replaces=True))
+
+    @contextmanager
+    def working(
+        self,
+        context: Context,
+        tasks: str,
+        results: str,
+        keys: Keys | None = None,
+    ) -> Iterator[None]:
+        """Let the workers connect; meanwhile `look` reports to the sink."""
+        with connected(context, zmq.PUSH, results, keys) as self._sink:
+            self._work = Work(context, tasks, results)
+            for worker in self.alive:
+                worker.begin(self._work)
+            yield
+
+    def serve(self, stop: Event) -> None:
+        """Look until all have left, which `stop` asks them to."""
+        while self.alive:
+            poller = zmq.Poller()
+            for worker in self.alive:
+                if worker.descriptor >= 0:
+                    poller.register(worker.descriptor, zmq.POLLIN)
+            poller.poll(TICK_MS)
+            self.look()
+            if stop.is_set():
+                self._leave()
+
+    def _leave(self) -> None:
+        """An idle worker that does not leave is killed, a busy one not."""
+        now = time.monotonic()
+        if self._leaving_since is None:
+            self._leaving_since = now
+            for worker in self.alive:
+                worker.leave()
+        for worker in self.alive:
+            since = max(self._leaving_since, worker.noted_since)
+            if not worker.noted.file_id and now - since > FAREWELL_S:
+                worker.kill()
+
+    def look(self) -> None:
+        """Raises Incomplete when replacing them is hopeless."""
+        now = self._clock.at(time.monotonic())
+        for worker in list(self.alive):
+            noted = worker.read_note()
+            if noted != worker.noted:
+                worker.noted, worker.noted_since = noted, now
+            if ended := worker.exit():
+                self._ended(worker, ended)
+            elif noted.file_id and now - worker.noted_since > noted.seconds:
+                reason = f"took longer than {noted.seconds:g} s"
+                self._replace(worker, pb.STAGE_TIMED_OUT, reason)
+            else:
+                self._end_if_stopped(worker, now)
+
+    def _ended(self, worker: Worker, ended: Exit) -> None:
+        if ended.gives_up:
+            raise Incomplete(ended.words)
+        self._failed_starts += 1
+        if not ended.failed_start:
+            self._failed_starts = 0
+        if self._failed_starts >= MAX_FAILED_STARTS:
+            raise Incomplete(
+                f"workers end at once, with {ended.cause}: "
+                f"{ended.words or 'they say nothing'}"
+            )
+        self._replace(worker, pb.STAGE_CRASHED, ended.cause)
+
+    def _replace(self, worker: Worker, stage: pb.Stage, reason: str) -> None:
+        self.alive.remove(worker)
+        worker.kill()
+        if not worker.close(time.monotonic() + FAREWELL_S):
+            self._abandoned.append(worker)
+        if reason:  # else it has said so itself
+            report = pb.Report(
+                stage=stage,
+                id=worker.noted.file_id,
+                worker=worker.name,
+                reason=reason,
+            )
+            with suppress(zmq.Again):
+                self._sink.send(messages.to_sink(report), zmq.NOBLOCK)
+        is_leaving = self._leaving_since is not None
+        if (reason or not self._once) and not is_leaving:
+            self._add()
+
+    def _end_if_stopped(self, worker: Worker, now: float) -> None:
+        """Kill a process that is stopped: it would hold its file for ever.
+
+        Not at once: after Ctrl-Z and `fg` we may be awake before it is.
+        """
+        if not worker.is_stopped():
+            worker.stopped_since = None
+        elif worker.stopped_since is None:
+            worker.stopped_since = now
+        elif now - worker.stopped_since > STOPPED_S:
+            worker.kill()
+
+    def close(self) -> bool:
+        """End them all; tell whether they did.
+
+        They are killed where that is possible: they hold nothing that
+        anybody awaits.
+        """
+        workers = self.alive + self._abandoned
+        for worker in workers:
+            worker.kill()
+        deadline = time.monotonic() + FAREWELL_S
+        self.alive, self._abandoned = [], []
+        ended = [worker.close(deadline) for worker in workers]
+        return all(ended)

@@ -1,0 +1,82 @@
+"""Endpoints: which are refused, and which are only worth a word."""
+
+import errno
+import ipaddress
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from socket import getaddrinfo
+
+import zmq
+
+from image_pipeline.transport.curve import Keys
+
+MAX_PORT = 65_535
+
+
+class Exposed(ValueError):
+    """An endpoint that others could reach, without keys."""
+
+
+def check_exposure(endpoint: str, keys: Keys | None, insecure: bool) -> None:
+    """Raise Exposed for binding beyond loopback without CURVE."""
+    scheme, _, address = endpoint.partition("://")
+    if scheme != "tcp" or keys or insecure:
+        return
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        is_local = ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name or an interface: only one of them is known
+        is_local = host in ("localhost", "lo")
+    if not is_local:
+        raise Exposed(
+            f"{endpoint} can be reached from other machines, and without "
+            "keys anybody there could take part: make keys with `keygen` "
+            "and give them with --keys, or say --insecure"
+        )
+
+
+def host_trouble(endpoint: str) -> str:
+    """Say why the host of a tcp `endpoint` is not known, if it is not.
+
+    libzmq tries for ever and says nothing: a host may come up later.
+    """
+    scheme, _, address = endpoint.partition("://")
+    host = address.rpartition(";")[2].rpartition(":")[0].strip("[]")
+    if scheme == "tcp":
+        try:
+            getaddrinfo(host, None)
+        except (OSError, UnicodeError) as error:
+            return getattr(error, "strerror", "") or str(error)
+    return ""
+
+
+def is_inproc(endpoint: str) -> bool:
+    """On inproc nobody shakes hands, and monitors say nothing."""
+    return endpoint.startswith("inproc:")
+
+
+class Unusable(Exception):
+    """An endpoint that cannot be had; the text says why."""
+
+
+@contextmanager
+def usable(what: str, endpoint: str) -> Iterator[None]:
+    # libzmq reads a port as far as it has digits and keeps 16 bits of it, so
+    # 99999 would silently be 34463.
+    port = endpoint.rpartition(":")[2]
+    if endpoint.startswith("tcp://") and not (
+        port == "*"
+        or (re.fullmatch("[0-9]{1,5}", port) and int(port) <= MAX_PORT)
+    ):
+        raise Unusable(
+            f"cannot {what} to {endpoint}: it does not end in a port, which "
+            f"is a number up to {MAX_PORT}"
+        )
+    try:
+        yield
+    except (zmq.ZMQError, UnicodeError) as error:
+        number = getattr(error, "errno", errno.EINVAL)
+        raise Unusable(
+            f"cannot {what} to {endpoint}: {zmq.strerror(number)}"
+        ) from None
