@@ -8,6 +8,7 @@ are opaque here: who makes the results can read them.
 
 import os
 from collections.abc import Iterable, Sequence
+from math import inf
 
 from google.protobuf.message import DecodeError
 
@@ -36,7 +37,7 @@ ABOUT_A_FILE = ABOUT_A_FILE_FROM_A_WORKER | {
 FROM_A_WORKER = ABOUT_A_FILE_FROM_A_WORKER | ABOUT_A_WORKER
 _LOWER_HALF = 0xFFFF_FFFF
 MAX_BYTES = 4 * 2**20  # of a message, without the frames that follow it
-MAX_RESULT = 64 * 2**20  # bytes of one, and so of any frame to a sink
+MAX_RESULT = 16 * 2**20  # bytes of one, and so of any frame to a sink
 MAX_TEXT = 2_000  # characters of a reason, of notes, of a worker's name
 
 
@@ -57,6 +58,12 @@ def id_of(batch: int, number: int) -> int:
 def number_of(batch: int, file_id: int) -> int | None:
     """Return the number of a file, or None if it is of another batch."""
     return file_id & _LOWER_HALF if file_id >> 32 == batch else None
+
+
+def text(value: object) -> str:
+    """Return what may stand in a report: short, and printable."""
+    letters = str(value)[:MAX_TEXT]
+    return "".join(each if each.isprintable() else "?" for each in letters)
 
 
 def to_sink(*reports: pb.Report) -> bytes:
@@ -132,6 +139,12 @@ def _checked_report(report: pb.Report, allowed: Iterable[int]) -> pb.Report:
     texts = report.reason, report.worker, "".join(report.notes)
     if max(map(len, texts)) > MAX_TEXT:
         raise Malformed(f"report text longer than {MAX_TEXT} characters")
+    # It will be seen in a terminal, where escapes are commands.
+    if not "".join(texts).isprintable():
+        raise Malformed("report text that cannot be printed")
+    if not 0 <= report.seconds < inf:  # JSON has no NaN
+        raise Malformed(f"a report of {report.seconds} seconds")
+    report.DiscardUnknownFields()
     return report
 
 

@@ -5,8 +5,11 @@ Each part is the very function that also runs in a terminal of its own:
     tcp, ipc   workers are processes, replaced when they die
     inproc     workers are threads of this process
 
-Ventilator and sink share this process in any case, so receipts and plans go
-over inproc; only the endpoints of the workers and their context differ.
+Ventilator and sink share this process in any case, so receipts go over
+inproc; only the endpoints of the workers and their context differ.
+
+Other users of the machine can reach every port of its loopback. So over tcp
+all have keys (CURVE), which are made for this one run.
 """
 
 import queue
@@ -26,7 +29,7 @@ from image_pipeline.outcome import (
 )
 from image_pipeline.sink import collect
 from image_pipeline.supervision.supervisor import Supervisor
-from image_pipeline.transport import sockets
+from image_pipeline.transport import curve, sockets
 from image_pipeline.transport.endpoints import Unusable
 from image_pipeline.ventilator import ventilate
 
@@ -45,7 +48,7 @@ def run(
     source: Source,
     store: Store,
     workers: Supervisor,
-    transport: Transport = Transport.TCP,
+    transport: Transport = Transport.IPC,
     *,
     stop: threading.Event,
     record: Callable[[FileRecord], None],
@@ -63,17 +66,21 @@ def run(
         status.note = status.note or sink.dropped
         watch(status)
 
+    ours = theirs = None
+    if transport is Transport.TCP:
+        ours, theirs = curve.for_one_run()
     with (
         sockets.context() as context,
+        curve.guard(context, ours),
         _endpoints(transport) as (tasks, results),
-        _SinkThread(context, results, store) as sink,
+        _SinkThread(context, results, store, ours) as sink,
         ExitStack() as at_work,
     ):
 
         def start(tasks: str) -> None:
             at_work.callback(_close, workers, context)
             at_work.enter_context(
-                workers.working(context, tasks, sink.endpoint)
+                workers.working(context, tasks, sink.endpoint, theirs)
             )
 
         batch = Batch(
@@ -84,7 +91,7 @@ def run(
             workers=workers.count,
         )
         at = tasks, sink.endpoint, RECEIPTS
-        ventilate(context, at, batch, on_bound=start)
+        ventilate(context, at, batch, ours, on_bound=start)
         sink.thread.join(SINK_END_S)  # it has heard that nothing more comes
 
 
@@ -98,14 +105,18 @@ class _SinkThread:
     """A sink for one batch; `trouble` and `dropped` say what went wrong."""
 
     def __init__(
-        self, context: sockets.Context, results: str, store: Store
+        self,
+        context: sockets.Context,
+        results: str,
+        store: Store,
+        keys: curve.Keys | None,
     ) -> None:
         self.trouble = self.dropped = ""
         self._over = threading.Event()
         self._bound: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._announced = Announced(store, on_drop=self._drop)
+        self._announced = Announced(store, keys, on_drop=self._drop)
         self.thread = threading.Thread(
-            target=self._run, args=(context, results), daemon=True
+            target=self._run, args=(context, results, keys), daemon=True
         )
 
     def __enter__(self) -> "_SinkThread":
@@ -122,7 +133,9 @@ class _SinkThread:
     def _drop(self, reason: str) -> None:
         self.dropped = f"the sink drops messages: {reason}"
 
-    def _run(self, context: sockets.Context, results: str) -> None:
+    def _run(
+        self, context: sockets.Context, results: str, keys: curve.Keys | None
+    ) -> None:
         try:
             collect(
                 context,
@@ -130,6 +143,7 @@ class _SinkThread:
                 self._announced,
                 self._over,
                 once=True,
+                keys=keys,
                 on_bound=self._bound.put,
             )
         except (TargetError, Unusable) as error:

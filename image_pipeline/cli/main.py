@@ -95,9 +95,9 @@ def main() -> None:
 @click.option(
     "--transport",
     type=click.Choice(["tcp", "ipc", "inproc"]),
-    default="tcp",
+    default="ipc",
     show_default=True,
-    help="tcp and ipc: worker processes; inproc: threads.",
+    help="ipc and tcp: worker processes; inproc: threads.",
 )
 @click.option(
     "--scheduler",

@@ -181,7 +181,6 @@ def worker(
                     name=name,
                     once=once,
                     verbose=not quiet,
-                    keys=keys,
                 )
             ) as workers,
             workers.working(context, tasks, results, curve),

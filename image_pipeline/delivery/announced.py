@@ -16,6 +16,7 @@ from image_pipeline.outcome import CannotKeep, TargetError
 from image_pipeline.transport.curve import Keys
 
 TOGETHER = 128  # receipts in one message; see `messages.MAX_TEXT`
+MAX_WORKER_REPORTS = 4_096  # that wait for a ventilator
 
 
 class Announced:
@@ -92,7 +93,8 @@ class Announced:
         for report in message.reports:
             results = [each.bytes for each in islice(rest, report.results)]
             if report.stage in messages.ABOUT_A_WORKER:
-                self.receipts.append(report)
+                if len(self.receipts) < MAX_WORKER_REPORTS:
+                    self.receipts.append(report)
             elif file := self._owed.get(report.id):
                 if report.stage == pb.STAGE_MADE:
                     self._keep(file, report, results)
@@ -109,13 +111,14 @@ class Announced:
             self._store.keep(file, results)
             self.made += 1
         except CannotKeep as error:
-            report.stage, report.reason = pb.STAGE_FAILED, str(error)
+            report.stage = pb.STAGE_FAILED
+            report.reason = messages.text(error)
         except TargetError as error:
             self.receipts.append(
                 pb.Report(
                     stage=pb.STAGE_BROKEN,
                     id=messages.id_of(self._batch, 0),
-                    reason=str(error),
+                    reason=messages.text(error),
                 )
             )
             raise

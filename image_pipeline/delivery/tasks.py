@@ -96,14 +96,13 @@ class TaskRunner:
         except CannotMake as error:
             unfit = isinstance(error, Unfit)
             report.stage = pb.STAGE_SKIPPED if unfit else pb.STAGE_FAILED
-            report.reason = str(error)[: messages.MAX_TEXT]
+            report.reason = messages.text(error)
         else:
             results = made.results
             report.stage, report.results = pb.STAGE_MADE, len(results)
             report.width, report.height = made.width, made.height
             if made.notes:
-                notes = "; ".join(made.notes)[: messages.MAX_TEXT]
-                report.notes.append(notes)
+                report.notes.append(messages.text("; ".join(made.notes)))
             self.made += 1
         report.seconds = time.monotonic() - began
         return results

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import astuple
 
 from image_pipeline.outcome import Incomplete
 from image_pipeline.supervision.process import GIVES_UP, NOTE
@@ -28,7 +28,7 @@ class Processes(Supervisor):
     """Worker processes, which load `make`, a "module:function", at once.
 
     They do not connect before they are `working`. `verbose` ones print a
-    line for each file; `keys` is a folder.
+    line for each file.
     """
 
     def __init__(
@@ -39,16 +39,11 @@ class Processes(Supervisor):
         name: str = "worker",
         once: bool = False,
         verbose: bool = False,
-        keys: Path | None = None,
         command: Sequence[str] = WORKER,
     ) -> None:
         self._command = [*command, make]
         self._verbose = verbose
-        self._config = {
-            "once": once,
-            "verbose": verbose,
-            "keys": str(keys) if keys else "",
-        }
+        self._config: dict[str, object] = {"once": once, "verbose": verbose}
         super().__init__(count, name, once)
 
     @property
@@ -108,6 +103,9 @@ class _Process(Worker):
             **self._config,
             "tasks": work.tasks,
             "results": work.results,
+            "keys": [key.decode() for key in astuple(work.keys)]
+            if work.keys
+            else [],
             "replaces": work.replaces,
         }
         if stdin := self.popen.stdin:

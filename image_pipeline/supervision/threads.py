@@ -50,6 +50,7 @@ class _Thread(Worker):
                 runner,
                 self._stop,
             ),
+            kwargs={"keys": work.keys},
             daemon=True,  # one that hangs must not keep us here
         )
         self._thread.start()

@@ -1,9 +1,12 @@
 """One worker process, started with MAKE, NAME and NOTES by its supervisor.
 
 It loads MAKE, a "module:function", and then reads from stdin, as one line of
-JSON, whom to work for. The end of stdin asks it to leave. NOTES is the
-descriptor where it notes the file that it is at. It has no signal handlers:
-what it holds when it is killed is sent again.
+JSON, whom to work for, with the keys for it. The end of stdin asks it to
+leave. NOTES is the descriptor where it notes the file that it is at. It has
+no signal handlers: what it holds when it is killed is sent again.
+
+The bytes that it works on come from strangers. So before it has a socket it
+gives up the files of its user and most memory: see `sandbox`.
 """
 
 import json
@@ -11,7 +14,6 @@ import os
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from threading import Event, Thread
 
 from image_pipeline import messages_pb2 as pb
@@ -24,7 +26,9 @@ from image_pipeline.supervision.process import (
     die_with_parent,
     keep_memory,
 )
-from image_pipeline.transport import curve, sockets
+from image_pipeline.supervision.sandbox import limit_memory, shut_in
+from image_pipeline.transport import sockets
+from image_pipeline.transport.curve import Keys
 from image_pipeline.transport.endpoints import Unusable
 from image_pipeline.transport.monitor import Refused
 from image_pipeline.worker import work
@@ -44,9 +48,11 @@ def main() -> None:
     if not line:  # the supervisor has gone before there was work
         return
     config = json.loads(line)
-    keys = config["keys"]
+    keys = [key.encode() for key in config["keys"]]
     show = _show if config["verbose"] else lambda _: None
     runner = TaskRunner(make, name, note, show)
+    limit_memory()
+    shut_in()
     try:
         with sockets.context() as context:
             work(
@@ -56,7 +62,7 @@ def main() -> None:
                 _end_of_stdin(),
                 once=config["once"],
                 met=config["replaces"],
-                keys=curve.load(Path(keys), "client") if keys else None,
+                keys=Keys(*keys) if keys else None,
             )
     except (Refused, Incomplete, Unusable) as error:
         print(error, file=sys.stderr)

@@ -11,6 +11,7 @@ The ventilator and the sink know each other by the server's key, so a worker
 cannot pass itself off as one of them.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ class Keys:
         socket.curve_publickey = self.public
         socket.curve_secretkey = self.secret
         socket.zap_domain = DOMAIN.encode()
+        # Without this, libzmq admits everybody when no guard answers in this
+        # context, or none any more.
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
 
     def join(self, socket: zmq.Socket[bytes]) -> None:
         """Let `socket`, which is about to connect, prove who we are."""
@@ -55,19 +59,36 @@ class Keys:
 def generate(folder: Path) -> list[Path]:
     """Write both certificates into `folder`, for their owner's eyes only.
 
-    Raises BadKeys when there are keys already: what was made with them
-    would be locked out.
+    A `.gitignore` beside them keeps them out of a repository. Raises BadKeys
+    when there are keys already, since what was made with them would be
+    locked out, and when others could exchange what is in the folder.
     """
     present = sorted(folder.glob("*.key*"))
     if present:
         raise BadKeys(f"{present[0]} exists: choose an empty folder")
     from zmq.auth import create_certificates
 
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in ("server", "client"):
-        for path in create_certificates(folder, name):
-            Path(path).chmod(0o600)
+    before = os.umask(0o077)  # not for a moment may others read them
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _check_owner(folder, others_may=0o055)
+        (folder / ".gitignore").write_text("*\n")
+        for name in ("server", "client"):
+            create_certificates(folder, name)
+    finally:
+        os.umask(before)
     return sorted(folder.glob("*.key*"))
+
+
+def _check_owner(path: Path, others_may: int) -> None:
+    """Raise BadKeys for what others own, or may do more with than that."""
+    status = path.stat()
+    if status.st_uid not in (os.geteuid(), 0):
+        raise BadKeys(f"{path} belongs to somebody else")
+    if status.st_mode & 0o077 & ~others_may:
+        raise BadKeys(
+            f"{path} is open to others: chmod go-rwx it, as keys must be"
+        )
 
 
 def load(folder: Path, role: str) -> Keys:
@@ -75,16 +96,29 @@ def load(folder: Path, role: str) -> Keys:
     from zmq.auth import load_certificate
 
     try:
+        _check_owner(folder / f"{role}.key_secret", others_may=0)
         public, secret = load_certificate(folder / f"{role}.key_secret")
         server, _ = load_certificate(folder / "server.key")
         client = b""
         if role == "server":
             client, _ = load_certificate(folder / "client.key")
+    except BadKeys:
+        raise
     except (OSError, ValueError) as error:
         raise BadKeys(f"no {role} keys in {folder}: {error}") from None
     if secret is None:
         raise BadKeys(f"{folder}/{role}.key_secret holds no secret key")
     return Keys(public, secret, server, client)
+
+
+def for_one_run() -> tuple[Keys, Keys]:
+    """Make keys that live as long as a run: ours, and its workers'."""
+    server, server_secret = zmq.curve_keypair()
+    client, client_secret = zmq.curve_keypair()
+    return (
+        Keys(server, server_secret, server, client),
+        Keys(client, client_secret, server, client),
+    )
 
 
 class _Admit:

@@ -2,16 +2,18 @@
 
 import errno
 import ipaddress
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from socket import getaddrinfo
+from socket import AF_UNIX, SOCK_STREAM, getaddrinfo, socket
 
 import zmq
 
 from image_pipeline.transport.curve import Keys
 
 MAX_PORT = 65_535
+CONNECT_S = 1.0
 
 
 class Exposed(ValueError):
@@ -21,7 +23,7 @@ class Exposed(ValueError):
 def check_exposure(endpoint: str, keys: Keys | None, insecure: bool) -> None:
     """Raise Exposed for binding beyond loopback without CURVE."""
     scheme, _, address = endpoint.partition("://")
-    if scheme != "tcp" or keys or insecure:
+    if scheme in ("ipc", "inproc") or keys or insecure:
         return
     host = address.rpartition(":")[0].strip("[]")
     try:
@@ -73,6 +75,8 @@ def usable(what: str, endpoint: str) -> Iterator[None]:
             f"cannot {what} to {endpoint}: it does not end in a port, which "
             f"is a number up to {MAX_PORT}"
         )
+    if what == "bind" and endpoint.startswith("ipc://"):
+        _check_path(endpoint.removeprefix("ipc://"))
     try:
         yield
     except (zmq.ZMQError, UnicodeError) as error:
@@ -80,3 +84,20 @@ def usable(what: str, endpoint: str) -> Iterator[None]:
         raise Unusable(
             f"cannot {what} to {endpoint}: {zmq.strerror(number)}"
         ) from None
+
+
+def _check_path(path: str) -> None:
+    """Raise Unusable for a path that is taken: libzmq would delete it."""
+    if path.startswith(("@", "*")) or not os.path.lexists(path):
+        return
+    with socket(AF_UNIX, SOCK_STREAM) as probe:
+        probe.settimeout(CONNECT_S)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return  # the socket of a process that has died
+        except OSError as error:
+            raise Unusable(
+                f"cannot bind to {path}: {error.strerror}, and it is not ours"
+            ) from None
+    raise Unusable(f"cannot bind to {path}: another process listens there")

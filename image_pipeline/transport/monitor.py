@@ -8,17 +8,22 @@ went and who was refused (libzmq documentation, zmq_socket_monitor).
 """
 
 import struct
+import time
 from typing import Self
 
 import zmq
 
+HANDSHAKE_MS = 5_000  # a peer that has not shown its key by then is cut off
+_FAILURES = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH,
+)
 _EVENTS = (
     zmq.EVENT_ACCEPTED
     | zmq.EVENT_CONNECTED
     | zmq.EVENT_HANDSHAKE_SUCCEEDED
-    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | sum(_FAILURES)
     | zmq.EVENT_DISCONNECTED
 )
 _NO_DETAIL = (
@@ -46,9 +51,14 @@ class ConnectionMonitor:
     To be made before the socket is bound or connected: a handshake takes
     less than a millisecond, and one that was missed is never told again.
 
-    The end of a connection is told without saying whose it was, and also
-    when there never was a handshake: any port scanner brings that about. So
-    of those that ended, as many were no peers as made no handshake.
+    The end of a connection is told without saying whether there ever was a
+    handshake; any port scanner brings that about. So an end counts as the
+    loss of a peer
+
+        when the connection is older than a handshake may take, or
+        when there are more ends than connections without a handshake.
+
+    Silent connections therefore hide no peer's end for longer than that.
 
     On inproc there is no handshake and the monitor says nothing.
     """
@@ -58,8 +68,11 @@ class ConnectionMonitor:
         self.monitor: zmq.Socket[bytes] = watched.get_monitor_socket(_EVENTS)
         self.handshakes = 0  # handshakes that were made
         self.disconnects = 0  # connections gone, of those that had made one
-        self._connections = 0  # connections, before any handshake
+        self.strangers = 0  # connections whose handshake failed
+        self._connections = 0  # that were ever begun
         self._ends = 0
+        self._open: dict[int, float] = {}  # descriptors, and since when
+        self._failed = False  # a handshake has, so the next end is its own
         self._hung_up = 0
         self._why = ""
 
@@ -99,18 +112,30 @@ class ConnectionMonitor:
             event, _endpoint = self.monitor.recv_multipart(zmq.NOBLOCK)
             # pyzmq's own parser brings asyncio with it, which costs every
             # worker 60 ms when it starts.
-            kind, _value = struct.unpack("=Hi", event)
+            kind, value = struct.unpack("=Hi", event)
             if kind in (zmq.EVENT_ACCEPTED, zmq.EVENT_CONNECTED):
                 self._connections += 1
-            elif kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._open[value] = time.monotonic()
+            if kind in _FAILURES:
+                self.strangers += 1
+                self._failed = True
+            if kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.handshakes += 1
             elif kind == zmq.EVENT_DISCONNECTED:
-                self._ends += 1
+                self._ended(value)
             elif kind == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
                 self._hung_up += 1
             elif kind == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
                 self._why = _PROTOCOL
             elif kind == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                 self._why = _NOT_ADMITTED
-            strangers = self._connections - self.handshakes
-            self.disconnects = max(self.disconnects, self._ends - strangers)
+            unmade = self._connections - self.handshakes
+            self.disconnects = max(self.disconnects, self._ends - unmade)
+
+    def _ended(self, descriptor: int) -> None:
+        now = time.monotonic()
+        age = now - self._open.pop(descriptor, now)
+        if age > HANDSHAKE_MS / 1_000 and not self._failed:
+            self.disconnects += 1
+        self._ends += 1
+        self._failed = False

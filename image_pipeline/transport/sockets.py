@@ -1,14 +1,21 @@
 """Sockets as this package makes them: bound, or connected.
 
-Every socket gets a bounded linger, a high-water mark, a limit for what a
-stranger may send, and a way to notice a peer that was stopped or cut off:
+Every socket gets a bounded linger, a high-water mark, a deadline for the
+handshake, a limit for the size of a frame, and a way to notice a peer that
+was stopped or cut off:
 
     PUSH   ZMTP heartbeats
     PULL   TCP keepalive, by the kernel
 
-A PULL with heartbeats whose queue is full when its peer is killed is a trap:
-its next heartbeat fails an assertion of libzmq 4.3.5 (!_io_error), which
-ends the process. A PUSH has no queue of what it receives.
+A PULL with heartbeats is a trap, also while its peer is well: when its queue
+is full, libzmq reads no more, so no heartbeat is answered, and the next read
+fails an assertion of libzmq 4.3.5 (_input_stopped), which ends the process.
+A PUSH has no queue of what it receives.
+
+No option bounds a message: the limit is for each of its frames, and a mark
+counts messages, not frames. A peer that never ends a message fills our
+memory, so only peers with a key, or of the same user over ipc, should reach
+a socket that binds.
 """
 
 from collections.abc import Iterator
@@ -19,7 +26,7 @@ import zmq
 
 from image_pipeline.transport.curve import Keys
 from image_pipeline.transport.endpoints import is_inproc, usable
-from image_pipeline.transport.monitor import ConnectionMonitor
+from image_pipeline.transport.monitor import HANDSHAKE_MS, ConnectionMonitor
 
 LINGER_MS = 2_000
 HEARTBEAT_MS = 1_000
@@ -88,6 +95,7 @@ def _socket(context: Context, kind: int, short: bool) -> Iterator[Socket]:
     socket = cast("Socket", context.socket(kind, socket_class=Socket))
     try:
         socket.linger = LINGER_MS
+        socket.handshake_ivl = HANDSHAKE_MS
         socket.set_hwm(SHORT_QUEUE if short else HIGH_WATER_MARK)
         if short:
             socket.sndbuf = socket.rcvbuf = SHORT_BUFFER

@@ -86,8 +86,8 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     ours = f"name={PROJECT}_"
     remove = ("podman", "rm", "--force", "--time", "0", "--filter", ours)
     subprocess.run(remove, env=here, capture_output=True, timeout=60)
-    remove = ("podman", "network", "rm", "--force", f"{PROJECT}_default")
-    subprocess.run(remove, env=here, capture_output=True, timeout=60)
+    network = ("podman", "network", "rm", "--force", f"{PROJECT}_default")
+    subprocess.run(network, env=here, capture_output=True, timeout=60)
 
 
 def build(environment: dict[str, str], folder: Path) -> None:
