@@ -97,6 +97,10 @@ class TaskRunner:
             unfit = isinstance(error, Unfit)
             report.stage = pb.STAGE_SKIPPED if unfit else pb.STAGE_FAILED
             report.reason = str(error)[: messages.MAX_TEXT]
+        except Exception as error:  # noqa: BLE001 - it is about this file
+            report.stage = pb.STAGE_FAILED
+            reason = f"{type(error).__name__}: {error}"
+            report.reason = reason[: messages.MAX_TEXT]
         else:
             results = made.results
             report.stage, report.results = pb.STAGE_MADE, len(results)
