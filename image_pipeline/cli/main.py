@@ -290,14 +290,15 @@ def start_workers(transport: str, workers: int | None) -> "Supervisor":
 def here(
     store: "Store", workers: "Supervisor", transport: str
 ) -> "Iterator[Deliver]":
-    from image_pipeline import run as running
+    from image_pipeline.run import run
     from image_pipeline.thumbnails import Thumbnails
+    from image_pipeline.transport.endpoints import Transport
 
     yield partial(
-        running.run,
+        run,
         store=Thumbnails(store),
         workers=workers,
-        transport=running.Transport(transport),
+        transport=Transport(transport),
     )
 
 

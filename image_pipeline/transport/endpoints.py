@@ -5,6 +5,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from socket import getaddrinfo
 
 import zmq
@@ -12,6 +13,12 @@ import zmq
 from image_pipeline.transport.curve import Keys
 
 MAX_PORT = 65_535
+
+
+class Transport(StrEnum):
+    TCP = "tcp"
+    IPC = "ipc"
+    INPROC = "inproc"
 
 
 class Exposed(ValueError):
@@ -80,3 +87,18 @@ def usable(what: str, endpoint: str) -> Iterator[None]:
         raise Unusable(
             f"cannot {what} to {endpoint}: {zmq.strerror(number)}"
         ) from None
+
+
+@contextmanager
+def private_endpoints(transport: Transport) -> Iterator[tuple[str, str]]:
+    """Lend endpoints for tasks and results, on this machine."""
+    match transport:
+        case Transport.TCP:
+            yield "tcp://127.0.0.1:*", "tcp://127.0.0.1:*"
+        case Transport.INPROC:  # these names are known in our context only
+            yield "inproc://tasks", "inproc://results"
+        case Transport.IPC:  # in a folder that is ours alone
+            from tempfile import TemporaryDirectory
+
+            with TemporaryDirectory() as folder:
+                yield f"ipc://{folder}/tasks", f"ipc://{folder}/results"
