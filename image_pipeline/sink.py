@@ -41,17 +41,19 @@ def collect(
     """
     results_at, receipts_at = endpoints
     with (
-        bound(
-            context, zmq.PULL, results_at, keys, max_bytes=MAX_RESULT
-        ) as results,
+        # region sockets
+        bound(context, zmq.PULL, results_at, keys, limit=MAX_RESULT) as inbox,
         connected(context, zmq.PUSH, receipts_at, keys) as receipts,
+        # endregion
     ):
-        on_bound(results.endpoint)
+        on_bound(inbox.endpoint)
+        # region loop
         while not (stop.is_set() or (once and announced.batches)):
             try:
-                if results.poll(TICK_MS):
-                    announced.take(results.recv_multipart(copy=False))
+                if inbox.poll(TICK_MS):
+                    announced.take(inbox.recv_multipart(copy=False))
             finally:
                 while announced.receipts and receipts.poll(0, zmq.POLLOUT):
                     receipts.send(announced.next_receipts())
             receipts.peers.check("ventilator")
+        # endregion

@@ -34,12 +34,15 @@ def ventilate(
     """
     tasks_at, results_at, receipts_at = endpoints
     with (
+        # region sockets
         bound(context, zmq.PUSH, tasks_at, keys, short=True) as tasks,
         bound(context, zmq.PULL, receipts_at, keys) as receipts,
         connected(context, zmq.PUSH, results_at, keys) as plans,
+        # endregion
         batch.begin(tasks, plans),
     ):
         on_bound(tasks.endpoint)
+        # region loop
         while not batch.over:
             while plans.poll(0, zmq.POLLOUT) and (plan := batch.next_plan()):
                 plans.send(plan)
@@ -50,3 +53,4 @@ def ventilate(
             if receipts.poll(batch.tick_ms):
                 batch.take(receipts.recv(copy=False))
             batch.look()  # losses, leases that have ended
+        # endregion

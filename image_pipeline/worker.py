@@ -38,9 +38,12 @@ def work(
     """
     tasks_at, results_at = endpoints
     with (
+        # region sockets
         connected(context, zmq.PULL, tasks_at, keys, short=True) as tasks,
         connected(context, zmq.PUSH, results_at, keys) as results,
+        # endregion
     ):
+        # region loop
         results.send(runner.ready())
         presence = WorkerPresence(tasks, results, stop, once, met)
         while presence.waits_for(tasks, zmq.POLLIN):
@@ -52,3 +55,4 @@ def work(
                 results.send_multipart(made)
         if results.poll(0, zmq.POLLOUT):
             results.send(runner.leaving())
+        # endregion

@@ -19,12 +19,14 @@ from image_pipeline.cli.options import (
     INCOMPLETE,
     INTERRUPTED,
     MAKE,
+    Number,
     end,
     files_of,
     find,
     listing,
     read_recipe,
     recipe,
+    show_version,
 )
 
 if TYPE_CHECKING:
@@ -60,6 +62,14 @@ class _Group(click.Group):
         "auto_envvar_prefix": "IMAGE_PIPELINE",
     },
 )
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=show_version,
+    help="Show the version and exit.",
+)
 def main() -> None:
     """Thumbnails of a big folder: PUSH/PULL, and no image is ever lost.
 
@@ -89,7 +99,9 @@ def main() -> None:
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1, 512),
+    "-j",
+    type=Number(1, 512),
+    metavar="N",
     help="How many.  [default: one for each core]",
 )
 @click.option(
@@ -181,7 +193,7 @@ for role in (roles.ventilator, roles.worker, roles.sink, roles.keygen):
 
 @main.command()
 def demo() -> None:
-    """Watch a worker being killed, and no image lost (about 15 seconds)."""
+    """Watch a worker being killed, and no image lost (15 seconds)."""
     import shutil
     import tempfile
 
@@ -217,7 +229,9 @@ def demo() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--full", is_flag=True, help="Measure more: ten minutes.")
 def bench(src: Path | None, as_json: bool, full: bool) -> None:
-    """Compare `run` with vipsthumbnail, mogrify and a bare process pool.
+    """Compare `run` with other ways to make thumbnails.
+
+    Among them are vipsthumbnail, mogrify and a bare process pool.
 
     On the photographs in SRC, or on made-up ones.
     """
@@ -290,14 +304,15 @@ def start_workers(transport: str, workers: int | None) -> "Supervisor":
 def here(
     store: "Store", workers: "Supervisor", transport: str
 ) -> "Iterator[Deliver]":
-    from image_pipeline import run as running
+    from image_pipeline.run import run
     from image_pipeline.thumbnails import Thumbnails
+    from image_pipeline.transport.endpoints import Transport
 
     yield partial(
-        running.run,
+        run,
         store=Thumbnails(store),
         workers=workers,
-        transport=running.Transport(transport),
+        transport=Transport(transport),
     )
 
 

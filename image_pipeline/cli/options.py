@@ -20,8 +20,45 @@ if TYPE_CHECKING:
 MAKE = "image_pipeline.thumbnails:make"  # what a worker is given to do
 INCOMPLETE = 3  # exit codes, as in `outcomes.ExitCode`
 INTERRUPTED = 130
+MAX_COUNT = 2**63  # as many as fit on the wire
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Number(click.IntRange):
+    """A whole number, with limits that a person can read."""
+
+    def _describe_range(self) -> str:
+        most = "2**63" if self.max == MAX_COUNT else self.max
+        return f"{self.min} to {most}"
+
+
+class Seconds(click.FloatRange):
+    """0.1 s to a day, and not `nan`, which is in every range."""
+
+    def __init__(self) -> None:
+        super().__init__(0.1, 86_400)
+
+    def convert(self, value: Any, *where: Any) -> float:
+        seconds: float = super().convert(value, *where)
+        if seconds != seconds:
+            self.fail(f"{value} is not a number of seconds.", *where)
+        return seconds
+
+    def _describe_range(self) -> str:
+        return "0.1 to 86400"
+
+
+def show_version(context: click.Context, _: object, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("beyond-http")
+        except PackageNotFoundError:  # a folder that was copied alone
+            number = "of a copy"
+        click.echo(f"image_pipeline {number}")
+        context.exit()
 
 
 def options(*several: Callable[[F], F]) -> Callable[[F], F]:
@@ -38,7 +75,6 @@ def options(*several: Callable[[F], F]) -> Callable[[F], F]:
 recipe = options(
     click.option(
         "--size",
-        "sizes",
         multiple=True,
         default=["256"],
         metavar="N|WxH",
@@ -46,14 +82,13 @@ recipe = options(
     ),
     click.option(
         "--format",
-        "format_",
         type=click.Choice(["jpeg", "webp", "png", "avif"]),
         default="jpeg",
         show_default=True,
     ),
     click.option(
         "--quality",
-        type=click.IntRange(1, 100),
+        type=Number(1, 100),
         default=80,
         show_default=True,
     ),
@@ -62,7 +97,7 @@ recipe = options(
     ),
     click.option(
         "--timeout",
-        type=click.FloatRange(0.1, 86_400),
+        type=Seconds(),
         default=60.0,
         show_default=True,
         metavar="S",
@@ -70,7 +105,7 @@ recipe = options(
     ),
     click.option(
         "--max-pixels",
-        type=click.IntRange(1, 2**63),
+        type=Number(1, MAX_COUNT),
         default=2**28,
         show_default=True,
         metavar="N",
@@ -117,8 +152,8 @@ def end(sentence: object, code: int) -> NoReturn:
 
 
 def read_recipe(
-    sizes: tuple[str, ...],
-    format_: str,
+    size: tuple[str, ...],
+    format: str,  # noqa: A002 - the option's name
     quality: int,
     strict: bool,
     timeout: float,
@@ -129,8 +164,8 @@ def read_recipe(
 
     try:
         how = Recipe(
-            sizes=tuple(Box.parse(size) for size in sizes),
-            format=Format(format_),
+            sizes=tuple(map(Box.parse, size)),
+            format=Format(format),
             quality=quality,
             strict=strict,
             max_pixels=max_pixels,

@@ -14,6 +14,8 @@ from image_pipeline.cli.options import (
     INCOMPLETE,
     MAKE,
     F,
+    Number,
+    Seconds,
     end,
     files_of,
     find,
@@ -34,7 +36,7 @@ TASKS = "tcp://127.0.0.1:5557"
 RESULTS = "tcp://127.0.0.1:5558"
 RECEIPTS = "tcp://127.0.0.1:5559"
 MAX_REASONS = 10  # of dropped messages that a sink prints
-COUNT = click.IntRange(1, 512)
+COUNT = Number(1, 512)
 
 
 def endpoint(name: str, default: str) -> Callable[[F], F]:
@@ -67,7 +69,7 @@ secured = options(
 )
 @click.option(
     "--patience",
-    type=click.FloatRange(0.1, 86_400),
+    type=Seconds(),
     default=60.0,
     show_default=True,
     metavar="S",
@@ -90,7 +92,7 @@ def ventilator(
     insecure: bool,
     **making: Any,
 ) -> None:
-    """Send the images in SRC to workers; they answer through the sink."""
+    """Send the images in SRC to workers, until each has a receipt."""
     from image_pipeline.cli.display import show_batch
     from image_pipeline.cli.signals import stop_on_signals
     from image_pipeline.delivery.batch import Batch
@@ -257,7 +259,7 @@ def sink(
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def keygen(folder: Path) -> None:
-    """Write a server's and a client's certificate into FOLDER."""
+    """Write two certificates into FOLDER: a server's and a client's."""
     from image_pipeline.transport.curve import BadKeys, generate
 
     try:

@@ -8,7 +8,7 @@ from threading import Event
 from types import FrameType
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
-_TOLD = b"\nfinishing what has begun; again (Ctrl-C) to stop at once\n"
+_NOTICE = b"\nfinishing what has begun; again (Ctrl-C) to stop at once\n"
 
 
 @contextmanager
@@ -24,14 +24,15 @@ def stop_on_signals() -> Iterator[Event]:
             signal.default_int_handler(number, frame)
         stop.set()
         with suppress(OSError):  # nobody reads it any more
-            os.write(2, _TOLD)
+            os.write(2, _NOTICE)
 
     before = [signal.signal(number, ask) for number in _NUMBERS]
     try:
         yield stop
     finally:
         for number, handler in zip(_NUMBERS, before, strict=True):
-            signal.signal(number, handler)
+            if signal.getsignal(number) is ask:  # else all is said
+                signal.signal(number, handler)
 
 
 def ignore_signals() -> None:

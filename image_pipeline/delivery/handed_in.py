@@ -13,7 +13,7 @@ from image_pipeline import messages_pb2 as pb
 from image_pipeline.outcome import FileRecord, Made, Outcome, Unreadable
 
 # From the bytes of a file and the recipe to the results. Raises CannotMake,
-# and Unfit where the file is not of the right kind.
+# or anything else, for this file; Unfit where it is not of the right kind.
 Make = Callable[[bytes, bytes], Made]
 
 
@@ -47,7 +47,7 @@ class Source(Protocol):
     def read(self, number: int) -> bytes:
         """Raises Unreadable, and Changed since it was measured."""
 
-    def unfit(self, number: int, reason: str) -> Unreadable:
+    def unfit(self, number: int, reason: str, /) -> Unreadable:
         """Decide how a file ends that a worker found Unfit."""
 
     def final(
@@ -59,7 +59,7 @@ class Source(Protocol):
 class Store(Protocol):
     """Where the sink puts the results."""
 
-    def begin(self, instructions: bytes) -> None:
+    def begin(self, instructions: bytes, /) -> None:
         """A new batch; raises Malformed."""
 
     def is_current(self, file: pb.SourceFile) -> bool:

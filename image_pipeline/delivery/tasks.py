@@ -97,6 +97,10 @@ class TaskRunner:
             unfit = isinstance(error, Unfit)
             report.stage = pb.STAGE_SKIPPED if unfit else pb.STAGE_FAILED
             report.reason = messages.text(error)
+        except Exception as error:  # noqa: BLE001 - it is about this file
+            report.stage = pb.STAGE_FAILED
+            reason = f"{type(error).__name__}: {error}"
+            report.reason = messages.text(reason)
         else:
             results = made.results
             report.stage, report.results = pb.STAGE_MADE, len(results)

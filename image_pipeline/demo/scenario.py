@@ -28,7 +28,6 @@ from image_pipeline.outcome import (
     Status,
     Tally,
 )
-from image_pipeline.run import Transport
 from image_pipeline.run import run as run_batch
 from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import Store
@@ -36,6 +35,7 @@ from image_pipeline.supervision.processes import Processes
 from image_pipeline.supervision.supervisor import Supervisor
 from image_pipeline.supervision.threads import Threads
 from image_pipeline.thumbnails import Thumbnails
+from image_pipeline.transport.endpoints import Transport
 
 PHOTOGRAPHS = 48
 Tell = Callable[[str], object]

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from socket import AF_UNIX, SOCK_STREAM, getaddrinfo, socket
 
 import zmq
@@ -14,6 +15,12 @@ from image_pipeline.transport.curve import Keys
 
 MAX_PORT = 65_535
 CONNECT_S = 1.0
+
+
+class Transport(StrEnum):
+    TCP = "tcp"
+    IPC = "ipc"
+    INPROC = "inproc"
 
 
 class Exposed(ValueError):
@@ -101,3 +108,18 @@ def _check_path(path: str) -> None:
                 f"cannot bind to {path}: {error.strerror}, and it is not ours"
             ) from None
     raise Unusable(f"cannot bind to {path}: another process listens there")
+
+
+@contextmanager
+def private_endpoints(transport: Transport) -> Iterator[tuple[str, str]]:
+    """Lend endpoints for tasks and results, on this machine."""
+    match transport:
+        case Transport.TCP:
+            yield "tcp://127.0.0.1:*", "tcp://127.0.0.1:*"
+        case Transport.INPROC:  # these names are known in our context only
+            yield "inproc://tasks", "inproc://results"
+        case Transport.IPC:  # in a folder that is ours alone
+            from tempfile import TemporaryDirectory
+
+            with TemporaryDirectory() as folder:
+                yield f"ipc://{folder}/tasks", f"ipc://{folder}/results"

@@ -56,11 +56,11 @@ def bound(
     keys: Keys | None = None,
     *,
     short: bool = False,
-    max_bytes: int = MAX_BYTES,
+    limit: int = MAX_BYTES,
 ) -> Iterator[Socket]:
     """Bind to `endpoint`; a wildcard port is resolved in its `endpoint`."""
     with _socket(context, kind, short) as socket:
-        socket.maxmsgsize = HANDSHAKE_BYTES if kind == zmq.PUSH else max_bytes
+        socket.maxmsgsize = HANDSHAKE_BYTES if kind == zmq.PUSH else limit
         if keys:
             keys.serve(socket)
         with usable("bind", endpoint):

@@ -21,13 +21,14 @@ from image_pipeline.delivery.tasks import TaskRunner
 from image_pipeline.demo.photographs import photograph
 from image_pipeline.imaging.recipe import Recipe
 from image_pipeline.outcome import FileRecord, Outcome, Status
-from image_pipeline.run import Transport, run
+from image_pipeline.run import run
 from image_pipeline.sink import collect
 from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import Store
 from image_pipeline.supervision.supervisor import Supervisor
 from image_pipeline.thumbnails import Thumbnails
 from image_pipeline.transport.curve import Keys, guard
+from image_pipeline.transport.endpoints import Transport
 from image_pipeline.ventilator import ventilate
 from tests.support import PATIENCE_S
 

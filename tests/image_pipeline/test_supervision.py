@@ -15,9 +15,9 @@ from image_pipeline.delivery import ledger
 from image_pipeline.delivery.ledger import Ledger
 from image_pipeline.demo.photographs import photograph
 from image_pipeline.outcome import FileRecord, Incomplete, Outcome, Status
-from image_pipeline.run import Transport
 from image_pipeline.supervision.processes import Processes
 from image_pipeline.supervision.threads import Threads
+from image_pipeline.transport.endpoints import Transport
 from tests.image_pipeline import saboteur
 from tests.image_pipeline.stage import (
     PHOTO,
