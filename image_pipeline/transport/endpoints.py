@@ -4,6 +4,7 @@ import errno
 import ipaddress
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -97,6 +98,8 @@ def _check_path(path: str) -> None:
     """Raise Unusable for a path that is taken: libzmq would delete it."""
     if path.startswith(("@", "*")) or not os.path.lexists(path):
         return
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        raise Unusable(f"cannot bind to {path}: a file is in the way")
     with socket(AF_UNIX, SOCK_STREAM) as probe:
         probe.settimeout(CONNECT_S)
         try:
@@ -105,7 +108,7 @@ def _check_path(path: str) -> None:
             return  # the socket of a process that has died
         except OSError as error:
             raise Unusable(
-                f"cannot bind to {path}: {error.strerror}, and it is not ours"
+                f"cannot bind to {path}: {error.strerror}"
             ) from None
     raise Unusable(f"cannot bind to {path}: another process listens there")
 

@@ -38,6 +38,7 @@ def test_keys_are_for_their_owner_and_are_never_overwritten(
 ) -> None:
     files = sorted(folder.iterdir())
     assert [path.name for path in files] == [
+        ".gitignore",
         "client.key",
         "client.key_secret",
         "server.key",
