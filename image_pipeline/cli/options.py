@@ -145,7 +145,7 @@ def say(text: object, err: bool = False) -> None:
             os.dup2(nowhere.fileno(), 2 if err else 1)
 
 
-def end(sentence: object, code: int) -> NoReturn:
+def fail(sentence: object, code: int) -> NoReturn:
     """Say on stderr why it ends here, and exit with `code`."""
     say(sentence, err=True)
     sys.exit(code)

@@ -16,7 +16,7 @@ from image_pipeline.cli.options import (
     F,
     Number,
     Seconds,
-    end,
+    fail,
     files_of,
     find,
     listing,
@@ -192,7 +192,7 @@ def worker(
                 say(f"{name} takes tasks from {tasks}")
             workers.serve(stop)
     except Incomplete as error:
-        end(error, INCOMPLETE)
+        fail(error, INCOMPLETE)
 
 
 @click.command()
@@ -254,7 +254,7 @@ def sink(
                 on_bound=lambda at: say(f"results at {at}, written to {dst}"),
             )
     except (TargetError, Refused) as error:
-        end(error, INCOMPLETE)
+        fail(error, INCOMPLETE)
 
 
 @click.command()
@@ -296,6 +296,6 @@ def zmq_context(
     except (curve.BadKeys, endpoints.Exposed) as error:
         raise click.UsageError(str(error)) from None
     except endpoints.Unusable as error:
-        end(error, INCOMPLETE)
+        fail(error, INCOMPLETE)
     except zmq.ZMQError as error:
-        end(f"cannot make a socket: {error.strerror}", INCOMPLETE)
+        fail(f"cannot make a socket: {error.strerror}", INCOMPLETE)
