@@ -305,7 +305,7 @@ def here(
     store: "Store", workers: "Supervisor", transport: str
 ) -> "Iterator[Deliver]":
     from image_pipeline.run import run
-    from image_pipeline.thumbnails import Thumbnails
+    from image_pipeline.storage.thumbnails import Thumbnails
     from image_pipeline.transport.endpoints import Transport
 
     yield partial(

@@ -219,7 +219,7 @@ def sink(
     from image_pipeline.outcome import TargetError
     from image_pipeline.sink import collect
     from image_pipeline.storage.store import Store
-    from image_pipeline.thumbnails import Thumbnails
+    from image_pipeline.storage.thumbnails import Thumbnails
     from image_pipeline.transport.monitor import Refused
 
     reasons: set[str] = set()

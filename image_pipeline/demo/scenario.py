@@ -31,10 +31,10 @@ from image_pipeline.outcome import (
 from image_pipeline.run import run as run_batch
 from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import Store
+from image_pipeline.storage.thumbnails import Thumbnails
 from image_pipeline.supervision.processes import Processes
 from image_pipeline.supervision.supervisor import Supervisor
 from image_pipeline.supervision.threads import Threads
-from image_pipeline.thumbnails import Thumbnails
 from image_pipeline.transport.endpoints import Transport
 
 PHOTOGRAPHS = 48

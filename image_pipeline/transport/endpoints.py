@@ -1,12 +1,13 @@
-"""Endpoints: which are refused, and which are only worth a word."""
+"""Endpoints: which are refused, and which are only worth a word.
+
+What only the command line needs is imported late: workers start sooner.
+"""
 
 import errno
-import ipaddress
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from socket import getaddrinfo
 
 import zmq
 
@@ -27,6 +28,8 @@ class Exposed(ValueError):
 
 def check_exposure(endpoint: str, keys: Keys | None, insecure: bool) -> None:
     """Raise Exposed for binding beyond loopback without CURVE."""
+    import ipaddress
+
     scheme, _, address = endpoint.partition("://")
     if scheme != "tcp" or keys or insecure:
         return
@@ -48,6 +51,8 @@ def host_trouble(endpoint: str) -> str:
 
     libzmq tries for ever and says nothing: a host may come up later.
     """
+    from socket import getaddrinfo
+
     scheme, _, address = endpoint.partition("://")
     host = address.rpartition(";")[2].rpartition(":")[0].strip("[]")
     if scheme == "tcp":
