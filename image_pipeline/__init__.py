@@ -14,7 +14,6 @@ something else, copy them, and replace the rest.
     supervision  workers that may die, and those who watch them
     transport    sockets, monitors, keys
 
-    thumbnails   what they are given to do: it joins the next two
     imaging      from bytes to pixels to bytes
     storage      files in, files out, and nothing of the user's is lost
     cluster      the same with the workers of a Dask scheduler

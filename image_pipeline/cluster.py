@@ -51,7 +51,7 @@ WINDOW_BYTES = 256 * 2**20  # of images read and not yet made
 READS = 3  # of a file that changes while it is read
 
 # The thumbnails of one image and the seconds they took, with the cluster.
-Far = Future[tuple[Made, float]]
+RemoteResult = Future[tuple[Made, float]]
 
 
 @contextmanager
@@ -109,7 +109,7 @@ class Cluster:
         why = "interrupted"
         try:
             while batch.fill(stop):
-                batch.land()
+                batch.collect()
                 watch(Status(len(files.names)))
         except Incomplete as error:
             why = str(error)
@@ -124,7 +124,7 @@ class Cluster:
             batch.end(why)
 
 
-def make_far(data: bytes, recipe: Recipe) -> tuple[Made, float]:
+def make_remotely(data: bytes, recipe: Recipe) -> tuple[Made, float]:
     """Runs on a Dask worker; returns the thumbnails and the seconds."""
     prepare()
     began = time.monotonic()
@@ -147,8 +147,8 @@ class _Batch:
         self._record = record
         self._fingerprint = files.recipe.fingerprint()
         self._waiting = iter(range(1, len(files.names) + 1))
-        self._flights: dict[Far, tuple[int, Source]] = {}
-        self._landed: queue.SimpleQueue[Far] = queue.SimpleQueue()
+        self._in_flight: dict[RemoteResult, tuple[int, Source]] = {}
+        self._finished: queue.SimpleQueue[RemoteResult] = queue.SimpleQueue()
         self._heard = time.monotonic()
 
     def fill(self, stop: Event) -> bool:
@@ -162,13 +162,13 @@ class _Batch:
                 self._begin(number)
             except Unreadable as error:
                 self._close(number, error.outcome, str(error))
-        return bool(self._flights)
+        return bool(self._in_flight)
 
     def _has_room(self, threads: int) -> bool:
         """Two images for each thread keep it busy; a few fit in memory."""
-        held = sum(source.size for _, source in self._flights.values())
+        held = sum(source.size for _, source in self._in_flight.values())
         return (
-            len(self._flights) < 2 * max(1, threads) and held < WINDOW_BYTES
+            len(self._in_flight) < 2 * max(1, threads) and held < WINDOW_BYTES
         )
 
     def _begin(self, number: int) -> None:
@@ -189,18 +189,18 @@ class _Batch:
         # Inside the task and not scattered: so the scheduler keeps it, and
         # a worker that dies takes no image with it.
         future = self._client.submit(
-            make_far, image, files.recipe, pure=False
+            make_remotely, image, files.recipe, pure=False
         )
-        self._flights[future] = number, source
-        future.add_done_callback(self._landed.put)
+        self._in_flight[future] = number, source
+        future.add_done_callback(self._finished.put)
 
-    def land(self) -> None:
+    def collect(self) -> None:
         """Write down what comes back, waiting for it for a tick."""
         try:
-            future = self._landed.get(timeout=TICK_S)
+            future = self._finished.get(timeout=TICK_S)
             self._finish(future)
         except TimeoutError:  # its worker has died and another one does it
-            self._landed.put(future)
+            self._finished.put(future)
         except queue.Empty:
             pass
         else:
@@ -210,8 +210,8 @@ class _Batch:
                 f"the cluster finished nothing in {self._files.timeout:g} s"
             )
 
-    def _finish(self, future: Far) -> None:
-        number, source = self._flights[future]
+    def _finish(self, future: RemoteResult) -> None:
+        number, source = self._in_flight[future]
         outcome = Outcome.FAILED
         facts: dict[str, float] = {}
         try:
@@ -240,7 +240,7 @@ class _Batch:
                 f"its Dask worker could not run this: {error!r}; install "
                 "the same beyond-http there"
             )
-        del self._flights[future]
+        del self._in_flight[future]
         self._close(number, outcome, reason, **facts)
 
     def _close(
@@ -255,7 +255,7 @@ class _Batch:
 
     def end(self, why: str) -> None:
         """Write down what is unfinished."""
-        for number, _ in self._flights.values():
+        for number, _ in self._in_flight.values():
             self._close(number, Outcome.UNFINISHED, why)
         for number in self._waiting:
             self._close(number, Outcome.UNFINISHED, why)

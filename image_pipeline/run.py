@@ -47,7 +47,7 @@ def run(
         workers.look()
         if sink.trouble:
             raise Incomplete(sink.trouble)
-        status.note = status.note or sink.dropped
+        status.note = sink.dropped or status.note
         watch(status)
 
     ours = theirs = None

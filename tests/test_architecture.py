@@ -41,7 +41,7 @@ MESSAGING = (  # what works for any bytes in and any bytes out
     "supervision",
     "transport",
 )
-HANDED_IN = ("imaging", "storage", "thumbnails", "cli", "demo", "cluster")
+HANDED_IN = ("imaging", "storage", "cli", "demo", "cluster")
 
 
 def tracked(*patterns: str) -> list[Path]:

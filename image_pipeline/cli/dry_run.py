@@ -11,7 +11,7 @@ from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import looking_at
 
 
-def rehearse(files: Files, found: Found, target: Path) -> Iterator[str]:
+def dry_run(files: Files, found: Found, target: Path) -> Iterator[str]:
     """Say line by line what would become of each file."""
     would = {"would be tried": 0, "current": 0, "skipped or failed": 0}
     for record in found.ended:

@@ -20,7 +20,7 @@ from image_pipeline.cli.options import (
     INTERRUPTED,
     MAKE,
     Number,
-    end,
+    fail,
     files_of,
     find,
     listing,
@@ -46,7 +46,7 @@ class _Group(click.Group):
             # What could not be written is not to be tried again at the end.
             sys.stdout = None
             name = f"{error.filename}: " if error.filename else ""
-            end(f"cannot go on: {name}{error.strerror or error}", INCOMPLETE)
+            fail(f"cannot go on: {name}{error.strerror or error}", INCOMPLETE)
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -151,7 +151,7 @@ def run(
     if gallery:
         check_gallery(dst)
     if dry_run:
-        rehearse(src, dst, files_from, how, force)
+        only_say(src, dst, files_from, how, force)
     # Worker processes load their decoders while we load the rest.
     crew = None if scheduler else start_workers(transport, workers)
 
@@ -181,9 +181,9 @@ def run(
             )
             ignore_signals()
     except (TargetError, Incomplete, Unusable) as error:
-        end(error, INCOMPLETE)
+        fail(error, INCOMPLETE)
     except CannotKeep as error:
-        end(f"no gallery in {dst}: {error}", INCOMPLETE)
+        fail(f"no gallery in {dst}: {error}", INCOMPLETE)
     sys.exit(code)
 
 
@@ -212,7 +212,7 @@ def demo() -> None:
                 lambda text: click.echo(f"   {text}"),
             )
         except TargetError as error:
-            end(error, INCOMPLETE)
+            fail(error, INCOMPLETE)
         finally:
             # Only what it has made in full is for anybody to look at.
             left = folder / "photographs" if well else folder
@@ -249,7 +249,7 @@ def bench(src: Path | None, as_json: bool, full: bool) -> None:
             src, FULL if full else QUICK, partial(click.echo, err=True)
         )
     except (Stuck, OSError) as error:
-        end(f"cannot measure: {error}", INCOMPLETE)
+        fail(f"cannot measure: {error}", INCOMPLETE)
     if as_json:
         click.echo(json.dumps(result.as_dict()))
     else:
@@ -268,19 +268,19 @@ def check_gallery(dst: Path) -> None:
         )
 
 
-def rehearse(
+def only_say(
     src: Path,
     dst: Path,
     files_from: IO[bytes] | None,
     how: "Recipe",
     force: bool,
 ) -> NoReturn:
-    from image_pipeline.cli.dry_run import rehearse
+    from image_pipeline.cli.dry_run import dry_run
     from image_pipeline.storage.names import Folding
 
     found = find(src, dst, files_from, how, Folding())
     files = files_of(src, found, how, 1.0, force)
-    for line in rehearse(files, found, dst):
+    for line in dry_run(files, found, dst):
         click.echo(line)
     sys.exit(0)
 
@@ -297,7 +297,7 @@ def start_workers(transport: str, workers: int | None) -> "Supervisor":
             return Threads(count, MAKE)
         return Processes(count, MAKE)
     except Incomplete as error:
-        end(error, INCOMPLETE)
+        fail(error, INCOMPLETE)
 
 
 @contextmanager
@@ -305,7 +305,7 @@ def here(
     store: "Store", workers: "Supervisor", transport: str
 ) -> "Iterator[Deliver]":
     from image_pipeline.run import run
-    from image_pipeline.thumbnails import Thumbnails
+    from image_pipeline.storage.thumbnails import Thumbnails
     from image_pipeline.transport.endpoints import Transport
 
     yield partial(

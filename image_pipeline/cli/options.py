@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from image_pipeline.storage.scan import Found
     from image_pipeline.storage.source import Files
 
-MAKE = "image_pipeline.thumbnails:make"  # what a worker is given to do
+MAKE = "image_pipeline.imaging.make:make"  # what a worker is given to do
 INCOMPLETE = 3  # exit codes, as in `outcomes.ExitCode`
 INTERRUPTED = 130
 MAX_COUNT = 2**63  # as many as fit on the wire
@@ -145,7 +145,7 @@ def say(text: object, err: bool = False) -> None:
             os.dup2(nowhere.fileno(), 2 if err else 1)
 
 
-def end(sentence: object, code: int) -> NoReturn:
+def fail(sentence: object, code: int) -> NoReturn:
     """Say on stderr why it ends here, and exit with `code`."""
     say(sentence, err=True)
     sys.exit(code)

@@ -16,7 +16,7 @@ from image_pipeline.cli.options import (
     F,
     Number,
     Seconds,
-    end,
+    fail,
     files_of,
     find,
     listing,
@@ -191,7 +191,7 @@ def worker(
                 say(f"{name} takes tasks from {tasks}")
             workers.serve(stop)
     except Incomplete as error:
-        end(error, INCOMPLETE)
+        fail(error, INCOMPLETE)
 
 
 @click.command()
@@ -218,7 +218,7 @@ def sink(
     from image_pipeline.outcome import TargetError
     from image_pipeline.sink import collect
     from image_pipeline.storage.store import Store
-    from image_pipeline.thumbnails import Thumbnails
+    from image_pipeline.storage.thumbnails import Thumbnails
     from image_pipeline.transport.monitor import Refused
 
     reasons: set[str] = set()
@@ -253,7 +253,7 @@ def sink(
                 on_bound=lambda at: say(f"results at {at}, written to {dst}"),
             )
     except (TargetError, Refused) as error:
-        end(error, INCOMPLETE)
+        fail(error, INCOMPLETE)
 
 
 @click.command()
@@ -295,6 +295,6 @@ def zmq_context(
     except (curve.BadKeys, endpoints.Exposed) as error:
         raise click.UsageError(str(error)) from None
     except endpoints.Unusable as error:
-        end(error, INCOMPLETE)
+        fail(error, INCOMPLETE)
     except zmq.ZMQError as error:
-        end(f"cannot make a socket: {error.strerror}", INCOMPLETE)
+        fail(f"cannot make a socket: {error.strerror}", INCOMPLETE)

@@ -1,8 +1,8 @@
 """What the pipeline is handed in: where bytes come from and where they go.
 
 Nothing in `delivery`, `supervision` and `transport` knows what the bytes
-are. `storage.source.Files`, `thumbnails.make` and `thumbnails.Thumbnails`
-are one answer; a word count in tests/ is another.
+are. `storage.source.Files`, `imaging.make` and `storage.thumbnails` are one
+answer; a word count in tests/ is another.
 """
 
 from collections.abc import Callable, Sequence

@@ -31,14 +31,14 @@ from image_pipeline.outcome import (
 from image_pipeline.run import run as run_batch
 from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import Store
+from image_pipeline.storage.thumbnails import Thumbnails
 from image_pipeline.supervision.processes import Processes
 from image_pipeline.supervision.supervisor import Supervisor
 from image_pipeline.supervision.threads import Threads
-from image_pipeline.thumbnails import Thumbnails
 from image_pipeline.transport.endpoints import Transport
 
 PHOTOGRAPHS = 48
-Tell = Callable[[str], object]
+Show = Callable[[str], object]
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Act:
         return self.tally[Outcome.MADE] == PHOTOGRAPHS
 
 
-def run(folder: Path, stop: Event, title: Tell, show: Tell) -> bool:
+def run(folder: Path, stop: Event, title: Show, show: Show) -> bool:
     """Play it in `folder`; return whether every thumbnail was made.
 
     The thumbnails and their contact sheet stay in `folder`. `stop` ends it
@@ -106,7 +106,7 @@ def run(folder: Path, stop: Event, title: Tell, show: Tell) -> bool:
 
     title("2. One worker process, over tcp.")
     alone = play(folder / "alone", files(Recipe()), stop, Processes(1, MAKE))
-    tell(alone, show)
+    summarise(alone, show)
 
     title(f"3. {everyone} workers over tcp, and one is killed by SIGKILL.")
     crowd = play(
@@ -116,7 +116,7 @@ def run(folder: Path, stop: Event, title: Tell, show: Tell) -> bool:
         Processes(everyone, MAKE),
         victim="worker 1",
     )
-    tell(crowd, show)
+    summarise(crowd, show)
     again = sum(record.attempts > 1 for record in crowd.records)
     lost = PHOTOGRAPHS - crowd.tally[Outcome.MADE]
     if crowd.killed:
@@ -132,7 +132,7 @@ def run(folder: Path, stop: Event, title: Tell, show: Tell) -> bool:
         Threads(everyone, MAKE),
         Transport.INPROC,
     )
-    tell(threads, show)
+    summarise(threads, show)
 
     if not (alone.well and crowd.well and crowd.killed and threads.well):
         return False
@@ -189,7 +189,7 @@ def play(
     return act
 
 
-def tell(act: Act, show: Tell) -> None:
+def summarise(act: Act, show: Show) -> None:
     rate = (PHOTOGRAPHS - 1) / act.seconds if act.seconds else 0.0
     show(f"{act.seconds:.2f} s, {rate:.0f} images a second")
     show(f"{act.tally}")

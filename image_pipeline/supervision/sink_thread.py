@@ -17,7 +17,7 @@ SINK_END_S = 5.0
 
 
 class SinkThread:
-    """A sink for one batch; `trouble` and `dropped` say what went wrong."""
+    """A sink for one batch; `trouble` ends the batch, `dropped` does not."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class SinkThread:
         self._thread.join(SINK_END_S)
 
     def _drop(self, reason: str) -> None:
-        self.dropped = f"the sink drops messages: {reason}"
+        self.dropped = self.dropped or f"the sink drops messages: {reason}"
 
     def _run(
         self,

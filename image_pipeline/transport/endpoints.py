@@ -1,14 +1,15 @@
-"""Endpoints: which are refused, and which are only worth a word."""
+"""Endpoints: which are refused, and which are only worth a word.
+
+What only the command line needs is imported late: workers start sooner.
+"""
 
 import errno
-import ipaddress
 import os
 import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from socket import AF_UNIX, SOCK_STREAM, getaddrinfo, socket
 
 import zmq
 
@@ -30,6 +31,8 @@ class Exposed(ValueError):
 
 def check_exposure(endpoint: str, keys: Keys | None, insecure: bool) -> None:
     """Raise Exposed for binding beyond loopback without CURVE."""
+    import ipaddress
+
     scheme, _, address = endpoint.partition("://")
     if scheme in ("ipc", "inproc") or keys or insecure:
         return
@@ -51,6 +54,8 @@ def host_trouble(endpoint: str) -> str:
 
     libzmq tries for ever and says nothing: a host may come up later.
     """
+    from socket import getaddrinfo
+
     scheme, _, address = endpoint.partition("://")
     host = address.rpartition(";")[2].rpartition(":")[0].strip("[]")
     if scheme == "tcp":
@@ -96,6 +101,8 @@ def usable(what: str, endpoint: str) -> Iterator[None]:
 
 def _check_path(path: str) -> None:
     """Raise Unusable for a path that is taken: libzmq would delete it."""
+    from socket import AF_UNIX, SOCK_STREAM, socket
+
     if path.startswith(("@", "*")) or not os.path.lexists(path):
         return
     if not stat.S_ISSOCK(os.lstat(path).st_mode):

@@ -8,8 +8,8 @@ import os
 import signal
 import threading
 
+from image_pipeline.imaging.make import make as make_thumbnails
 from image_pipeline.outcome import Made
-from image_pipeline.thumbnails import make as make_thumbnails
 
 CRASH = b"##crash"  # while decoding
 CRASH_AT_ONCE = b"##crash at once"

@@ -25,8 +25,8 @@ from image_pipeline.run import run
 from image_pipeline.sink import collect
 from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import Store
+from image_pipeline.storage.thumbnails import Thumbnails
 from image_pipeline.supervision.supervisor import Supervisor
-from image_pipeline.thumbnails import Thumbnails
 from image_pipeline.transport.curve import Keys, guard
 from image_pipeline.transport.endpoints import Transport
 from image_pipeline.ventilator import ventilate

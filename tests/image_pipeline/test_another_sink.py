@@ -20,7 +20,7 @@ from image_pipeline.imaging.wire import encode
 from image_pipeline.outcome import FileRecord, Made, Outcome, Status, Tally
 from image_pipeline.sink import collect
 from image_pipeline.storage.store import Store
-from image_pipeline.thumbnails import Thumbnails
+from image_pipeline.storage.thumbnails import Thumbnails
 from image_pipeline.transport.sockets import bound
 from image_pipeline.ventilator import ventilate
 from tests.image_pipeline.stage import (

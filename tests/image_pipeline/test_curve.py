@@ -61,10 +61,10 @@ def test_a_batch_with_keys_is_made(
 ) -> None:
     make_photos(tmp_path / "src", 10)
     server = curve.load(folder, "server")
-    with by_hand(context, tmp_path, keys=server) as hands:
-        hands.keys = curve.load(folder, "client")
-        hands.add_worker("one")
-        records = hands.deliver(files_in(tmp_path / "src"))
+    with by_hand(context, tmp_path, keys=server) as pipeline:
+        pipeline.keys = curve.load(folder, "client")
+        pipeline.add_worker("one")
+        records = pipeline.deliver(files_in(tmp_path / "src"))
     assert outcomes(records) == {Outcome.MADE: 10}
 
 
@@ -104,15 +104,15 @@ def test_a_worker_that_is_not_admitted_learns_why_within_seconds(
     """The trap: libzmq retries for ever, and `recv` only times out."""
     server = curve.load(folder, "server")
     with (
-        by_hand(context, tmp_path, keys=server) as hands,
-        bound(context, zmq.PUSH, hands.tasks, server),
+        by_hand(context, tmp_path, keys=server) as pipeline,
+        bound(context, zmq.PUSH, pipeline.tasks, server),
         pytest.raises(Refused, match=why),
     ):
         work(
             make_thumbnails,
             context=new_context(),
-            tasks=hands.tasks,
-            results=hands.results,
+            tasks=pipeline.tasks,
+            results=pipeline.results,
             name="stranger",
             stop=Event(),
             keys=who(folder, tmp_path),
@@ -125,11 +125,11 @@ def test_a_ventilator_hears_that_the_sink_has_other_keys(
     make_photos(tmp_path / "src", 2)
     curve.generate(tmp_path / "other")
     server = curve.load(folder, "server")
-    with by_hand(context, tmp_path, keys=server) as hands:
-        hands.own_keys = curve.load(tmp_path / "other", "server")
-        hands.receipts = "inproc://receipts"
+    with by_hand(context, tmp_path, keys=server) as pipeline:
+        pipeline.own_keys = curve.load(tmp_path / "other", "server")
+        pipeline.receipts = "inproc://receipts"
         with pytest.raises(Incomplete, match="the sink refuses us"):
-            hands.deliver(files_in(tmp_path / "src"))
+            pipeline.deliver(files_in(tmp_path / "src"))
 
 
 def test_a_worker_cannot_announce_files_though_its_key_is_known(
@@ -143,11 +143,11 @@ def test_a_worker_cannot_announce_files_though_its_key_is_known(
     server = curve.load(folder, "server")
     keys = curve.load(folder, "client")
     with (
-        by_hand(context, tmp_path, keys=server) as hands,
-        connected(context, zmq.PUSH, hands.results, keys) as worker,
+        by_hand(context, tmp_path, keys=server) as pipeline,
+        connected(context, zmq.PUSH, pipeline.results, keys) as worker,
     ):
         worker.send(pb.ToSink(plan=plan).SerializeToString())
-        until(lambda: hands.sink.dropped == 1)
+        until(lambda: pipeline.sink.dropped == 1)
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,8 @@ def test_noise_at_every_door_costs_no_image_and_no_memory(
     assert ventilator.wait() == 0, ventilator.stderr
     assert f"{IMAGES} made, 0 current, 0 skipped" in ventilator.stdout
     assert (sink.wait(), worker.wait()) == (0, 0)
+    assert "dropped a message: " in sink.stdout
+    assert re.search(r"made so far, \d+ messages dropped", sink.stdout)
     assert len(list((tmp_path / "dst").glob("*.jpg"))) == IMAGES
     for program in (ventilator, sink, worker):
         assert program.stderr == ""

@@ -69,10 +69,12 @@ def test_an_even_start_gives_no_worker_more_than_its_share(
 ) -> None:
     """The cure: wait for N handshakes, and keep the queues short."""
     make_photos(tmp_path / "src", TASKS)
-    with by_hand(context, tmp_path) as hands:
+    with by_hand(context, tmp_path) as pipeline:
         for number in range(WORKERS):
-            hands.add_worker(f"worker {number}", slowly)
-        records = hands.deliver(files_in(tmp_path / "src"), workers=WORKERS)
+            pipeline.add_worker(f"worker {number}", slowly)
+        records = pipeline.deliver(
+            files_in(tmp_path / "src"), workers=WORKERS
+        )
 
     shares = Counter(record.worker for record in records.values())
     assert outcomes(records) == {Outcome.MADE: TASKS}
@@ -89,9 +91,9 @@ def test_it_starts_with_those_that_came_and_says_so(
     def watch(status: Status) -> None:
         notes.append(status.note)
 
-    with by_hand(context, tmp_path, patience=2.0) as hands:
-        hands.add_worker("the only one")
-        records = hands.deliver(
+    with by_hand(context, tmp_path, patience=2.0) as pipeline:
+        pipeline.add_worker("the only one")
+        records = pipeline.deliver(
             files_in(tmp_path / "src"), workers=3, watch=watch
         )
 
@@ -110,9 +112,9 @@ def test_a_thumbnail_that_no_sink_would_take_fails_with_a_reason(
         return Made([made.results[0].ljust(2**26 + 1)], 1, 1)
 
     make_photos(tmp_path / "src", 1)
-    with by_hand(context, tmp_path) as hands:
-        hands.add_worker("one", hugely)
-        (record,) = hands.deliver(files_in(tmp_path / "src")).values()
+    with by_hand(context, tmp_path) as pipeline:
+        pipeline.add_worker("one", hugely)
+        (record,) = pipeline.deliver(files_in(tmp_path / "src")).values()
 
     assert record.outcome is Outcome.FAILED
     assert "67108865 bytes are over the limit" in record.reason
@@ -122,10 +124,10 @@ def test_when_no_worker_comes_every_file_is_named_as_unfinished(
     context: zmq.Context[Any], tmp_path: Path
 ) -> None:
     make_photos(tmp_path / "src", 5)
-    with by_hand(context, tmp_path, patience=1.5) as hands:
+    with by_hand(context, tmp_path, patience=1.5) as pipeline:
         with pytest.raises(Incomplete, match="no worker at tcp://"):
-            hands.deliver(files_in(tmp_path / "src"))
-        assert [each.outcome for each in hands.records] == [
+            pipeline.deliver(files_in(tmp_path / "src"))
+        assert [each.outcome for each in pipeline.records] == [
             Outcome.UNFINISHED
         ] * 5
 
@@ -137,14 +139,14 @@ def test_when_all_workers_leave_the_rest_is_unfinished_and_nothing_hangs(
     leave = threading.Event()
 
     def watch(_: Status) -> None:
-        if hands.records:
+        if pipeline.records:
             leave.set()
 
-    with by_hand(context, tmp_path, patience=2.0) as hands:
-        hands.add_worker("leaver", slowly, leave)
+    with by_hand(context, tmp_path, patience=2.0) as pipeline:
+        pipeline.add_worker("leaver", slowly, leave)
         with pytest.raises(Incomplete, match="no worker at tcp://"):
-            hands.deliver(files_in(tmp_path / "src"), watch=watch)
-        ends = Counter(each.outcome for each in hands.records)
+            pipeline.deliver(files_in(tmp_path / "src"), watch=watch)
+        ends = Counter(each.outcome for each in pipeline.records)
 
     assert set(ends) == {Outcome.MADE, Outcome.UNFINISHED}
     assert ends.total() == TASKS
@@ -157,13 +159,13 @@ def test_a_late_worker_gets_work_and_one_that_leaves_loses_none(
     leave = threading.Event()
 
     def watch(_: Status) -> None:
-        if hands.records and not leave.is_set():
-            hands.add_worker("late", slowly)
+        if pipeline.records and not leave.is_set():
+            pipeline.add_worker("late", slowly)
             leave.set()
 
-    with by_hand(context, tmp_path) as hands:
-        hands.add_worker("early", slowly, leave)
-        records = hands.deliver(files_in(tmp_path / "src"), watch=watch)
+    with by_hand(context, tmp_path) as pipeline:
+        pipeline.add_worker("early", slowly, leave)
+        records = pipeline.deliver(files_in(tmp_path / "src"), watch=watch)
 
     assert outcomes(records) == {Outcome.MADE: TASKS}
     assert {record.worker for record in records.values()} == {"early", "late"}
@@ -177,13 +179,13 @@ def test_a_stop_finishes_what_is_in_flight_and_sends_no_more(
     heard: list[FileRecord] = []
 
     def watch(_: Status) -> None:
-        heard[:] = hands.records
+        heard[:] = pipeline.records
         if heard:
             stop.set()
 
-    with by_hand(context, tmp_path) as hands:
-        hands.add_worker("worker", slowly)
-        records = hands.deliver(
+    with by_hand(context, tmp_path) as pipeline:
+        pipeline.add_worker("worker", slowly)
+        records = pipeline.deliver(
             files_in(tmp_path / "src"), stop=stop, watch=watch
         )
 

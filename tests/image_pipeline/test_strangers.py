@@ -97,14 +97,14 @@ def pushing(
 
 
 def deliver_all(
-    hands: ManualPipeline,
+    pipeline: ManualPipeline,
     tmp_path: Path,
     count: int = 20,
     on_bound: Callable[[str], None] = lambda _: None,
 ) -> None:
     make_photos(tmp_path / "src", count)
-    hands.add_worker("honest")
-    records = hands.deliver(files_in(tmp_path / "src"), on_bound)
+    pipeline.add_worker("honest")
+    records = pipeline.deliver(files_in(tmp_path / "src"), on_bound)
     assert outcomes(records) == {Outcome.MADE: count}
     assert {each.worker for each in records.values()} == {"honest"}
     written = {path.name for path in (tmp_path / "dst").iterdir()}
@@ -114,32 +114,32 @@ def deliver_all(
 def test_garbage_and_forged_results_at_the_sink_count_for_nothing(
     context: zmq.Context[Any], tmp_path: Path
 ) -> None:
-    with by_hand(context, tmp_path) as hands:
+    with by_hand(context, tmp_path) as pipeline:
         rubbish = garbage()
-        with pushing(context, hands.results, rubbish):
-            deliver_all(hands, tmp_path)
-        assert hands.sink.dropped == len(rubbish)
+        with pushing(context, pipeline.results, rubbish):
+            deliver_all(pipeline, tmp_path)
+        assert pipeline.sink.dropped == len(rubbish)
 
 
 def test_garbage_and_forged_receipts_at_the_ventilator_count_for_nothing(
     context: zmq.Context[Any], tmp_path: Path
 ) -> None:
-    with by_hand(context, tmp_path) as hands:
-        endpoint = hands.receipts
+    with by_hand(context, tmp_path) as pipeline:
+        endpoint = pipeline.receipts
         with pushing(context, endpoint, garbage()):
-            deliver_all(hands, tmp_path)
+            deliver_all(pipeline, tmp_path)
 
 
 def test_what_is_no_zeromq_at_all_is_hung_up_on(
     context: zmq.Context[Any], tmp_path: Path
 ) -> None:
-    with by_hand(context, tmp_path) as hands:
+    with by_hand(context, tmp_path) as pipeline:
 
         def knock_at_both(tasks: str) -> None:
-            for endpoint in (tasks, hands.results):
+            for endpoint in (tasks, pipeline.results):
                 knock(endpoint, b"GET / HTTP/1.1\r\n\r\n" + bytes(5_000))
 
-        deliver_all(hands, tmp_path, on_bound=knock_at_both)
+        deliver_all(pipeline, tmp_path, on_bound=knock_at_both)
 
 
 def knock(endpoint: str, words: bytes) -> None:
@@ -198,20 +198,20 @@ def test_a_scanner_at_the_door_fails_no_image_that_takes_its_time(
         scanned.wait(PATIENCE_S)
         return make_thumbnails(data, recipe)
 
-    with by_hand(context, tmp_path, patience=2.0) as hands:
+    with by_hand(context, tmp_path, patience=2.0) as pipeline:
 
         def scan() -> None:
             until(lambda: "honest" in at_work)
             for _ in range(4):
-                knock(hands.tasks, KNOCKS["http"])
+                knock(pipeline.tasks, KNOCKS["http"])
                 # Longer than it takes to act on a loss, and on an absence.
                 threading.Event().wait(1.0)
             scanned.set()
 
         at_work: dict[str, Any] = {}
-        hands.add_worker("honest", slowly)
-        hands.start(scan)
-        records = hands.deliver(
+        pipeline.add_worker("honest", slowly)
+        pipeline.start(scan)
+        records = pipeline.deliver(
             files_in(tmp_path / "src"),
             watch=lambda status: at_work.update(status.workers),
         )
@@ -223,11 +223,11 @@ def test_who_takes_tasks_and_does_nothing_cannot_keep_them(
     context: zmq.Context[Any], tmp_path: Path
 ) -> None:
     with (
-        by_hand(context, tmp_path) as hands,
+        by_hand(context, tmp_path) as pipeline,
         context.socket(zmq.PULL) as thief,
     ):
-        thief.connect(hands.tasks)
-        deliver_all(hands, tmp_path, 4)
+        thief.connect(pipeline.tasks)
+        deliver_all(pipeline, tmp_path, 4)
 
 
 def test_no_plan_leads_the_sink_out_of_its_folder(
@@ -256,10 +256,10 @@ def test_no_plan_leads_the_sink_out_of_its_folder(
         for message in ([to_sink(plan=plan)], [told(made), PHOTO])
     ]
     with (
-        by_hand(context, tmp_path) as hands,
-        pushing(context, hands.results, attack),
+        by_hand(context, tmp_path) as pipeline,
+        pushing(context, pipeline.results, attack),
     ):
-        until(lambda: hands.sink.dropped == len(attack))
+        until(lambda: pipeline.sink.dropped == len(attack))
     assert [path.name for path in (tmp_path / "dst").iterdir()] == [
         ".image_pipeline"
     ]
@@ -274,10 +274,10 @@ def test_nothing_is_written_through_a_link_that_leaves_the_target(
     (tmp_path / "src" / "day" / "a.jpg").write_bytes(PHOTO)
     (tmp_path / "dst").mkdir()
     (tmp_path / "dst" / "day").symlink_to(elsewhere)
-    with by_hand(context, tmp_path) as hands:
-        hands.add_worker("honest")
+    with by_hand(context, tmp_path) as pipeline:
+        pipeline.add_worker("honest")
         files = files_in(tmp_path / "src")
         files.names = [b"day/a.jpg"]
-        records = hands.deliver(files)
+        records = pipeline.deliver(files)
     assert records["day/a.jpg"].outcome is Outcome.FAILED
     assert not list(elsewhere.iterdir())

@@ -1,35 +1,14 @@
-"""What the pipeline is given to do here: thumbnails, kept in a folder.
-
-Workers load `make` by its name, the sink gets a `Thumbnails`. To build a
-pipeline for something else, replace this module, `imaging` and `storage`.
-"""
-
-from functools import cache
+"""Where the sink of this pipeline puts what it is sent: the target folder."""
 
 from image_pipeline import messages_pb2 as pb
-from image_pipeline.imaging import thumbnail
 from image_pipeline.imaging.formats import HEAD_BYTES, sniff
 from image_pipeline.imaging.recipe import Recipe
 from image_pipeline.imaging.wire import decode
 from image_pipeline.messages import Malformed
-from image_pipeline.outcome import CannotKeep, CannotMake, Made, Unfit
+from image_pipeline.outcome import CannotKeep
 from image_pipeline.storage.journal import Source
 from image_pipeline.storage.names import BadName, check_name, output_names
 from image_pipeline.storage.store import Store
-
-_prepare = cache(thumbnail.prepare)
-
-
-def make(data: bytes, instructions: bytes) -> Made:
-    """Make the thumbnails of one image; raises CannotMake and Unfit."""
-    _prepare()
-    try:
-        made = thumbnail.make_thumbnails(data, decode(instructions))
-    except thumbnail.NotAnImage as error:
-        raise Unfit(str(error)) from error
-    except (thumbnail.CannotMake, ValueError) as error:
-        raise CannotMake(str(error)) from error
-    return Made(made.thumbnails, made.width, made.height, made.notes)
 
 
 class Thumbnails:

@@ -1,0 +1,24 @@
+"""What a worker of this pipeline does: from an image to its thumbnails.
+
+Workers load `make` by its name, `image_pipeline.imaging.make:make`.
+"""
+
+from functools import cache
+
+from image_pipeline.imaging import thumbnail
+from image_pipeline.imaging.wire import decode
+from image_pipeline.outcome import CannotMake, Made, Unfit
+
+_prepare = cache(thumbnail.prepare)
+
+
+def make(data: bytes, instructions: bytes) -> Made:
+    """Make the thumbnails of one image; raises CannotMake and Unfit."""
+    _prepare()
+    try:
+        made = thumbnail.make_thumbnails(data, decode(instructions))
+    except thumbnail.NotAnImage as error:
+        raise Unfit(str(error)) from error
+    except (thumbnail.CannotMake, ValueError) as error:
+        raise CannotMake(str(error)) from error
+    return Made(made.thumbnails, made.width, made.height, made.notes)
