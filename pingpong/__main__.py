@@ -84,20 +84,22 @@ def server(bind: str, workers: int, work: float, insecure: bool) -> None:
 
         from pingpong.broker import serve_with_workers
         from pingpong.server import serve
+        from pingpong.support.bind import bound
         from pingpong.support.endpoint import (
-            bound,
+            check_bind,
             check_exposure,
-            check_form,
+            needs_ipv6,
         )
         from pingpong.support.monitor import watched
         from pingpong.support.stop import Stop
 
-        check_form(bind)
+        check_bind(bind)
         if not insecure:
             check_exposure(bind)
         stop = stack.enter_context(Stop())
         stack.enter_context(stop.on_signals())
         context = stack.enter_context(zmq.Context())
+        context.ipv6 = needs_ipv6(bind)
         kind = zmq.REP if workers == 1 else zmq.ROUTER
         front = stack.enter_context(bound(context, kind, bind))
         with watched(front) as seen:
@@ -144,7 +146,7 @@ def client(
         import zmq
 
         from pingpong.client import Client
-        from pingpong.support.endpoint import check_form, check_host
+        from pingpong.support.endpoint import check_connect, needs_ipv6
         from pingpong.support.pings import fleet
         from pingpong.support.stats import Outcome
         from pingpong.support.stop import Stop
@@ -158,11 +160,11 @@ def client(
                 text = str(news)
             click.echo(f"client {number}: {text}" if clients > 1 else text)
 
-        check_form(connect)
-        check_host(connect)
+        check_connect(connect)
         stop = stack.enter_context(Stop())
         stack.enter_context(stop.on_signals())
         context = stack.enter_context(zmq.Context())
+        context.ipv6 = needs_ipv6(connect)
         asking = [
             stack.enter_context(
                 Client(

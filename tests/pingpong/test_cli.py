@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner
 
 from pingpong.__main__ import main
-from pingpong.support.endpoint import check_exposure
 from tests.pingpong.conftest import Start, start_server
 
 
@@ -51,63 +50,43 @@ def test_wrong_usage_is_exit_2_and_a_sentence(
     ("command", "endpoint", "why"),
     [
         ("server", "ipc:///nowhere/at/all", "No such file"),
-        ("server", "ipc:///" + "x" * 200, "too long"),
-        ("client", "tcp://127.0.0.1:*", "Invalid argument"),
+        ("server", "tcp://198.51.100.1:5555 --insecure", "Cannot assign"),
     ],
 )
 def test_an_endpoint_that_cannot_be_had_is_a_sentence_and_exit_1(
     start: Start, command: str, endpoint: str, why: str
 ) -> None:
     option = "--bind" if command == "server" else "--connect"
-    program = start("pingpong", command, option, endpoint)
+    program = start("pingpong", command, option, *endpoint.split())
     assert program.wait() == 1
     assert program.stderr.startswith("Error: Cannot ")
-    assert endpoint in program.stderr
+    assert endpoint.split()[0] in program.stderr
     assert why in program.stderr
     assert "Traceback" not in program.stderr
 
 
-@pytest.mark.parametrize("host", ["no-such-host.invalid", "x" * 300])
-def test_a_host_that_nobody_knows_is_named_at_once(host: str) -> None:
-    """The trap: libzmq looks for it for ever, and says nothing."""
-    endpoint = f"tcp://{host}:5555"
-    result = CliRunner().invoke(main, ["client", "--connect", endpoint])
-    assert result.exit_code == 2
-    assert f"Error: {endpoint}: " in result.output
-
-
 @pytest.mark.parametrize(
     "endpoint",
     [
-        *("nonsense", "tcp://", "ipc://", "carrier-pigeon://x"),
-        "inproc://nobody-else-is-in-this-process",
-        *("tcp://127.0.0.1", "tcp://127.0.0.1:", "tcp://127.0.0.1:no"),
-        *("tcp://127.0.0.1:-1", "tcp://127.0.0.1:55x5"),
-        *("tcp://127.0.0.1:65536", "tcp://127.0.0.1:99999"),
+        *("nonsense", "inproc://nobody-else-is-in-this-process"),
+        *("tcp://127.0.0.1", "tcp://127.0.0.1:99999", "tcp://:5555"),
+        *("tcp://no-such-host.invalid:5555", "tcp://[::1%nowhere]:5555"),
+        *("ipc:///" + "x" * 200, "ipc://\udcff"),
     ],
+    ids=lambda endpoint: ascii(endpoint[:30]),
 )
 @pytest.mark.parametrize("option", ["server --bind", "client --connect"])
-def test_what_is_no_endpoint_is_wrong_usage_and_no_other_port_is_taken(
+def test_what_is_no_endpoint_is_wrong_usage_and_a_sentence(
     endpoint: str, option: str
 ) -> None:
+    """The table of forms is in test_endpoint.py."""
     result = CliRunner().invoke(main, [*option.split(), endpoint])
     assert result.exit_code == 2
-    assert f"Error: {endpoint} " in result.output
-    assert ": say " in result.output  # and it says what to say
+    assert re.search(r"Error: .*\.$", result.output.strip())
+    assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize(
-    "endpoint",
-    [
-        "tcp://0.0.0.0:5555",
-        "tcp://*:5555",
-        "tcp://*:*",
-        "tcp://[::]:5555",
-        "tcp://eth0:5555",
-        "tcp://198.51.100.1:5555",
-        "tcp://:5555",
-    ],
-)
+@pytest.mark.parametrize("endpoint", ["tcp://0.0.0.0:*", "tcp://[::]:*"])
 def test_what_others_could_reach_is_refused_with_a_way_out(
     start: Start, endpoint: str
 ) -> None:
@@ -118,28 +97,13 @@ def test_what_others_could_reach_is_refused_with_a_way_out(
     assert program.stdout == ""
 
 
-@pytest.mark.parametrize(
-    "endpoint",
-    [
-        *("tcp://127.0.0.1:*", "tcp://127.1.2.3:5555", "tcp://[::1]:5555"),
-        *("tcp://localhost:5555", "tcp://lo:5555", "ipc:///tmp/x", "ipc://*"),
-    ],
-)
-def test_what_nobody_else_can_reach_is_not_refused(endpoint: str) -> None:
-    check_exposure(endpoint)
-
-
-def test_a_server_that_is_told_insecure_binds_where_it_is_told(
-    start: Start,
-) -> None:
-    # This address is for documentation: no machine has it, so bind is tried
-    # and no door is opened.
-    program = start(
-        *("pingpong", "server", "--insecure"),
-        *("--bind", "tcp://198.51.100.1:5555"),
+def test_an_ipv6_server_answers_an_ipv6_client(start: Start) -> None:
+    server = start("pingpong", "server", "--bind", "tcp://[::1]:*")
+    endpoint = server.wait_for(r"Listening on (tcp://\[::1\]:\d+)$")[1]
+    client = start(
+        *("pingpong", "client", "--connect", endpoint, "--count", "1")
     )
-    assert program.wait() == 1
-    assert "Cannot assign requested address" in program.stderr
+    assert client.wait() == 0
 
 
 def test_a_server_whose_port_is_taken_says_so(
