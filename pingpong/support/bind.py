@@ -1,16 +1,18 @@
 """Bind a socket so that nobody is robbed and no file is left behind."""
 
 import errno
+import resource
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import zmq
 
-from pingpong.server import MAX_MESSAGE
+from pingpong.support.receive import MAX_MESSAGE
 
 LINGER = 500  # milliseconds that a last reply has to leave
+HANDSHAKE = 2_000  # milliseconds; a peer that says nothing is cut off
 
 
 @contextmanager
@@ -26,10 +28,12 @@ def bound(
     with context.socket(kind) as bind:
         bind.linger = LINGER
         # A frame of up to MAX_MESSAGE is for us to judge, and a little more
-        # so that we can say that it is too long. Beyond that libzmq drops
-        # the connection before it takes the memory.
+        # so that we can say that it is too long. For a longer one libzmq
+        # drops the connection, also before the handshake.
         bind.maxmsgsize = 2 * MAX_MESSAGE
-        # A REQ peer has one request in flight; this bounds other peers.
+        bind.handshake_ivl = HANDSHAKE
+        # A REQ peer has one request in flight; this bounds other peers. It
+        # counts messages: libzmq has no limit for the frames of one.
         bind.set_hwm(100)
         bind.bind(endpoint)
         try:
@@ -69,3 +73,10 @@ def ipc_path(endpoint: str) -> Path | None:
     if scheme != "ipc" or not address or address[0] in "*@":
         return None
     return Path(address)
+
+
+def raise_file_limit() -> None:
+    """Take all descriptors that we may have: a connection costs one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS: unlimited is too many
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -2,14 +2,17 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from threading import Thread
 
 import pytest
 from click.testing import CliRunner
 
+from pingpong import __version__
 from pingpong.__main__ import main
 from tests.pingpong.conftest import Start, start_server
+from tests.support import ROOT
 
 
 def test_help_loads_nothing_heavy(start: Start) -> None:
@@ -33,6 +36,10 @@ def test_help_loads_nothing_heavy(start: Start) -> None:
         ["client", "extra"],
         ["server", "--workers", "0"],
         ["server", "--work", "-1"],
+        ["server", "--work", "nan"],
+        ["client", "--interval", "nan"],
+        ["client", "--timeout", "NaN"],
+        ["client", "--deadline", "inf"],
         ["nothing"],
     ],
     ids=" ".join,
@@ -130,6 +137,80 @@ def test_options_come_from_the_environment_too(start: Start) -> None:
     )
     assert client.wait() == 0
     assert json.loads(client.stdout)["received"] == 3
+
+
+def test_a_variable_is_an_option_that_is_no_number_too(start: Start) -> None:
+    client = start(
+        "pingpong", "client", env={"PINGPONG_CLIENT_INTERVAL": "nan"}
+    )
+    assert client.wait() == 2
+    assert "no number of seconds" in client.stderr
+    assert "Traceback" not in client.stderr
+
+
+def test_each_option_has_the_variable_that_its_name_implies() -> None:
+    """The trap: click names it after the parameter, say `as_json`."""
+    for command in main.commands.values():
+        for option in command.params:
+            longest = max(option.opts, key=len)
+            assert option.name == longest.lstrip("-").replace("-", "_")
+            assert option.envvar is None
+
+
+def test_every_command_is_explained_in_a_line_that_is_not_cut(
+    start: Start,
+) -> None:
+    program = start("pingpong", "-h")
+    assert program.wait() == 0
+    assert "..." not in program.stdout.partition("Commands:")[2]
+    assert max(map(len, program.stdout.splitlines())) <= 80
+
+
+def test_the_version_is_the_one_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert __version__ == project["version"]
+    result = CliRunner().invoke(main, ["--version"])
+    assert result.output.endswith(f"version {__version__}\n")
+
+
+def test_short_options_are_those_of_ping(start: Start, endpoint: str) -> None:
+    start_server(start, endpoint)
+    client = start(
+        *("pingpong", "client", "--connect", endpoint, "-q"),
+        *("-c", "3", "-i", "0", "-W", "5", "-s", "100", "-w", "60"),
+    )
+    assert client.wait() == 0
+    first, *_, counts, times = client.stdout.splitlines()
+    assert first == f"PING {endpoint}: 100 bytes of payload"
+    assert counts == "3 sent, 3 received, 0 lost (0 %), 0 retries"
+    assert times.startswith("rtt min/avg/p50/p99/max = ")
+    assert "pong" not in client.stdout.replace("pingpong", "")
+
+
+@pytest.mark.parametrize("count", ["0", "3"])
+def test_a_deadline_ends_a_client_that_nobody_answers_with_exit_1(
+    start: Start, endpoint: str, count: str
+) -> None:
+    client = start(
+        *("pingpong", "client", "--connect", endpoint, "-c", count),
+        *("-w", "0.3", "-W", "600"),
+    )
+    assert client.wait() == 1
+    assert "interrupted seq=1\n" in client.stdout
+    assert "1 sent, 0 received, 0 lost (0 %), 1 int" in client.stdout
+    assert client.stderr == ""
+
+
+def test_a_deadline_ends_a_client_without_a_count_well(
+    start: Start, endpoint: str
+) -> None:
+    start_server(start, endpoint)
+    client = start(
+        *("pingpong", "client", "--connect", endpoint, "-c", "0"),
+        *("-w", "2", "-i", "0.01"),
+    )
+    assert client.wait() == 0
+    assert " 0 lost (0 %)" in client.stdout
 
 
 def test_the_largest_payload_comes_back(start: Start, endpoint: str) -> None:
