@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from pkgutil import resolve_name
 from threading import Thread
 
 import pytest
@@ -171,6 +172,21 @@ def test_the_version_is_the_one_of_the_project() -> None:
     assert __version__ == project["version"]
     result = CliRunner().invoke(main, ["--version"])
     assert result.output.endswith(f"version {__version__}\n")
+
+
+def test_the_console_script_completes_in_a_shell() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert resolve_name(project["scripts"]["pingpong"]) is main
+    result = CliRunner().invoke(
+        main,
+        prog_name="pingpong",
+        env={
+            "_PINGPONG_COMPLETE": "bash_complete",
+            "COMP_WORDS": "pingpong cl",
+            "COMP_CWORD": "1",
+        },
+    )
+    assert result.output == "plain,client\n"
 
 
 def test_short_options_are_those_of_ping(start: Start, endpoint: str) -> None:
