@@ -4,33 +4,59 @@ Everything heavy is imported by the command that needs it, so that --help
 is there at once.
 """
 
-import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from json import dumps
+from math import isnan
 from typing import Any
 
 import click
 
+from pingpong import __version__
+
 ENDPOINT = "tcp://127.0.0.1:5555"
-SECONDS = click.FloatRange(0, 86_400)
 # Bytes; the server's limit of 1 MiB less the id and the lengths.
 SIZE = click.IntRange(0, 1024 * 1024 - 64)
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 
+class Seconds(click.FloatRange):
+    """Seconds up to a day; NaN is in no range, yet passes a FloatRange."""
+
+    name = "seconds"
+
+    def __init__(self, least: float = 0) -> None:
+        super().__init__(least, 86_400)
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if isnan(seconds):
+            self.fail(f"{value} is no number of seconds.", param, ctx)
+        return seconds
+
+
 def option(
-    name: str, default: object, kind: "click.ParamType[Any]", text: str
+    names: str, default: object, kind: "click.ParamType[Any]", text: str
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return click.option(
-        name, default=default, type=kind, help=text, show_default=True
+        *names.split(),
+        default=default,
+        type=kind,
+        help=text,
+        show_default=True,
     )
 
 
-def as_json_option(text: str) -> Callable[..., Any]:
-    return click.option("--json", "as_json", is_flag=True, help=text)
+def json_option(text: str) -> Callable[..., Any]:
+    return click.option("--json", is_flag=True, help=text)
 
 
 @contextmanager
@@ -55,6 +81,7 @@ def sentences(doing: str) -> Iterator[None]:
         raise click.ClickException(f"Cannot {doing}: {why}.") from None
 
 
+@click.version_option(__version__)
 @click.group(
     context_settings={
         "auto_envvar_prefix": "PINGPONG",
@@ -65,7 +92,7 @@ def main() -> None:
     """Ping-pong: REQ/REP that survives the other side being killed.
 
     Each option may also come from the environment: PINGPONG_SERVER_BIND,
-    PINGPONG_CLIENT_COUNT and so on.
+    PINGPONG_CLIENT_COUNT, PINGPONG_CLIENT_JSON=1 and so on.
     """
 
 
@@ -75,7 +102,7 @@ def main() -> None:
     *("--workers", 1, click.IntRange(1, 64)),
     "Threads; more than one stand behind ROUTER/DEALER.",
 )
-@option("--work", 0.0, SECONDS, "Pretend to work, in seconds.")
+@option("--work", 0.0, Seconds(), "Pretend to work, in seconds.")
 @click.option("--insecure", is_flag=True, help="Bind beyond loopback.")
 def server(bind: str, workers: int, work: float, insecure: bool) -> None:
     """Answer pings until Ctrl-C or SIGTERM."""
@@ -84,20 +111,23 @@ def server(bind: str, workers: int, work: float, insecure: bool) -> None:
 
         from pingpong.broker import serve_with_workers
         from pingpong.server import serve
+        from pingpong.support.bind import bound, raise_file_limit
         from pingpong.support.endpoint import (
-            bound,
+            check_bind,
             check_exposure,
-            check_form,
+            needs_ipv6,
         )
         from pingpong.support.monitor import watched
         from pingpong.support.stop import Stop
 
-        check_form(bind)
+        check_bind(bind)
         if not insecure:
             check_exposure(bind)
+        raise_file_limit()
         stop = stack.enter_context(Stop())
         stack.enter_context(stop.on_signals())
         context = stack.enter_context(zmq.Context())
+        context.ipv6 = needs_ipv6(bind)
         kind = zmq.REP if workers == 1 else zmq.ROUTER
         front = stack.enter_context(bound(context, kind, bind))
         with watched(front) as seen:
@@ -114,43 +144,55 @@ def server(bind: str, workers: int, work: float, insecure: bool) -> None:
 @main.command()
 @option("--connect", ENDPOINT, click.STRING, "Endpoint of the server.")
 @option(
-    *("--count", 10, click.IntRange(0)),
+    *("-c --count", 10, click.IntRange(0)),
     "Pings to send; 0 goes on until Ctrl-C.",
 )
-@option("--interval", 1.0, SECONDS, "Seconds between two pings.")
+@option("-i --interval", 1.0, Seconds(), "Seconds between two pings.")
 @option(
-    *("--timeout", 1.0, click.FloatRange(0.001, 86_400)),
+    *("-W --timeout", 1.0, Seconds(0.001)),
     "Seconds to wait for an answer before asking again.",
+)
+@option(
+    *("-w --deadline", 0.0, Seconds()),
+    "Seconds after which to end, answered or not; 0 for never.",
 )
 @option(
     *("--retries", 5, click.IntRange(0, 1_000_000)),
     "Times to ask again before a ping is lost.",
 )
-@option("--size", 56, SIZE, "Bytes of payload.")
+@option("-s --size", 56, SIZE, "Bytes of payload.")
 @option("--clients", 1, click.IntRange(1, 100), "Clients at once.")
-@as_json_option("Print a summary in JSON, and nothing else.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the summary.")
+@json_option("Print a summary in JSON, and nothing else.")
 def client(
     connect: str,
     count: int,
     interval: float,
     timeout: float,
+    deadline: float,
     retries: int,
     size: int,
     clients: int,
-    as_json: bool,
+    quiet: bool,
+    json: bool,
 ) -> None:
-    """Ping a server; exit 1 if an answer was lost, 130 if interrupted."""
+    """Ping a server; exit 1 if an answer was lost, 130 if interrupted.
+
+    Ctrl-\\ shows the statistics so far.
+    """
     with sentences(f"ping {connect}"), ExitStack() as stack:
         import zmq
 
         from pingpong.client import Client
-        from pingpong.support.endpoint import check_form, check_host
+        from pingpong.support.endpoint import check_connect, needs_ipv6
         from pingpong.support.pings import fleet
-        from pingpong.support.stats import Outcome
-        from pingpong.support.stop import Stop
+        from pingpong.support.stats import Outcome, Report
+        from pingpong.support.stop import Stop, on_quit
+
+        report = Report()
 
         def say(number: int, news: Outcome | int) -> None:
-            if as_json:
+            if quiet or json:
                 return
             if isinstance(news, int):
                 text = f"no answer in {timeout:g} s, try {news}"
@@ -158,11 +200,12 @@ def client(
                 text = str(news)
             click.echo(f"client {number}: {text}" if clients > 1 else text)
 
-        check_form(connect)
-        check_host(connect)
+        check_connect(connect)
         stop = stack.enter_context(Stop())
-        stack.enter_context(stop.on_signals())
+        stack.enter_context(stop.on_signals(deadline))
+        stack.enter_context(on_quit(lambda: click.echo(report, err=True)))
         context = stack.enter_context(zmq.Context())
+        context.ipv6 = needs_ipv6(connect)
         asking = [
             stack.enter_context(
                 Client(
@@ -174,26 +217,29 @@ def client(
             )
             for number in range(1, clients + 1)
         ]
-        if not as_json:
+        if not json:  # ping -q prints this line, too
             click.echo(f"PING {connect}: {size} bytes of payload")
-        report = fleet(
-            asking, stop, say, count=count, interval=interval, size=size
+        fleet(
+            *(asking, report, stop, say),
+            count=count,
+            interval=interval,
+            size=size,
         )
-        if as_json:
-            click.echo(json.dumps({"endpoint": connect, **report.as_dict()}))
+        if json:
+            click.echo(dumps({"endpoint": connect, **report.as_dict()}))
         else:
             click.echo(f"\n--- {connect} ping statistics ---\n{report}")
-        if report.lost:
+        if report.lost or not (count or report.received):
             sys.exit(1)
         if report.received < count * clients:
-            sys.exit(INTERRUPTED)
+            sys.exit(INTERRUPTED if stop.interrupted else 1)
 
 
 @main.command()
 @option("--count", 4000, click.IntRange(10, 1_000_000), "Pings for each.")
 @option("--size", 64, SIZE, "Bytes of payload.")
-@as_json_option("Print JSON instead of a table.")
-def bench(count: int, size: int, as_json: bool) -> None:
+@json_option("Print JSON instead of a table.")
+def bench(count: int, size: int, json: bool) -> None:
     """Compare REQ/REP with raw TCP, HTTP, gRPC and C, in one run."""
     with sentences("measure"):
         from rich.console import Console
@@ -208,8 +254,8 @@ def bench(count: int, size: int, as_json: bool) -> None:
         with shown as progress:
             task = progress.add_task("Measuring", total=ROUNDS)
             result = measure(count, size, partial(progress.advance, task))
-        if as_json:
-            click.echo(json.dumps(result.as_dict()))
+        if json:
+            click.echo(dumps(result.as_dict()))
         else:
             Console().print(*result.tables(), sep="\n")
 

@@ -19,7 +19,7 @@ import zmq
 from google.protobuf.message import DecodeError
 
 from pingpong.messages_pb2 import Ping, Pong
-from pingpong.support.receive import receive
+from pingpong.support.receive import MAX_MESSAGE, receive
 from pingpong.support.stop import Stop
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between two tries
@@ -62,6 +62,8 @@ class Client:
         for failed in range(self.retries + 1):
             if failed:
                 self.pause(failed)
+            if self.req.closed:
+                self.open()
             self.req.send(request)
             ready = dict(self.poller.poll(self.milliseconds))
             if self.stop.fd in ready:
@@ -69,7 +71,6 @@ class Client:
             if reply := receive(self.req):
                 return check(reply, ping)
             self.close()
-            self.open()
         raise LostError(
             f"no answer in {self.retries + 1} tries "
             f"of {self.milliseconds} ms; is a server listening?"
@@ -77,6 +78,7 @@ class Client:
 
     def open(self) -> None:
         self.req = self.context.socket(zmq.REQ)
+        self.req.maxmsgsize = MAX_MESSAGE  # a pong is no longer than its ping
         # Bounds the send; linger 0 forgets what an old socket has not sent.
         self.req.sndtimeo = self.milliseconds
         self.req.linger = 0

@@ -23,7 +23,7 @@ from pingpong import rivals
 from pingpong.client import Client
 from pingpong.messages_pb2 import Ping
 from pingpong.server import serve
-from pingpong.support.endpoint import bound
+from pingpong.support.bind import bound
 from pingpong.support.pings import pings
 from pingpong.support.process import running, server_command
 from pingpong.support.stats import Report

@@ -100,7 +100,9 @@ def play(
                 )
                 for number in CLIENTS
             ]
-            return fleet(clients, stop, tell, count=COUNT, interval=INTERVAL)
+            report = Report()
+            fleet(clients, report, stop, tell, count=COUNT, interval=INTERVAL)
+            return report
     finally:
         told.put(None)
 

@@ -17,10 +17,8 @@ import zmq
 from google.protobuf.message import DecodeError
 
 from pingpong.messages_pb2 import Ping, Pong
-from pingpong.support.receive import receive
+from pingpong.support.receive import MAX_MESSAGE, receive
 from pingpong.support.stop import Stop
-
-MAX_MESSAGE = 1024 * 1024  # bytes
 
 
 @dataclass

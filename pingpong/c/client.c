@@ -8,7 +8,7 @@
  *
  * Exit status 0 when every ping came back, 1 when not, 2 for wrong usage.
  */
-#include "common.h"
+#include "endpoint.h"
 
 enum { TIMEOUT = 1000, TRIES = 6 }; /* milliseconds; the Lazy Pirate's */
 
@@ -24,6 +24,9 @@ static void *open_socket(void)
     zmq_setsockopt(req, ZMQ_LINGER, &linger, sizeof linger);
     int bound = TIMEOUT;
     zmq_setsockopt(req, ZMQ_SNDTIMEO, &bound, sizeof bound);
+    int64_t largest = MAX_MESSAGE; /* a pong is no longer than its ping */
+    zmq_setsockopt(req, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
+    set_family(req, endpoint);
     if (zmq_connect(req, endpoint) == -1)
         die("connect");
     return req;
@@ -56,8 +59,9 @@ static const char *check(void *req, const Ping *ping)
     else if (pong->id != ping->id)
         wrong = "the server's answer is for another ping";
     else if (pong->payload.len != ping->payload.len ||
-             memcmp(pong->payload.data, ping->payload.data,
-                    ping->payload.len) != 0)
+             (ping->payload.len && /* else protobuf-c has NULL for it */
+              memcmp(pong->payload.data, ping->payload.data,
+                     ping->payload.len) != 0))
         wrong = "the server's answer has another payload";
     if (pong)
         beyondhttp__v1__pong__free_unpacked(pong, NULL);
@@ -86,7 +90,9 @@ static unsigned long number(const char *text, unsigned long most)
 
 int main(int argc, char **argv)
 {
+    explain("client [ENDPOINT [COUNT [SIZE]]]", argc, argv, 3);
     endpoint = argc > 1 ? argv[1] : endpoint;
+    check_form(endpoint, false);
     unsigned long count = argc > 2 ? number(argv[2], 1000000000) : 10;
     size_t size = argc > 3 ? number(argv[3], MAX_MESSAGE - 64) : 56;
 

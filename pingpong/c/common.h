@@ -1,4 +1,6 @@
 /* What both programs need: the messages, and an honest way to give up. */
+#pragma once
+
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -23,6 +25,17 @@ static inline void die(const char *doing)
 {
     fprintf(stderr, "Cannot %s: %s.\n", doing, zmq_strerror(errno));
     exit(1);
+}
+
+/* Print `usage` and end: well where --help asked for it, else with 2. */
+static inline void explain(const char *usage, int argc, char **argv, int most)
+{
+    bool asked = argc > 1 && (strcmp(argv[1], "-h") == 0 ||
+                              strcmp(argv[1], "--help") == 0);
+    if (!asked && argc - 1 <= most && (argc < 2 || *argv[1] != '-'))
+        return;
+    fprintf(asked ? stdout : stderr, "Usage: %s\n", usage);
+    exit(asked ? 0 : 2);
 }
 
 /* printf only fills a buffer; what becomes of that is known here. */

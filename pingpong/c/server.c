@@ -4,9 +4,12 @@
  * Socket    REP, bound
  * Messages  Ping in, Pong out, one frame each (proto/messages.proto)
  *
- * Usage: server [ENDPOINT]
+ * Usage: server [--insecure] [ENDPOINT]
+ *
+ * Exit status 0 when it was told to end, 1 when it cannot serve, 2 for wrong
+ * usage.
  */
-#include "common.h"
+#include "endpoint.h"
 
 static void reply(void *rep, const Pong *pong)
 {
@@ -51,7 +54,15 @@ static void answer(void *rep, unsigned long *answered, unsigned long *refused)
 
 int main(int argc, char **argv)
 {
+    bool insecure = argc > 1 && strcmp(argv[1], "--insecure") == 0;
+    argc -= insecure;
+    argv += insecure;
+    explain("server [--insecure] [ENDPOINT]", argc, argv, 1);
     const char *endpoint = argc > 1 ? argv[1] : "tcp://127.0.0.1:5555";
+    check_form(endpoint, true);
+    if (!insecure)
+        check_exposure(endpoint);
+    check_taken(endpoint);
     int stop = stop_descriptor();
     void *context = zmq_ctx_new();
     void *rep = zmq_socket(context, ZMQ_REP);
@@ -59,6 +70,9 @@ int main(int argc, char **argv)
         die("make a socket");
     int64_t largest = 2 * MAX_MESSAGE;
     zmq_setsockopt(rep, ZMQ_MAXMSGSIZE, &largest, sizeof largest);
+    int handshake = 2000; /* milliseconds; a peer that is silent is cut off */
+    zmq_setsockopt(rep, ZMQ_HANDSHAKE_IVL, &handshake, sizeof handshake);
+    set_family(rep, endpoint);
     int linger = 500; /* milliseconds that a last reply has to leave */
     zmq_setsockopt(rep, ZMQ_LINGER, &linger, sizeof linger);
     if (zmq_bind(rep, endpoint) == -1)
@@ -85,5 +99,7 @@ int main(int argc, char **argv)
     printed();
     zmq_close(rep);
     zmq_ctx_term(context);
+    if (ipc_path(endpoint))
+        unlink(ipc_path(endpoint)); /* libzmq leaves it */
     return 0;
 }

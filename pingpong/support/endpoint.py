@@ -1,134 +1,155 @@
-"""Bind a socket so that nobody is robbed and no file is left behind."""
+"""Check an endpoint before libzmq sees it: what passes here, works there.
 
-import errno
+libzmq reads a port as far as it has digits and keeps 16 bits of it, so
+tcp://127.0.0.1:99999 would silently be port 34463. It accepts a host that
+nobody knows, and looks for it for ever. And what it binds it need not
+connect to: tcp://*:5555 is for a server, tcp://HOST:0;HOST:5555 (from where;
+to where) is for a client. So there is a check for each.
+"""
+
 import ipaddress
 import re
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import sys
+from collections.abc import Sequence
 
-import zmq
-
-from pingpong.server import MAX_MESSAGE
-
-LINGER = 500  # milliseconds that a last reply has to leave
+NUMBER = re.compile("0*[1-9][0-9]{0,4}")
+ANY_PORT = re.compile(r"0|\*")
+# What libzmq lets pass in an address to connect to (zmq_connect in 4.3.5).
+CONNECTABLE = re.compile(r"[a-zA-Z0-9\[:][a-zA-Z0-9._:;%*\[\]-]*")
+LOOPBACKS = ("lo", "lo0")  # the interface on Linux, on macOS
+LONGEST_PATH = 103 if sys.platform == "darwin" else 107  # unix(7), in bytes
 
 
 class Unfit(ValueError):
     """An endpoint that is not taken; the text says why, and what to say."""
 
 
-def check_form(endpoint: str) -> None:
-    """Raise Unfit for what names no place that a process could reach.
+def check_bind(endpoint: str) -> None:
+    """Raise Unfit for what no server could bind."""
+    scheme, address = split(endpoint)
+    if scheme == "ipc":
+        if address[0] == "*" and address != "*":  # libzmq reads only the *
+            raise Unfit(f"{endpoint} begins like ipc://*: say ipc://PATH")
+        return
+    host, port = host_and_port(address)
+    check_port(endpoint, port, or_any=True)
+    if host != "*" and host not in interfaces():
+        resolve(endpoint, host)
 
-    libzmq reads a port as far as it has digits and keeps 16 bits of it, so
-    tcp://127.0.0.1:99999 would silently be port 34463.
+
+def check_connect(endpoint: str) -> None:
+    """Raise Unfit for what no client could connect to."""
+    scheme, address = split(endpoint)
+    if scheme == "ipc":
+        if address == "*":
+            raise Unfit(f"{endpoint} is for a server: say ipc://PATH")
+        return
+    source, has_source, target = address.rpartition(";")
+    host, port = host_and_port(target)
+    check_port(endpoint, port)
+    if not CONNECTABLE.fullmatch(address):
+        raise Unfit(f"{endpoint} names no host: say tcp://HOST:PORT")
+    family, _ = resolve(endpoint, host)
+    if has_source:
+        host, port = host_and_port(source)
+        check_port(endpoint, port, or_any=True)
+        if host not in interfaces():
+            resolve(endpoint, host, (family,), socket.AI_NUMERICHOST)
+
+
+def check_exposure(endpoint: str) -> None:
+    """Raise Unfit for what can be bound but is not this machine's alone."""
+    scheme, address = split(endpoint)
+    host, _ = host_and_port(address)
+    if scheme == "ipc" or host in LOOPBACKS:
+        return
+    if host != "*" and host not in interfaces():
+        _, found = resolve(endpoint, host)
+        if all(ipaddress.ip_address(each).is_loopback for each in found):
+            return
+    raise Unfit(
+        f"{endpoint} can be reached from other machines, and without keys "
+        "anybody there could use it: bind to tcp://127.0.0.1:5555, or say "
+        "--insecure"
+    )
+
+
+def needs_ipv6(endpoint: str) -> bool:
+    """Whether a socket needs zmq.IPV6 for an endpoint that passed a check.
+
+    Only then: with that option tcp://127.0.0.1:5555 reports itself as
+    tcp://[::ffff:127.0.0.1]:5555, and a name is looked up for IPv6 first.
     """
+    scheme, address = split(endpoint)
+    host, _ = host_and_port(address.rpartition(";")[2])
+    if scheme == "ipc" or host == "*" or host in interfaces():
+        return False
+    return resolve(endpoint, host)[0] == socket.AF_INET6
+
+
+def split(endpoint: str) -> tuple[str, str]:
+    """The transport, tcp or ipc, and the address. Raises Unfit."""
     scheme, _, address = endpoint.partition("://")
     if scheme not in ("tcp", "ipc") or not address:
         raise Unfit(
             f"{endpoint} is no endpoint that two processes can share: say "
             "tcp://HOST:PORT or ipc://PATH"
         )
-    port = address.rpartition(":")[2]
-    if scheme == "ipc" or port == "*":
+    try:
+        length = len(address.encode())
+    except UnicodeEncodeError:
+        raise Unfit(f"{endpoint!a} is no text: say it in UTF-8") from None
+    if "\0" in address:  # libzmq stops reading there
+        raise Unfit(f"{endpoint!a} is no text: leave out the zero byte")
+    if scheme == "ipc" and (length > LONGEST_PATH or address == "@"):
+        raise Unfit(
+            f"{endpoint}: a path has 1 to {LONGEST_PATH} bytes and this one "
+            f"{length - (address == '@')}: say another"
+        )
+    return scheme, address
+
+
+def check_port(endpoint: str, port: str, *, or_any: bool = False) -> None:
+    if NUMBER.fullmatch(port) and int(port) <= 65535:
         return
-    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+    if not (or_any and ANY_PORT.fullmatch(port)):
         raise Unfit(
             f"{endpoint} does not end in a port: say one from 1 to 65535, "
             "as in tcp://127.0.0.1:5555"
         )
 
 
-def check_host(endpoint: str) -> None:
-    """Raise Unfit for a host that is not known: libzmq would only wait."""
-    scheme, _, address = endpoint.partition("://")
-    if scheme != "tcp":
-        return
-    host = address.rpartition(";")[2].rpartition(":")[0].strip("[]")
-    try:
-        socket.getaddrinfo(host, None)
-    except OSError as error:
-        raise Unfit(f"{endpoint}: {error.strerror}") from None
-    except UnicodeError as error:  # longer than a name may be, say
-        raise Unfit(f"{endpoint}: {error}") from None
-
-
-def check_exposure(endpoint: str) -> None:
-    """Raise Unfit for an endpoint that is not this machine's alone.
-
-    Ping-pong has no keys: it answers everybody who can reach it.
-    """
-    scheme, _, address = endpoint.partition("://")
-    if scheme != "tcp":
-        return
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        is_local = ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name or an interface: only one of them is known
-        is_local = host in ("localhost", "lo")
-    if not is_local:
-        raise Unfit(
-            f"{endpoint} can be reached from other machines, and ping-pong "
-            "has no keys, so anybody there could use it: bind to "
-            "tcp://127.0.0.1:5555, or say --insecure"
-        )
-
-
-@contextmanager
-def bound(
-    context: zmq.SyncContext, kind: int, endpoint: str
-) -> Iterator[zmq.SyncSocket]:
-    """A socket of `kind` (REP, ROUTER) bound to `endpoint`, with its limits.
-
-    Its `last_endpoint` is the real one where `endpoint` has a wildcard.
-    Raises zmq.ZMQError or OSError where it cannot bind.
-    """
-    refuse_what_is_taken(endpoint)
-    with context.socket(kind) as bind:
-        bind.linger = LINGER
-        # A frame of up to MAX_MESSAGE is for us to judge, and a little more
-        # so that we can say that it is too long. Beyond that libzmq drops
-        # the connection before it takes the memory.
-        bind.maxmsgsize = 2 * MAX_MESSAGE
-        # A REQ peer has one request in flight; this bounds other peers.
-        bind.set_hwm(100)
-        bind.bind(endpoint)
+def resolve(
+    endpoint: str,
+    host: str,
+    families: Sequence[int] = (socket.AF_INET, socket.AF_INET6),
+    flags: int = 0,
+) -> tuple[int, list[str]]:
+    """The first family that `host` has addresses of, and those. Or Unfit."""
+    name, has_zone, zone = host.partition("%")
+    why = "say tcp://HOST:PORT"
+    if has_zone and not (NUMBER.fullmatch(zone) or zone in interfaces()):
+        raise Unfit(f"{endpoint}: there is no interface {zone}")
+    for family in families if name else ():
         try:
-            yield bind
-        finally:
-            bind.close()
-            remove(endpoint)
+            found = socket.getaddrinfo(
+                *(name.encode("ascii"), None, family, socket.SOCK_STREAM),
+                flags=flags,
+            )
+            return family, [str(address[4][0]) for address in found]
+        except OSError as error:
+            why = str(error.strerror)
+        except UnicodeError:
+            why = "only ASCII can be a host's name here"
+    raise Unfit(f"{endpoint}: {host or 'no host'}: {why}")
 
 
-def refuse_what_is_taken(endpoint: str) -> None:
-    """Raise OSError where a live server or no socket at all is in the way.
-
-    libzmq deletes whatever has the name of an ipc endpoint, and binds.
-    """
-    path = ipc_path(endpoint)
-    if path is None or not path.exists():
-        return
-    if not path.is_socket():
-        raise FileExistsError(errno.EEXIST, "not a socket", str(path))
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            return  # its server was killed and left it
-    raise OSError(errno.EADDRINUSE, "a live server's", str(path))
+def host_and_port(address: str) -> tuple[str, str]:
+    """Without the brackets of [::1], which libzmq takes around any host."""
+    host, _, port = address.rpartition(":")
+    return (host[1:-1] if host[:1] + host[-1:] == "[]" else host), port
 
 
-def remove(endpoint: str) -> None:
-    """Delete the file of an ipc endpoint: libzmq only does so for a `*`."""
-    if path := ipc_path(endpoint):
-        path.unlink(missing_ok=True)
-
-
-def ipc_path(endpoint: str) -> Path | None:
-    scheme, _, address = endpoint.partition("://")
-    if scheme != "ipc" or not address or address[0] in "*@":
-        return None
-    return Path(address)
+def interfaces() -> list[str]:
+    return [name for _, name in socket.if_nameindex()]

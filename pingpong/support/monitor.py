@@ -4,10 +4,11 @@ Role      observer of a bound socket
 Socket    PAIR, connected to the socket's monitor (inproc)
 Messages  in: monitor events (zmq_socket_monitor documentation)
 
-A peer that does not speak ZMTP fails in the handshake, and one whose frame
-is over MAXMSGSIZE is cut off; the application hears of neither. Only the
-monitor does. It tells no difference between a peer that left and one that
-was cut off in mid-message: both are `closed`.
+A connection may end without a handshake, because the peer does not speak
+ZMTP, says nothing, or gives up early as a client does whose server is busy.
+A peer whose frame is over MAXMSGSIZE is cut off. The application hears of
+none of these; the monitor does. It tells no difference between a peer that
+left and one that was cut off in mid-message: both are `closed`.
 """
 
 from collections.abc import Iterator
@@ -33,16 +34,16 @@ WANTED = (
 
 @dataclass
 class Connections:
-    """How many peers came, spoke no ZeroMQ, and went."""
+    """How many peers came, failed to shake hands, and went."""
 
     accepted: int = 0
-    rejected: int = 0
+    strangers: int = 0
     closed: int = 0
 
     def __str__(self) -> str:
         return (
             f"Connections: {self.accepted} accepted, "
-            f"{self.rejected} not of ZeroMQ, {self.closed} closed"
+            f"{self.strangers} without a handshake, {self.closed} closed"
         )
 
 
@@ -68,4 +69,4 @@ def count(monitor: zmq.SyncSocket, seen: Connections) -> None:
             return
         seen.accepted += event == zmq.EVENT_ACCEPTED
         seen.closed += event == zmq.EVENT_DISCONNECTED
-        seen.rejected += bool(event & HANDSHAKE_FAILED)
+        seen.strangers += bool(event & HANDSHAKE_FAILED)

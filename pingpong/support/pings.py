@@ -39,19 +39,22 @@ def pings(
 
 def fleet(
     clients: Sequence[Client],
+    report: Report,
     stop: Stop,
     take: Callable[[int, Outcome], None],
     *,
     count: int,
     interval: float = 0,
     size: int = 0,
-) -> Report:
-    """Run all `clients` at once, each in a thread; `take` hears of each end.
+) -> None:
+    """Run all `clients` at once, each in a thread, and fill in `report`.
+
+    `take` is called with the number of the client and each ping's outcome.
 
     Every client has a payload of its own, so an answer that crossed over to
     another client would not go unseen.
     """
-    report, lock = Report(), Lock()
+    lock = Lock()
 
     def run(number: int, client: Client) -> None:
         payload = random.Random(number).randbytes(size)
@@ -77,4 +80,3 @@ def fleet(
             raise
     for done in runs:
         done.result()
-    return report

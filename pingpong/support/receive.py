@@ -7,6 +7,8 @@ reach of every deadline and every signal. So recv never waits; poll does.
 
 import zmq
 
+MAX_MESSAGE = 1024 * 1024  # bytes, of a ping and of a pong
+
 
 def receive(socket: zmq.SyncSocket) -> list[bytes]:
     """The frames of the message that is there, or none where none is."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 SAMPLES = 10_000
+REASONS = 100  # texts that are kept: a server may send another each time
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class Outcome:
         again = f" retries={self.retries}" if self.retries else ""
         if self.rtt is not None:
             return f"pong seq={self.seq} time={self.rtt * 1e3:.3f} ms{again}"
-        return f"lost seq={self.seq}: {self.lost or 'interrupted'}{again}"
+        if self.lost:
+            return f"lost seq={self.seq}: {self.lost}{again}"
+        return f"interrupted seq={self.seq}{again}"
 
 
 @dataclass
@@ -56,7 +59,10 @@ class Report:
         if rtt is None:
             self.lost += bool(outcome.lost)
             self.interrupted += not outcome.lost
-            self.reasons[outcome.lost or "interrupted"] += 1
+            reason = outcome.lost or "interrupted"
+            if reason not in self.reasons and len(self.reasons) >= REASONS:
+                reason = "other"
+            self.reasons[reason] += 1
             return
         self.received += 1
         self.total += rtt
@@ -97,9 +103,10 @@ class Report:
 
     def __str__(self) -> str:
         interrupted = self.interrupted and f", {self.interrupted} interrupted"
+        lost = 100 * self.lost / max(1, self.received + self.lost)
         counts = (
-            f"{self.sent} sent, {self.received} received, {self.lost} lost"
-            f"{interrupted or ''}, {self.retries} retries"
+            f"{self.sent} sent, {self.received} received, {self.lost} lost "
+            f"({lost:.3g} %){interrupted or ''}, {self.retries} retries"
         )
         if not self.received:
             return counts

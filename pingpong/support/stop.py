@@ -11,8 +11,9 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from threading import Event, Thread
 from types import FrameType
 from typing import Self
 
@@ -36,6 +37,7 @@ class Stop:
         self._out, self._in = socket.socketpair()
         self._in.setblocking(False)
         self.fd = self._out.fileno()  # what a poller registers
+        self.interrupted = False  # by a signal that ends, no deadline
 
     def set(self) -> None:
         """Wake every poll, now and from now on."""
@@ -49,26 +51,34 @@ class Stop:
         return bool(poll.poll(seconds * 1000))
 
     @contextmanager
-    def on_signals(self) -> Iterator[None]:
+    def on_signals(self, deadline: float = 0) -> Iterator[None]:
         """Set by the first of `ending_signals`; one after GRACE kills.
 
-        Who was told to end has little left to do in the end, and is told
-        no more: a late signal would change the exit status of work done.
+        Also set after `deadline` seconds, if it is not 0. A signal that
+        comes when the work is done is ignored from then on: it would only
+        change the exit status.
         """
-        numbers = ending_signals()
         times: list[float] = []
 
         def handle(number: int, _frame: FrameType | None) -> None:
+            if number == signal.SIGALRM:
+                return
+            self.interrupted = True
             times.append(time.monotonic())
             if times[-1] > times[0] + GRACE:
                 signal.signal(number, signal.SIG_DFL)
                 signal.raise_signal(number)
 
-        before = {number: signal.signal(number, handle) for number in numbers}
+        before = {
+            number: signal.signal(number, handle)
+            for number in (*ending_signals(), signal.SIGALRM)
+        }
         descriptor = signal.set_wakeup_fd(self._in.fileno())
+        signal.setitimer(signal.ITIMER_REAL, deadline)
         try:
             yield
         finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             signal.set_wakeup_fd(descriptor)
             for number, handler in before.items():
                 signal.signal(number, signal.SIG_IGN if times else handler)
@@ -79,3 +89,29 @@ class Stop:
     def __exit__(self, *_: object) -> None:
         self._in.close()
         self._out.close()
+
+
+@contextmanager
+def on_quit(show: Callable[[], None]) -> Iterator[None]:
+    """Call `show` at each SIGQUIT (Ctrl-\\), as ping(8) does.
+
+    A thread waits for it. A handler would wake every Stop as well, since
+    `set_wakeup_fd` reports all signals that have one.
+    """
+    quits, over = {signal.SIGQUIT}, Event()
+
+    def listen() -> None:
+        while signal.sigwait(quits) and not over.is_set():
+            show()
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, quits)
+    thread = Thread(target=listen, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if thread.ident:
+            signal.pthread_kill(thread.ident, signal.SIGQUIT)
+        thread.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -83,7 +83,7 @@ def test_the_c_client_survives_its_server_like_the_python_one(
     client.signal(signal.SIGINT)
     assert client.wait() == 130
     lost = [line for line in client.stdout.splitlines() if "lost seq" in line]
-    assert all(line.endswith(": interrupted") for line in lost)
+    assert all("interrupted" in line for line in lost)
 
 
 def test_the_c_client_gives_up_on_an_answer_that_is_no_pong(
@@ -133,3 +133,89 @@ def test_c_says_that_it_cannot_print(
         program = start(str(build / argv[0]), *argv[1:], within=full)
         assert program.wait() == 1
         assert program.stderr == "Cannot print: No space left on device.\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "why"),
+    [
+        ("server nonsense", "is no endpoint: say tcp://HOST:PORT"),
+        ("server tcp://127.0.0.1:99999", "does not end in a port"),
+        ("server tcp://127.0.0.1", "does not end in a port"),
+        ("server tcp://", "does not end in a port"),
+        ("server tcp://*:*", "can be reached from other machines"),
+        ("server tcp://0.0.0.0:*", "can be reached from other machines"),
+        ("server tcp://[::]:*", "can be reached from other machines"),
+        ("server ipc:// x", "Usage: server"),
+        ("server --unsafe", "Usage: server"),
+        ("client tcp://127.0.0.1:*", "does not end in a port"),
+        ("client tcp://127.0.0.1:0", "does not end in a port"),
+        ("client tcp://127.0.0.1:1 -1", "-1 is not a number"),
+        ("client tcp://127.0.0.1:1 1 1 1", "Usage: client"),
+    ],
+)
+def test_wrong_usage_of_the_c_twin_is_exit_2_and_a_sentence(
+    start: Start, build: Path, argv: str, why: str
+) -> None:
+    name, *arguments = argv.split()
+    program = start(str(build / name), *arguments)
+    assert program.wait() == 2
+    assert why in program.stderr
+    assert program.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["server", "client"])
+def test_the_c_twin_helps(start: Start, build: Path, name: str) -> None:
+    program = start(str(build / name), "--help")
+    assert program.wait() == 0
+    assert program.stdout.startswith(f"Usage: {name} ")
+
+
+def test_the_c_server_takes_no_path_and_no_file_from_anybody(
+    start: Start, build: Path, tmp_path: Path
+) -> None:
+    diary, path = tmp_path / "diary.txt", tmp_path / "server.ipc"
+    diary.write_text("dear diary")
+    robber = start(str(build / "server"), f"ipc://{diary}")
+    assert robber.wait() == 1
+    assert "File exists" in robber.stderr
+    assert diary.read_text() == "dear diary"
+    first = start(str(build / "server"), f"ipc://{path}")
+    first.wait_for("Listening")
+    second = start(str(build / "server"), f"ipc://{path}")
+    assert second.wait() == 1
+    assert "Address already in use" in second.stderr
+    first.signal(signal.SIGKILL)
+    first.wait()
+    third = start(str(build / "server"), f"ipc://{path}")
+    third.wait_for("Listening")
+    third.signal(signal.SIGTERM)
+    assert third.wait() == 0
+    assert not path.exists()
+
+
+def test_the_c_twin_speaks_ipv6(start: Start, build: Path) -> None:
+    server = start(str(build / "server"), "tcp://[::1]:*")
+    endpoint = server.wait_for(r"Listening on (tcp://\[::1\]:\d+)$")[1]
+    client = start(str(build / "client"), endpoint, "1", "0")
+    assert client.wait() == 0
+
+
+def test_nothing_in_the_c_client_is_undefined_without_a_payload(
+    start: Start, tmp_path: Path, endpoint: str
+) -> None:
+    """The trap: memcmp of no bytes at NULL, which a sanitizer aborts."""
+    needs(*TOOLS)
+    done = subprocess.run(
+        [
+            *("make", "-C", str(ROOT / "pingpong/c"), f"BUILD={tmp_path}"),
+            "CFLAGS=-std=c11 -g -fsanitize=undefined -fno-sanitize-recover",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stderr
+    start_server(start, endpoint)
+    client = start(str(tmp_path / "client"), endpoint, "3", "0")
+    assert client.wait() == 0
+    assert client.stderr == ""

@@ -113,7 +113,38 @@ def test_a_client_that_is_interrupted_before_its_count_says_so(
     )
     client.wait_for("PING")
     assert end(client, number) == 130
-    assert "1 sent, 0 received, 0 lost, 1 interrupted" in client.stdout
+    assert "interrupted seq=1\n" in client.stdout
+    counts = "1 sent, 0 received, 0 lost (0 %), 1 interrupted"
+    assert counts in client.stdout
+
+
+def test_a_client_that_was_never_answered_has_not_ended_well(
+    start: Start, endpoint: str
+) -> None:
+    client = start(
+        *("pingpong", "client", "--connect", endpoint, "--count", "0"),
+        *("--timeout", "600"),
+    )
+    client.wait_for("PING")
+    assert end(client, signal.SIGINT) == 1
+
+
+def test_ctrl_backslash_shows_the_statistics_and_the_pings_go_on(
+    start: Start, endpoint: str
+) -> None:
+    start_server(start, endpoint)
+    client = start(
+        *("pingpong", "client", "--connect", endpoint, "--count", "0"),
+        *("--interval", "0.01"),
+    )
+    client.wait_for("seq=5 ")
+    for _ in range(2):
+        client.signal(signal.SIGQUIT)
+        client.wait_for_stderr(r"^\d+ sent, \d+ received, 0 lost \(0 %\)")
+    seen = len(client.stdout.splitlines())
+    client.wait_for(f"seq={seen + 5} ")
+    client.signal(signal.SIGINT)
+    assert client.wait() == 0
 
 
 def test_an_interruption_of_a_command_that_still_loads_is_no_other_exit(

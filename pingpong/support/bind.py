@@ -1,0 +1,82 @@
+"""Bind a socket so that nobody is robbed and no file is left behind."""
+
+import errno
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import zmq
+
+from pingpong.support.receive import MAX_MESSAGE
+
+LINGER = 500  # milliseconds that a last reply has to leave
+HANDSHAKE = 2_000  # milliseconds; a peer that says nothing is cut off
+
+
+@contextmanager
+def bound(
+    context: zmq.SyncContext, kind: int, endpoint: str
+) -> Iterator[zmq.SyncSocket]:
+    """A socket of `kind` (REP, ROUTER) bound to `endpoint`, with its limits.
+
+    Its `last_endpoint` is the real one where `endpoint` has a wildcard.
+    Raises zmq.ZMQError or OSError where it cannot bind.
+    """
+    refuse_what_is_taken(endpoint)
+    with context.socket(kind) as bind:
+        bind.linger = LINGER
+        # A frame of up to MAX_MESSAGE is for us to judge, and a little more
+        # so that we can say that it is too long. For a longer one libzmq
+        # drops the connection, also before the handshake.
+        bind.maxmsgsize = 2 * MAX_MESSAGE
+        bind.handshake_ivl = HANDSHAKE
+        # A REQ peer has one request in flight; this bounds other peers. It
+        # counts messages: libzmq has no limit for the frames of one.
+        bind.set_hwm(100)
+        bind.bind(endpoint)
+        try:
+            yield bind
+        finally:
+            bind.close()
+            remove(endpoint)
+
+
+def refuse_what_is_taken(endpoint: str) -> None:
+    """Raise OSError where a live server or no socket at all is in the way.
+
+    libzmq deletes whatever has the name of an ipc endpoint, and binds.
+    """
+    path = ipc_path(endpoint)
+    if path is None or not path.exists():
+        return
+    if not path.is_socket():
+        raise FileExistsError(errno.EEXIST, "not a socket", str(path))
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return  # its server was killed and left it
+    raise OSError(errno.EADDRINUSE, "a live server's", str(path))
+
+
+def remove(endpoint: str) -> None:
+    """Delete the file of an ipc endpoint: libzmq only does so for a `*`."""
+    if path := ipc_path(endpoint):
+        path.unlink(missing_ok=True)
+
+
+def ipc_path(endpoint: str) -> Path | None:
+    scheme, _, address = endpoint.partition("://")
+    if scheme != "ipc" or not address or address[0] in "*@":
+        return None
+    return Path(address)
+
+
+def raise_file_limit() -> None:
+    """Take all descriptors that we may have: a connection costs one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS: unlimited is too many
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
