@@ -66,6 +66,25 @@ def host_trouble(endpoint: str) -> str:
     return ""
 
 
+def needs_ipv6(endpoint: str) -> bool:
+    """Tell whether a socket needs zmq.IPV6 for `endpoint`.
+
+    Only then: with it, 127.0.0.1 would be shown as ::ffff:127.0.0.1.
+    """
+    from socket import AF_INET, getaddrinfo
+
+    scheme, _, address = endpoint.partition("://")
+    host = address.rpartition(";")[2].rpartition(":")[0]
+    if scheme != "tcp" or host == "*":
+        return False
+    if ":" in host:  # only an address of IPv6 has one
+        return True
+    try:
+        return all(each[0] != AF_INET for each in getaddrinfo(host, None))
+    except (OSError, UnicodeError):
+        return False
+
+
 def is_inproc(endpoint: str) -> bool:
     """On inproc nobody shakes hands, and monitors say nothing."""
     return endpoint.startswith("inproc:")
@@ -77,19 +96,30 @@ class Unusable(Exception):
 
 @contextmanager
 def usable(what: str, endpoint: str) -> Iterator[None]:
-    # libzmq reads a port as far as it has digits and keeps 16 bits of it, so
-    # 99999 would silently be 34463.
-    port = endpoint.rpartition(":")[2]
-    if endpoint.startswith("tcp://") and not (
-        port == "*"
-        or (re.fullmatch("[0-9]{1,5}", port) and int(port) <= MAX_PORT)
-    ):
-        raise Unusable(
-            f"cannot {what} to {endpoint}: it does not end in a port, which "
-            f"is a number up to {MAX_PORT}"
-        )
-    if what == "bind" and endpoint.startswith("ipc://"):
-        _check_path(endpoint.removeprefix("ipc://"))
+    """Raise Unusable for what libzmq refuses, and for what it would misread.
+
+    It reads a port as far as it has digits and keeps 16 bits of it, so 99999
+    would silently be 34463.
+    """
+    scheme, _, address = endpoint.partition("://")
+    is_pattern = scheme == "ipc" and re.match(r"\*.", address)
+    if "\0" in endpoint or (what == "bind" and is_pattern):
+        raise Unusable(f"cannot {what} to {endpoint!a}: it is no path")
+    if scheme == "tcp":
+        port = address.rpartition(":")[2]
+        number = re.fullmatch("0*([0-9]{1,5})", port)
+        if port != "*" and not (number and int(number[1]) <= MAX_PORT):
+            raise Unusable(
+                f"cannot {what} to {endpoint}: it does not end in a port, "
+                f"which is a number up to {MAX_PORT}"
+            )
+        if what == "bind" and ";" in address:
+            raise Unusable(
+                f"cannot bind to {endpoint}: only who connects can say from "
+                "where"
+            )
+    if what == "bind" and scheme == "ipc":
+        _check_path(address)
     try:
         yield
     except (zmq.ZMQError, UnicodeError) as error:

@@ -25,7 +25,7 @@ from typing import cast
 import zmq
 
 from image_pipeline.transport.curve import Keys
-from image_pipeline.transport.endpoints import is_inproc, usable
+from image_pipeline.transport.endpoints import is_inproc, needs_ipv6, usable
 from image_pipeline.transport.monitor import HANDSHAKE_MS, ConnectionMonitor
 
 LINGER_MS = 2_000
@@ -63,6 +63,7 @@ def bound(
         socket.maxmsgsize = HANDSHAKE_BYTES if kind == zmq.PUSH else limit
         if keys:
             keys.serve(socket)
+        socket.ipv6 = needs_ipv6(endpoint)
         with usable("bind", endpoint):
             socket.bind(endpoint)
         socket.endpoint = socket.get_string(zmq.LAST_ENDPOINT)
@@ -81,6 +82,7 @@ def connected(
     with _socket(context, kind, short) as socket:
         if keys:
             keys.join(socket)
+        socket.ipv6 = needs_ipv6(endpoint)
         with usable("connect", endpoint):
             socket.connect(endpoint)
         socket.endpoint = endpoint
