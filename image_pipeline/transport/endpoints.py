@@ -107,8 +107,8 @@ def usable(what: str, endpoint: str) -> Iterator[None]:
         raise Unusable(f"cannot {what} to {endpoint!a}: it is no path")
     if scheme == "tcp":
         port = address.rpartition(":")[2]
-        number = re.fullmatch("0*([0-9]{1,5})", port)
-        if port != "*" and not (number and int(number[1]) <= MAX_PORT):
+        digits = re.fullmatch("0*([0-9]{1,5})", port)
+        if port != "*" and not (digits and int(digits[1]) <= MAX_PORT):
             raise Unusable(
                 f"cannot {what} to {endpoint}: it does not end in a port, "
                 f"which is a number up to {MAX_PORT}"
