@@ -70,7 +70,7 @@ rehearse: $(VENV)/.slides ## type every command of the deck and see that it work
 	$(BIN)/python -m slides rehearse
 
 bench: $(VENV)/.dev pingpong-c ## measure everything anew, for the deck and the README
-	$(BIN)/python -m slides bench
+	$(BIN)/python -m slides bench --keep
 
 slides-pdf: $(VENV)/.slides ## print the deck to build/slides.pdf
 	$(BIN)/python -m slides pdf

@@ -4,7 +4,6 @@ Everything heavy is imported by the command that needs it, so that --help
 is there at once.
 """
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -233,31 +232,6 @@ def client(
             sys.exit(1)
         if report.received < count * clients:
             sys.exit(INTERRUPTED if stop.interrupted else 1)
-
-
-@main.command()
-@option("--count", 4000, click.IntRange(10, 1_000_000), "Pings for each.")
-@option("--size", 64, SIZE, "Bytes of payload.")
-@json_option("Print JSON instead of a table.")
-def bench(count: int, size: int, json: bool) -> None:
-    """Compare REQ/REP with raw TCP, HTTP, gRPC and C, in one run."""
-    with sentences("measure"):
-        from rich.console import Console
-        from rich.progress import Progress
-
-        from pingpong.bench import ROUNDS, measure
-        from pingpong.support.stop import ending_signals
-
-        for number in ending_signals():  # they unwind it as Ctrl-C does
-            signal.signal(number, signal.default_int_handler)
-        shown = Progress(console=Console(stderr=True), transient=True)
-        with shown as progress:
-            task = progress.add_task("Measuring", total=ROUNDS)
-            result = measure(count, size, partial(progress.advance, task))
-        if json:
-            click.echo(dumps(result.as_dict()))
-        else:
-            Console().print(*result.tables(), sep="\n")
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""python -m plugin_system: list, call, check, bench, demo.
+"""python -m plugin_system: list, call, check, demo.
 
 Exit codes: 0 all went well, 1 the method raised an exception or a check
 failed, 2 the command line was wrong, 3 the plugin crashed, 4 timed out,
@@ -211,21 +211,6 @@ def check(plugin: str, as_json: bool, folders: tuple[Path, ...]) -> None:
             "RECOVERED: until the next good reply."
         )
     sys.exit(1 if bad else 0)
-
-
-@main.command()
-@as_json
-def bench(as_json: bool) -> None:
-    """Measure calls and faults beside other ways to call a process."""
-    from plugin_system.bench import lines, measure
-
-    logging.getLogger("plugin_system.plugin").setLevel(logging.CRITICAL)
-    result = measure()
-    if as_json:
-        _print_json(result)
-    else:
-        for line in lines(result):
-            click.echo(line)
 
 
 @main.command()

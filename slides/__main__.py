@@ -4,11 +4,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
 
 from slides import DeckError
+from slides.bench import PACKAGES
 
 DEFAULT_OUT = Path("build/slides")
 INTERRUPTED, TERMINATED = 130, 143  # what a shell reports for the signals
@@ -194,21 +196,54 @@ def rehearse() -> None:
 
 
 @main.command()
-@click.argument("packages", nargs=-1)
-def bench(packages: tuple[str, ...]) -> None:
-    """Measure everything again and redraw all that shows a number.
+@click.argument("package", type=click.Choice(PACKAGES), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--full", is_flag=True, help="Measure more: ten minutes.")
+@click.option(
+    "--photographs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Photographs for image_pipeline instead of made-up ones.",
+)
+@click.option("--keep", is_flag=True, help="Put it into deck and README.")
+def bench(
+    package: str | None,
+    as_json: bool,
+    full: bool,
+    photographs: Path | None,
+    keep: bool,
+) -> None:
+    """Measure a package beside its rivals, or all three.
 
-    PACKAGES are those to measure, the others keep their numbers; all if
-    left out. It takes a few minutes and wants a machine that is quiet.
+    It takes a few minutes and wants a machine that is quiet.
     """
-    from slides.chart import draw
-    from slides.figures import PACKAGES, keep, measure
+    import json
 
-    with _explained("keep what was measured"):
-        for package in packages or PACKAGES:
-            click.echo(f"python -m {package} bench --json")
-            keep({package: measure(package)})
-        draw()
+    from rich.console import Console
+
+    from slides.bench import measure
+    from slides.chart import draw
+    from slides.figures import keep as write
+
+    # As Ctrl-C does, it ends all that was started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console, found = Console(), {}
+    with _explained("measure"):
+        for name in [package] if package else PACKAGES:
+            result = measure(
+                name,
+                full=full,
+                photographs=photographs,
+                say=partial(click.echo, err=True),
+            )
+            found[name] = result.as_dict()
+            if not as_json:
+                console.print(f"\n{name}", *result.tables(), sep="\n")
+        if as_json:
+            click.echo(json.dumps(found))
+    if keep:
+        with _explained("keep what was measured"):
+            write(found)
+            draw()
 
 
 if __name__ == "__main__":

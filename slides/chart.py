@@ -86,7 +86,7 @@ def _alternatives(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _seconds(row: dict[str, Any]) -> float:
-    return float(row["median_s"] if "median_s" in row else row["wall_s"])
+    return float(row["median_s"])
 
 
 def _bar(

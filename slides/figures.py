@@ -1,51 +1,22 @@
 """Every number that the talk shows, measured by commands anyone can repeat.
 
-`measure` runs the three benches one after the other; what they print is
-what `slides/data/bench.json` holds. The numbers and charts of the deck and
-the table in the README are drawn from that file, so none is ever typed.
+`slides.bench` measures, `slides/data/bench.json` holds what it found. The
+numbers and charts of the deck and the table in the README are drawn from
+that file, so none is ever typed.
 """
 
 import datetime
 import json
-import subprocess
-import sys
 from typing import Any
 
-from slides import BENCH, ROOT, DeckError
+from slides import BENCH, ROOT
+from slides.bench import PACKAGES
 
-PACKAGES = ("pingpong", "image_pipeline", "plugin_system")
-LIMIT_S = 1_800.0
 README = ROOT / "README.md"
 BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->"
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 Table = dict[str, Any]
-
-
-def measure(package: str) -> Table:
-    """Return what `python -m PACKAGE bench --json` prints.
-
-    Its errors and progress go to the terminal. Raises DeckError.
-    """
-    command = [sys.executable, "-m", package, "bench", "--json"]
-    try:
-        ended = subprocess.run(
-            command,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=LIMIT_S,
-        )
-    except subprocess.TimeoutExpired:
-        raise DeckError(
-            f"The bench of {package} was not done after {LIMIT_S:.0f} s."
-        ) from None
-    if ended.returncode:
-        raise DeckError(
-            f"The bench of {package} ended with {ended.returncode}."
-        )
-    table: Table = json.loads(ended.stdout)
-    return table
 
 
 def keep(fresh: dict[str, Table]) -> None:
@@ -84,12 +55,9 @@ def readme_tables() -> str:
 
 def _row(row: Table) -> str:
     ratio = f"{row['ratio']:.2f}" if row.get("ratio") else ""
-    seconds = row.get("median_s", row.get("wall_s"))
-    return f"| {row['name']} | {_time(seconds)} | {ratio} |"
+    return f"| {row['name']} | {_time(row['median_s'])} | {ratio} |"
 
 
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
+def _time(seconds: float) -> str:
     scale, unit = next((s, u) for s, u in UNITS if seconds >= s or u == "µs")
     return f"{seconds / scale:.3g} {unit}"

@@ -224,40 +224,6 @@ def demo() -> None:
     sys.exit(0 if well else 1)
 
 
-@main.command()
-@click.argument("src", type=FOLDER, required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--full", is_flag=True, help="Measure more: ten minutes.")
-def bench(src: Path | None, as_json: bool, full: bool) -> None:
-    """Compare `run` with other ways to make thumbnails.
-
-    Among them are vipsthumbnail, mogrify and a bare process pool.
-
-    On the photographs in SRC, or on made-up ones.
-    """
-    import json
-    import signal
-
-    from image_pipeline.bench import FULL, QUICK, measure
-    from image_pipeline.figures import as_tables
-    from image_pipeline.stopwatch import Stuck
-
-    # What it has started must not outlive it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        result = measure(
-            src, FULL if full else QUICK, partial(click.echo, err=True)
-        )
-    except (Stuck, OSError) as error:
-        fail(f"cannot measure: {error}", INCOMPLETE)
-    if as_json:
-        click.echo(json.dumps(result.as_dict()))
-    else:
-        from rich.console import Console
-
-        Console().print(*as_tables(result), sep="\n")
-
-
 def check_gallery(dst: Path) -> None:
     from image_pipeline.cli.gallery import PAGE, is_in_the_way
 

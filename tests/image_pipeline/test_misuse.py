@@ -143,7 +143,6 @@ RECEIPTS = ("--receipts", "tcp://127.0.0.1:*")
             3,
             "cannot bind to tcp://127.0.0.1:x: it does not end in a port",
         ),
-        ("bench EMPTY", 3, "there is no file in"),
     ],
 )
 def test_what_cannot_be_used_is_named_in_one_sentence(

@@ -1,16 +1,19 @@
-"""The others that `bench` compares with, and the decoder they all rest on.
+"""The programs that `run` is compared with, and their common decoder.
 
 A rival turns the files of one folder into thumbnails in another, as a
 command line that is run and timed like our own.
 """
 
 import io
+import os
 import shutil
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image
@@ -79,6 +82,23 @@ def pool(source: str, target: str, workers: str) -> None:
             pass
 
 
+def pyvips_threads(source: str, target: str, threads: str) -> None:
+    """Threads of one process share the files; libvips keeps to them."""
+    os.environ["VIPS_CONCURRENCY"] = "1"
+    import pyvips
+
+    def make(path: Path) -> None:
+        with suppress(pyvips.Error):
+            image = pyvips.Image.thumbnail(
+                str(path), SIDE, height=SIDE, size="down"
+            )
+            image.jpegsave(f"{target}/{path.name}", Q=QUALITY, strip=True)
+
+    with ThreadPoolExecutor(int(threads)) as executor:
+        for _ in executor.map(make, sorted(Path(source).iterdir())):
+            pass
+
+
 def _make_one(source: Path, target: Path, name: str) -> None:
     try:
         made = make_thumbnails((source / name).read_bytes(), Recipe())
@@ -107,5 +127,7 @@ def decode(source: str) -> None:
 
 
 def missing(program: str) -> str:
-    """Say why `program` cannot take part; empty when it can."""
+    """Return why `program` cannot take part; empty when it can."""
+    if program == "pyvips":
+        return "" if find_spec("pyvips") else "pyvips is not installed"
     return "" if shutil.which(program) else "not on the PATH"

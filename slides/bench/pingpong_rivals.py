@@ -1,4 +1,4 @@
-"""What REQ/REP is measured against: raw TCP, HTTP/1.1 keep-alive, gRPC.
+"""The rivals of REQ/REP: raw TCP, HTTP/1.1 keep-alive, gRPC.
 
 Every rival carries the same serialized Ping to the same `answer` function
 and back, so that what differs is how it travelled. Each server announces
@@ -28,7 +28,7 @@ def reply_to(request: bytes) -> bytes:
 
 
 def read(stream: socket.socket, size: int) -> bytes:
-    """What a stream asks of everyone: collect until the message is whole."""
+    """Collect until the message is whole: a stream has no messages."""
     data = b""
     while len(data) < size:
         more = stream.recv(size - len(data))

@@ -1,34 +1,33 @@
-"""How fast, against the best: everything measured side by side in one run.
+"""Thumbnails of many photographs: `run` beside other programs.
 
-Contenders take turns, round by round, so that whatever else the machine
-does hits all alike. Each is a whole command, its start included, that turns
-the same files into thumbnails; the median of its rounds counts. Absolute
-times are this machine's; ratios are what to compare.
+Each contender is a whole command, its start included, that turns the same
+files into thumbnails; the median of its rounds counts.
 """
 
-import os
+import re
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from image_pipeline import rivals
 from image_pipeline.demo.photographs import photograph
-from image_pipeline.figures import Bench, Row, machine, versions
-from image_pipeline.stopwatch import Taken, taken_by
-from image_pipeline.storage.scan import walk
+from slides.bench import image_rivals as rivals
+from slides.bench.kit import Bench, Row, new
+from slides.bench.stopwatch import Taken, taken_by
 
 WORKERS = 2  # as many as in the figures to be reached
 RUN = "run, tcp"
 POOL = "ProcessPoolExecutor"
 DECODE = "decoding alone"
+VIPS = "pyvips, 2 threads"
 
 Command = Callable[[Path, Path], list[str]]
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +46,24 @@ FULL = Size(240, 5, 10_000, (100, 1_000, 10_000), 100_000)
 
 
 def measure(
-    source: Path | None = None,
-    size: Size = QUICK,
-    say: Callable[[str], None] = lambda _: None,
+    source: Path | None = None, size: Size = QUICK, say: Say = lambda _: None
 ) -> Bench:
     """Measure on the photographs in `source`, or on made-up ones.
 
-    `say` hears what is being done. Raises Stuck, and OSError.
+    `say` hears of the progress. Raises OSError.
     """
-    bench = Bench(machine(), versions())
+    bench = new("pillow", "pyvips", **dict(_programs()))
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         photographs = folder / "photographs"
         photographs.mkdir()
         if source:
-            for number, found in enumerate(walk(source).names):
-                suffix = Path(os.fsdecode(found)).suffix
-                link = photographs / f"{number:06}{suffix}"
-                link.symlink_to((source / os.fsdecode(found)).resolve())
-            if not any(photographs.iterdir()):
-                raise FileNotFoundError(f"there is no file in {source}")
+            _link(source, photographs)
         else:
             say(f"making {size.photographs} photographs")
             taken_by(rivals.in_python(fill, photographs, size.photographs))
         compare(bench, photographs, folder, size.rounds, say)
+        one(bench, photographs, folder, size.rounds)
         many(bench, folder, size, say)
         if size.names:
             say(f"listing {size.names} names")
@@ -78,6 +71,27 @@ def measure(
         else:
             bench.left_out["100,000 names"] = "only with --full"
     return bench
+
+
+def _link(source: Path, photographs: Path) -> None:
+    """Gather the files below `source` in one folder, as links."""
+    found = sorted(path for path in source.rglob("*") if path.is_file())
+    if not found:
+        raise FileNotFoundError(f"there is no file in {source}")
+    for number, path in enumerate(found):
+        link = photographs / f"{number:06}{path.suffix}"
+        link.symlink_to(path.resolve())
+
+
+def _programs() -> Iterator[tuple[str, str]]:
+    for program, option in (
+        ("vipsthumbnail", "--vips-version"),
+        ("mogrify", "-version"),
+    ):
+        if not rivals.missing(program):
+            said = taken_by([program, option], timeout=10).output
+            if found := re.search(r"\d+\.\d+[\d.-]*", said):
+                yield program, found[0]
 
 
 # -- photographs against the rivals -----------------------------------------
@@ -88,7 +102,7 @@ def compare(
     photographs: Path,
     folder: Path,
     rounds: int,
-    say: Callable[[str], None],
+    say: Say,
 ) -> None:
     contenders: dict[str, Command] = {
         RUN: partial(run, "tcp"),
@@ -99,6 +113,7 @@ def compare(
         "vipsthumbnail": rivals.vipsthumbnail,
         "vipsthumbnail, 2 at once": rivals.vipsthumbnail_twice,
         "mogrify": rivals.mogrify,
+        VIPS: pyvips,
     }
     for name, command in others.items():
         if why := rivals.missing(name.split(",")[0]):
@@ -122,17 +137,18 @@ def compare(
     bench.rows.append(
         Row(
             DECODE,
-            count,
             floor,
-            count / floor,
-            floor / count * 1e3,
+            count,
             floor / base,
+            per_second=count / floor,
+            cpu_ms=floor / count * 1e3,
         )
     )
     for name, limit in (
         ("vipsthumbnail", 0.60),
         ("vipsthumbnail, 2 at once", 1.0),
         ("mogrify", 0.40),
+        (VIPS, 0.95),
     ):
         if name in taken:
             bench.at_most(
@@ -141,7 +157,7 @@ def compare(
                 limit,
             )
     bench.at_least(
-        f"throughput of run to that of {POOL}", wall(taken[POOL]) / base, 0.93
+        f"throughput of run to that of {POOL}", wall(taken[POOL]) / base, 0.95
     )
     bench.at_most(
         f"CPU of run to that of {DECODE}", cpu(taken[RUN]) / floor, 1.2
@@ -159,6 +175,10 @@ def run(transport: str, source: Path, target: Path) -> list[str]:
         *("--workers", str(WORKERS), "--transport", transport),
         *(str(source), str(target)),
     ]
+
+
+def pyvips(source: Path, target: Path) -> list[str]:
+    return rivals.in_python(rivals.pyvips_threads, source, target, WORKERS)
 
 
 def pool(source: Path, target: Path) -> list[str]:
@@ -180,11 +200,11 @@ def row(name: str, taken: list[Taken], count: int, base: float) -> Row:
     seconds = wall(taken)
     return Row(
         name,
-        count,
         seconds,
-        count / seconds,
-        cpu(taken) / count * 1e3,
+        count,
         seconds / base,
+        per_second=count / seconds,
+        cpu_ms=cpu(taken) / count * 1e3,
     )
 
 
@@ -196,12 +216,22 @@ def cpu(taken: list[Taken]) -> float:
     return statistics.median(each.cpu_s for each in taken)
 
 
+def one(bench: Bench, photographs: Path, folder: Path, rounds: int) -> None:
+    """Measure one image: the start and the end of `run`."""
+    source = folder / "one"
+    source.mkdir()
+    first = min(photographs.iterdir())
+    (source / first.name).symlink_to(first.resolve())
+    over_tcp = partial(run, "tcp")
+    taken = [once(over_tcp, source, folder) for _ in range(3 * rounds)]
+    bench.rows.append(row("run, 1 image", taken, 1, wall(taken)))
+    bench.at_most("ms of run over one image", wall(taken) * 1e3, 200)
+
+
 # -- many images: what each costs beyond its pixels -------------------------
 
 
-def many(
-    bench: Bench, folder: Path, size: Size, say: Callable[[str], None]
-) -> None:
+def many(bench: Bench, folder: Path, size: Size, say: Say) -> None:
     """Tiny images show the cost of the pipeline itself."""
     over_tcp = partial(run, "tcp")
     walls: dict[int, float] = {}
@@ -223,7 +253,7 @@ def many(
             bench.at_least(
                 f"throughput of run to that of {POOL}, {count} tiny images",
                 wall(theirs) / base,
-                0.8,
+                0.95,
             )
     steps = sorted(walls)
     costs = [
@@ -255,7 +285,7 @@ def memory(bench: Bench, folder: Path, count: int) -> None:
     )
 
 
-# -- what to work on --------------------------------------------------------
+# -- the images ----------------------------------------------------------
 
 
 def fill(folder: str, count: str) -> None:

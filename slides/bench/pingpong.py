@@ -1,4 +1,4 @@
-"""Who takes part in the bench, and how one round of each is clocked.
+"""How long a ping takes over each transport, and with the rivals.
 
 Each server is a process of its own, except over inproc, where it is a
 thread by nature. A contender is a function that sends so many pings, one
@@ -10,50 +10,80 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 
 import zmq
 
-from pingpong import rivals
+import pingpong
 from pingpong.client import Client
 from pingpong.messages_pb2 import Ping
 from pingpong.server import serve
-from pingpong.support.bind import bound
-from pingpong.support.pings import pings
 from pingpong.support.process import running, server_command
-from pingpong.support.stats import Report
 from pingpong.support.stop import Stop
+from slides.bench import nginx
+from slides.bench import pingpong_rivals as rivals
+from slides.bench.kit import Bench, libzmq_of_c, new, row, seconds
 
 Measure = Callable[[int], list[float]]
 
-C_TWIN = Path(__file__).parent / "c" / "build"
+ROUNDS = 10
+WARM_UP = 20  # pings at the start of each round that do not count
 BASELINE = "REQ/REP, tcp"
+C_TWIN = Path(pingpong.__file__).parent / "c" / "build"
+
+
+def measure(
+    count: int, size: int = 64, say: Callable[[str], None] = lambda _: None
+) -> Bench:
+    """Send `count` pings of `size` bytes by every means that is at hand."""
+    bench = new("grpcio", **libzmq_of_c())
+    bench.about = f"{count} pings of {size} bytes each, one by one."
+    with ExitStack() as stack:
+        contenders = line_up(stack, size, bench.left_out)
+        times: dict[str, list[float]] = {name: [] for name in contenders}
+        for number in range(ROUNDS):
+            say(f"round {number + 1} of {ROUNDS}")
+            share = count * (number + 1) // ROUNDS - count * number // ROUNDS
+            for name, ping in contenders.items():
+                times[name] += ping(share + WARM_UP)[WARM_UP:]
+    base = median(times[BASELINE])
+    bench.rows = [
+        row(name, taken, median(taken) / base)
+        for name, taken in times.items()
+    ]
+    return bench
 
 
 def line_up(
-    stack: ExitStack, size: int
-) -> tuple[dict[str, Measure], dict[str, str]]:
-    """Start every server; return how to measure each, and who is missing."""
+    stack: ExitStack, size: int, left_out: dict[str, str]
+) -> dict[str, Measure]:
+    """Start every server; return how to measure each."""
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     payload = os.urandom(size)
     enter = stack.enter_context
+    http = rivals.http_client
     contenders = {
         BASELINE: enter(req_rep("tcp://127.0.0.1:*", payload)),
         "REQ/REP, ipc": enter(req_rep(f"ipc://{folder}/py", payload)),
         "REQ/REP, inproc": enter(req_rep_inproc(payload)),
         "raw TCP socket": enter(
-            rival("serve_tcp", rivals.tcp_client, payload)
+            rival(python("serve_tcp"), rivals.tcp_client, payload)
         ),
         "HTTP/1.1 keep-alive": enter(
-            rival("serve_http", rivals.http_client, payload)
+            rival(python("serve_http"), http, payload)
         ),
     }
-    left_out = {}
+    if why := nginx.missing():
+        left_out["nginx and uWSGI"] = why
+    else:
+        server = nginx.serving(Path(folder))
+        contenders["nginx and uWSGI"] = enter(rival(server, http, payload))
     if (C_TWIN / "client").exists():
         for name, endpoint in (
             ("C on libzmq, tcp", "tcp://127.0.0.1:*"),
@@ -64,21 +94,19 @@ def line_up(
         left_out["C on libzmq"] = "not built; run `make pingpong-c`"
     if find_spec("grpc"):
         contenders["gRPC"] = enter(
-            rival("serve_grpc", rivals.grpc_client, payload)
+            rival(python("serve_grpc"), rivals.grpc_client, payload)
         )
     else:
         left_out["gRPC"] = "grpcio is not installed"
-    return contenders, left_out
+    return contenders
 
 
 def clocked(client: Client, payload: bytes) -> Measure:
+    """Time what a user calls: `ask`, with its checks and its deadline."""
+
     def times(count: int) -> list[float]:
-        report = Report()
-        for outcome in pings(client, count=count, payload=payload):
-            report.add(outcome)
-        if report.received < count:
-            raise ChildProcessError(f"the server failed: {report.reasons}")
-        return report.times
+        pings = [Ping(id=n + 1, payload=payload) for n in range(count)]
+        return [seconds(partial(client.ask, ping)) for ping in pings]
 
     return times
 
@@ -99,11 +127,12 @@ def req_rep_inproc(payload: bytes) -> Iterator[Measure]:
     with (
         zmq.Context() as context,
         Stop() as stop,
-        bound(context, zmq.REP, "inproc://bench") as rep,
+        context.socket(zmq.REP) as rep,
         ThreadPoolExecutor(1) as pool,
         Stop() as never,
         Client(context, "inproc://bench", never) as client,
     ):
+        rep.bind("inproc://bench")
         pool.submit(serve, rep, stop)
         try:
             yield clocked(client, payload)
@@ -112,27 +141,24 @@ def req_rep_inproc(payload: bytes) -> Iterator[Measure]:
 
 
 @contextmanager
+def python(serve: str) -> Iterator[str]:
+    """A server of the rivals in a process of its own; yields its port."""
+    code = f"from slides.bench import pingpong_rivals as r; r.{serve}()"
+    with running(sys.executable, "-c", code) as (_, address):
+        yield address
+
+
+@contextmanager
 def rival(
-    serve: str,
+    server: AbstractContextManager[str],
     connect: Callable[[str], AbstractContextManager[rivals.Ask]],
     payload: bytes,
 ) -> Iterator[Measure]:
-    code = f"from pingpong import rivals; rivals.{serve}()"
     request = Ping(id=1, payload=payload).SerializeToString()
-    with (
-        running(sys.executable, "-c", code) as (_, address),
-        connect(address) as ask,
-    ):
-
-        def times(count: int) -> list[float]:
-            taken = []
-            for _ in range(count):
-                began = time.perf_counter()
-                ask(request)
-                taken.append(time.perf_counter() - began)
-            return taken
-
-        yield times
+    with server as address, connect(address) as ask:
+        yield lambda count: [
+            seconds(lambda: ask(request)) for _ in range(count)
+        ]
 
 
 @contextmanager

@@ -1,16 +1,15 @@
-"""Other ways to ask a process for an echo: what `bench` sets beside a call.
+"""Other ways to ask a process for an echo, beside `Executor.call`.
 
 Each way is a server in a process of its own, and a function that asks it.
-The servers die with the bench, however that dies, and never hear of Ctrl-C.
-
-python -m plugin_system.peers zmq|grpc ENDPOINT HOST_PID
+The servers die with the bench, however it dies, and Ctrl-C does not reach
+them.
 """
 
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -20,8 +19,8 @@ from typing import Any
 
 import zmq
 
+from pingpong.support.process import running
 from plugin_system.host.launcher import die_with
-from plugin_system.host.runtime_folder import RuntimeFolder
 from plugin_system.sdk import Plugin
 
 DATA = bytes(100)
@@ -35,32 +34,31 @@ def echo(data: bytes) -> bytes:
     return data
 
 
-def ways(stack: ExitStack) -> tuple[Ways, list[str]]:
-    """Return functions that ask, bare ZeroMQ first, and what was left out.
+def ways(stack: ExitStack, left_out: dict[str, str]) -> Ways:
+    """Return functions that ask, bare ZeroMQ first; `stack` ends the servers.
 
-    `stack` ends the servers.
+    The sockets lie in a folder of their own.
     """
-    folder = RuntimeFolder()
-    stack.callback(folder.close)
-    with unheard_interrupts():
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    with interrupts_blocked():
         found: Ways = {
             "bare REQ/REP over ipc, no deadline": _zmq(
-                stack, f"ipc://{folder.path}/zmq"
+                stack, f"ipc://{folder}/zmq"
             ),
             "multiprocessing.Pipe": _pipe(stack),
             "ProcessPoolExecutor.submit": _pool(stack),
         }
         try:
             found["gRPC over a Unix socket"] = _grpc(
-                stack, f"unix:{folder.path}/grpc"
+                stack, f"unix:{folder}/grpc"
             )
         except ImportError:
-            return found, ["gRPC, since grpcio is not installed"]
-    return found, []
+            left_out["gRPC"] = "grpcio is not installed"
+    return found
 
 
 @contextmanager
-def unheard_interrupts() -> Iterator[None]:
+def interrupts_blocked() -> Iterator[None]:
     """Start processes that never hear of Ctrl-C: a mask is inherited.
 
     A terminal sends it to all of them, and each would print a traceback.
@@ -133,16 +131,9 @@ def _grpc(stack: ExitStack, endpoint: str) -> Callable[[], Any]:
 
 @contextmanager
 def _server(kind: str, endpoint: str) -> Iterator[None]:
-    module = [sys.executable, "-m", "plugin_system.peers"]
-    with subprocess.Popen(
-        [*module, kind, endpoint, str(os.getpid())], stdout=subprocess.PIPE
-    ) as process:
-        try:
-            assert process.stdout  # noqa: S101  (it was asked for)
-            process.stdout.readline()  # "ready", or nothing if it died
-            yield
-        finally:
-            process.kill()
+    code = f"from slides.bench import plugin_rivals as r; r.serve_{kind}"
+    with running(sys.executable, "-c", f"{code}({endpoint!r})"):
+        yield
 
 
 def serve_pipe(connection: Connection) -> None:
@@ -179,13 +170,3 @@ def serve_grpc(endpoint: str) -> None:
     server.start()
     print("ready", flush=True)
     server.wait_for_termination()
-
-
-def main(kind: str, endpoint: str, host_pid: str) -> None:
-    die_with(int(host_pid))
-    serve = {"zmq": serve_zmq, "grpc": serve_grpc}[kind]
-    serve(endpoint)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -15,7 +15,7 @@ LONGEST_S = 600.0
 _LOOK_EVERY_MS = 20
 
 
-class Stuck(Exception):
+class Stuck(OSError):
     """A program did not end in time."""
 
 
