@@ -43,9 +43,10 @@ def work(
         connected(context, zmq.PUSH, results_at, keys) as results,
         # endregion
     ):
-        # region loop
-        results.send(runner.ready())
         presence = WorkerPresence(tasks, results, stop, once, met)
+        # region loop
+        if presence.waits_for(results, zmq.POLLOUT):
+            results.send(runner.ready())
         while presence.waits_for(tasks, zmq.POLLIN):
             task = runner.read(tasks.recv_multipart())
             if presence.waits_for(results, zmq.POLLOUT):

@@ -8,6 +8,9 @@ replaced, and left behind when the run ends.
 
 import threading
 import time
+from contextlib import suppress
+
+import zmq
 
 from image_pipeline.delivery.handed_in import Make, load
 from image_pipeline.delivery.tasks import TaskRunner
@@ -43,17 +46,16 @@ class _Thread(Worker):
     def begin(self, work: Work) -> None:
         runner = TaskRunner(self._make, self.name, self._note)
         self._thread = threading.Thread(
-            target=run_worker,
-            args=(
-                work.context,
-                (work.tasks, work.results),
-                runner,
-                self._stop,
-            ),
-            kwargs={"keys": work.keys},
+            target=self._run,
+            args=(work, runner),
             daemon=True,  # one that hangs must not keep us here
         )
         self._thread.start()
+
+    def _run(self, work: Work, runner: TaskRunner) -> None:
+        endpoints = work.tasks, work.results
+        with suppress(zmq.Again):  # there is no sink any more
+            run_worker(work.context, endpoints, runner, self._stop)
 
     def _note(self, file_id: int, seconds: float) -> None:
         self._at = Noted(file_id, time.monotonic(), seconds)
