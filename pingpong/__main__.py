@@ -23,12 +23,9 @@ INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 
 class Seconds(click.FloatRange):
-    """Seconds up to a day; NaN is in no range, yet passes a FloatRange."""
+    """Seconds; NaN is in no range, yet passes a FloatRange."""
 
     name = "seconds"
-
-    def __init__(self, least: float = 0) -> None:
-        super().__init__(least, 86_400)
 
     def convert(
         self,
@@ -40,6 +37,9 @@ class Seconds(click.FloatRange):
         if isnan(seconds):
             self.fail(f"{value} is no number of seconds.", param, ctx)
         return seconds
+
+
+SECONDS = Seconds(0, 86_400)
 
 
 def option(
@@ -101,7 +101,7 @@ def main() -> None:
     *("--workers", 1, click.IntRange(1, 64)),
     "Threads; more than one stand behind ROUTER/DEALER.",
 )
-@option("--work", 0.0, Seconds(), "Pretend to work, in seconds.")
+@option("--work", 0.0, SECONDS, "Pretend to work, in seconds.")
 @click.option("--insecure", is_flag=True, help="Bind beyond loopback.")
 def server(bind: str, workers: int, work: float, insecure: bool) -> None:
     """Answer pings until Ctrl-C or SIGTERM."""
@@ -146,13 +146,13 @@ def server(bind: str, workers: int, work: float, insecure: bool) -> None:
     *("-c --count", 10, click.IntRange(0)),
     "Pings to send; 0 goes on until Ctrl-C.",
 )
-@option("-i --interval", 1.0, Seconds(), "Seconds between two pings.")
+@option("-i --interval", 1.0, SECONDS, "Seconds between two pings.")
 @option(
-    *("-W --timeout", 1.0, Seconds(0.001)),
+    *("-W --timeout", 1.0, Seconds(0.001, 86_400)),
     "Seconds to wait for an answer before asking again.",
 )
 @option(
-    *("-w --deadline", 0.0, Seconds()),
+    *("-w --deadline", 0.0, SECONDS),
     "Seconds after which to end, answered or not; 0 for never.",
 )
 @option(
@@ -182,7 +182,6 @@ def client(
     with sentences(f"ping {connect}"), ExitStack() as stack:
         import zmq
 
-        from pingpong.client import Client
         from pingpong.support.endpoint import check_connect, needs_ipv6
         from pingpong.support.pings import fleet
         from pingpong.support.stats import Outcome, Report
@@ -205,22 +204,14 @@ def client(
         stack.enter_context(on_quit(lambda: click.echo(report, err=True)))
         context = stack.enter_context(zmq.Context())
         context.ipv6 = needs_ipv6(connect)
-        asking = [
-            stack.enter_context(
-                Client(
-                    *(context, connect, stop),
-                    timeout=timeout,
-                    retries=retries,
-                    on_retry=partial(say, number),
-                )
-            )
-            for number in range(1, clients + 1)
-        ]
         if not json:  # ping -q prints this line, too
             click.echo(f"PING {connect}: {size} bytes of payload")
         fleet(
-            *(asking, report, stop, say),
+            *(context, connect, stop, report, say),
+            clients=clients,
             count=count,
+            timeout=timeout,
+            retries=retries,
             interval=interval,
             size=size,
         )

@@ -6,7 +6,7 @@ Messages  Ping in, Pong out, behind the envelope that ROUTER put on
 
 ROUTER puts the identity of the client in front of each request, DEALER deals
 requests to the workers in turn, REP keeps the envelope and puts it on the
-reply, and ROUTER sends the reply to whom it names (the Guide, chapter 3).
+reply, and ROUTER sends the reply to that client (the Guide, chapter 3).
 The client cannot tell this from one REP socket. Threads in Python gain
 where the work is waiting; for computing, connect REP processes over ipc.
 """
@@ -40,12 +40,12 @@ def serve_with_workers(
                 rep.connect(inside)
                 return serve(rep, stop, work)
         finally:
-            stop.set()  # were this a failure, nobody would serve its share
+            stop.set()  # after a failure nobody would serve its share
 
     with context.socket(zmq.DEALER) as dealer:
         dealer.linger = 0
-        # What waits, waits at the ROUTER, not behind one slow worker. This
-        # is for requests only: REP drops a reply that finds no room.
+        # Requests wait at the ROUTER, not behind one slow worker. A limit
+        # for replies would lose them: REP drops one that finds no room.
         dealer.sndhwm = 1
         dealer.bind(inside)
         with ThreadPoolExecutor(workers) as pool:
@@ -68,7 +68,7 @@ def forward(
 
     A request is only taken from the ROUTER when the DEALER has room for it.
     Its send never waits all the same: at a stop the workers may be gone
-    before we hear of it, and their room with them. Who asked asks again.
+    before we hear of it, and their room with them. The client asks again.
     """
     with_room, without = zmq.Poller(), zmq.Poller()
     with_room.register(router, zmq.POLLIN)

@@ -10,12 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from time import monotonic
 
 import zmq
 
-from pingpong.client import Client
 from pingpong.support.pings import fleet
 from pingpong.support.process import running, server_command
 from pingpong.support.stats import Outcome, Report
@@ -85,30 +83,24 @@ def play(
     def tell(number: int, news: Outcome | int) -> None:
         told.put((number, news))
 
+    report = Report()
     try:
-        with zmq.Context() as context, ExitStack() as stack:
-            clients = [
-                stack.enter_context(
-                    Client(
-                        context,
-                        endpoint,
-                        stop,
-                        timeout=TIMEOUT,
-                        retries=RETRIES,
-                        on_retry=partial(tell, number),
-                    )
-                )
-                for number in CLIENTS
-            ]
-            report = Report()
-            fleet(clients, report, stop, tell, count=COUNT, interval=INTERVAL)
-            return report
+        with zmq.Context() as context:
+            fleet(
+                *(context, endpoint, stop, report, tell),
+                clients=len(CLIENTS),
+                count=COUNT,
+                timeout=TIMEOUT,
+                retries=RETRIES,
+                interval=INTERVAL,
+            )
+        return report
     finally:
         told.put(None)
 
 
 def listen(told: "queue.SimpleQueue[News | None]") -> Iterator[News]:
-    """What is told, until the end of it or of PATIENCE."""
+    """The news of all clients, up to the end or to PATIENCE."""
     deadline = monotonic() + PATIENCE
     try:
         while news := told.get(timeout=max(0.0, deadline - monotonic())):

@@ -1,4 +1,4 @@
-"""Bind a socket so that nobody is robbed and no file is left behind."""
+"""Bind a socket with limits; take no path from a server, leave no file."""
 
 import errno
 import resource
@@ -44,9 +44,9 @@ def bound(
 
 
 def refuse_what_is_taken(endpoint: str) -> None:
-    """Raise OSError where a live server or no socket at all is in the way.
+    """Raise OSError where a live server or another file is in the way.
 
-    libzmq deletes whatever has the name of an ipc endpoint, and binds.
+    libzmq deletes any file that has the name of an ipc endpoint, and binds.
     """
     path = ipc_path(endpoint)
     if path is None or not path.exists():

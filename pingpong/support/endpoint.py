@@ -3,8 +3,8 @@
 libzmq reads a port as far as it has digits and keeps 16 bits of it, so
 tcp://127.0.0.1:99999 would silently be port 34463. It accepts a host that
 nobody knows, and looks for it for ever. And what it binds it need not
-connect to: tcp://*:5555 is for a server, tcp://HOST:0;HOST:5555 (from where;
-to where) is for a client. So there is a check for each.
+connect to: tcp://*:5555 is for a server, tcp://SOURCE:0;HOST:5555 is for a
+client. So there is a check for each.
 """
 
 import ipaddress

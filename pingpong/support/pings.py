@@ -2,11 +2,14 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count as counter
 from itertools import islice
 from threading import Lock
+
+import zmq
 
 from pingpong.client import Client, LostError, StoppedError
 from pingpong.messages_pb2 import Ping
@@ -38,43 +41,49 @@ def pings(
 
 
 def fleet(
-    clients: Sequence[Client],
-    report: Report,
+    context: zmq.SyncContext,
+    endpoint: str,
     stop: Stop,
-    take: Callable[[int, Outcome], None],
+    report: Report,
+    take: Callable[[int, Outcome | int], None],
     *,
+    clients: int,
     count: int,
-    interval: float = 0,
+    timeout: float,
+    retries: int,
+    interval: float,
     size: int = 0,
 ) -> None:
-    """Run all `clients` at once, each in a thread, and fill in `report`.
+    """Run so many `clients` at once, each in a thread; fill in `report`.
 
-    `take` is called with the number of the client and each ping's outcome.
-
-    Every client has a payload of its own, so an answer that crossed over to
-    another client would not go unseen.
+    `take` is called with the number of a client and the outcome of a ping,
+    or the number of its next try. Every client has a payload of its own, so
+    an answer that crossed over to another client would not go unseen.
     """
     lock = Lock()
 
-    def run(number: int, client: Client) -> None:
+    def run(number: int) -> None:
         payload = random.Random(number).randbytes(size)
         try:
-            for outcome in pings(
-                client, count=count, interval=interval, payload=payload
-            ):
-                with lock:
-                    report.add(outcome)
-                    take(number, outcome)
+            with Client(
+                *(context, endpoint, stop),
+                timeout=timeout,
+                retries=retries,
+                on_retry=partial(take, number),
+            ) as client:
+                for outcome in pings(
+                    client, count=count, interval=interval, payload=payload
+                ):
+                    with lock:
+                        report.add(outcome)
+                        take(number, outcome)
         except BaseException:
             stop.set()  # one client failed in earnest: the others end too
             raise
 
-    with ThreadPoolExecutor(len(clients)) as pool:
+    with ThreadPoolExecutor(clients) as pool:
         try:
-            runs = [
-                pool.submit(run, number, client)
-                for number, client in enumerate(clients, 1)
-            ]
+            runs = [pool.submit(run, each + 1) for each in range(clients)]
         except RuntimeError:  # no thread is left: the others end too
             stop.set()
             raise

@@ -10,8 +10,8 @@ from typing import IO, cast
 
 START_S = 20.0
 
-# What a child runs first. The kernel then kills it when whoever started it
-# is gone, also by SIGKILL (prctl(2), PR_SET_PDEATHSIG; an exec keeps it).
+# A child runs this first. The kernel then kills it when its parent is gone,
+# also by SIGKILL (prctl(2), PR_SET_PDEATHSIG; an exec keeps it).
 TIED = """
 import ctypes, os, signal, sys
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -32,7 +32,7 @@ def running(*argv: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
         tied(argv),
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # Ctrl-C is for whoever started it
+        start_new_session=True,  # Ctrl-C is for its parent
     ) as child:
         try:
             stdout = cast("IO[str]", child.stdout)

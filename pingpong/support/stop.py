@@ -7,18 +7,20 @@ wakes, in every thread. `signal.set_wakeup_fd` lets the C signal handler
 write to it, so a signal that arrives just before the poll is not missed.
 """
 
+import os
 import select
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from threading import Thread
 from types import FrameType
 from typing import Self
 
-# Seconds. Some send a signal twice in one breath: timeout(1) sends it to its
-# child and then to its group.
+# Seconds. timeout(1) sends a signal twice in one breath, to its child and
+# then to its group.
 GRACE = 0.5
 
 
@@ -93,15 +95,18 @@ class Stop:
 
 @contextmanager
 def on_quit(show: Callable[[], None]) -> Iterator[None]:
-    """Call `show` at each SIGQUIT (Ctrl-\\), as ping(8) does.
+    """Call `show` at each SIGQUIT (Ctrl-\\), as ping(8) does; not on macOS.
 
     A thread waits for it. A handler would wake every Stop as well, since
     `set_wakeup_fd` reports all signals that have one.
     """
-    quits, over = {signal.SIGQUIT}, Event()
+    if sys.platform == "darwin":  # it has no sigwaitinfo
+        yield
+        return
+    quits = {signal.SIGQUIT}
 
-    def listen() -> None:
-        while signal.sigwait(quits) and not over.is_set():
+    def listen() -> None:  # until this process itself sends the signal
+        while signal.sigwaitinfo(quits).si_pid != os.getpid():
             show()
 
     before = signal.pthread_sigmask(signal.SIG_BLOCK, quits)
@@ -110,8 +115,6 @@ def on_quit(show: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
-        if thread.ident:
-            signal.pthread_kill(thread.ident, signal.SIGQUIT)
+        signal.pthread_kill(thread.ident or 0, signal.SIGQUIT)
         thread.join()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
