@@ -281,12 +281,21 @@ def zmq_context(
     """Lend a context with a guard at its doors; errors become sentences."""
     import zmq
 
+    from image_pipeline.outcome import Incomplete
+    from image_pipeline.supervision.process import allow_files
     from image_pipeline.transport import curve, endpoints, sockets
 
     try:
+        allow_files()
         loaded = curve.load(keys, role) if keys else None
         for endpoint in binds:
             endpoints.check_exposure(endpoint, loaded, insecure)
+            if endpoint.startswith("tcp:") and not loaded:
+                say(
+                    f"{endpoint}: without --keys, every user of this machine "
+                    "can take part",
+                    err=True,
+                )
         for endpoint in connects:
             if why := endpoints.host_trouble(endpoint):
                 say(f"{endpoint}: {why}; trying on", err=True)
@@ -294,7 +303,7 @@ def zmq_context(
             yield context, loaded
     except (curve.BadKeys, endpoints.Exposed) as error:
         raise click.UsageError(str(error)) from None
-    except endpoints.Unusable as error:
+    except (endpoints.Unusable, Incomplete) as error:
         fail(error, INCOMPLETE)
     except zmq.ZMQError as error:
         fail(f"cannot make a socket: {error.strerror}", INCOMPLETE)

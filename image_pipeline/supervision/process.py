@@ -41,18 +41,17 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def allow_files(workers: int) -> None:
-    """Raise our limit of open files if need be; raises Incomplete.
+def allow_files(workers: int = 0) -> None:
+    """Take all the open files that we may have; raises Incomplete.
 
-    libzmq ends the whole process where it gets no descriptor.
+    A connection costs one, also that of a stranger, and libzmq ends the
+    whole process where it gets none for itself.
     """
     needed = FILES + FILES_OF_A_WORKER * workers
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= soft < needed:  # RLIM_INFINITY is -1
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-        except ValueError:
-            raise Incomplete(
-                f"{workers} workers need {needed} open files, and the limit "
-                f"(ulimit -n) is {hard}"
-            ) from None
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < needed:  # RLIM_INFINITY is -1
+        raise Incomplete(
+            f"{workers} workers need {needed} open files, and the limit "
+            f"(ulimit -n) is {hard}"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
