@@ -54,6 +54,10 @@ class Client:
         self.milliseconds = max(1, round(timeout * 1000))
         self.retries, self.on_retry = retries, on_retry
         self.retried = 0
+        self.silence = (
+            f"no answer in {retries + 1} tries of {self.milliseconds} ms; "
+            "is a server listening?"
+        )
         self.open()
 
     def ask(self, ping: Ping) -> Pong:
@@ -71,10 +75,7 @@ class Client:
             if reply := receive(self.req):
                 return check(reply, ping)
             self.close()
-        raise LostError(
-            f"no answer in {self.retries + 1} tries "
-            f"of {self.milliseconds} ms; is a server listening?"
-        )
+        raise LostError(self.silence)
 
     def open(self) -> None:
         self.req = self.context.socket(zmq.REQ)

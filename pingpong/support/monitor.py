@@ -4,11 +4,10 @@ Role      observer of a bound socket
 Socket    PAIR, connected to the socket's monitor (inproc)
 Messages  in: monitor events (zmq_socket_monitor documentation)
 
-A connection may end without a handshake, because the peer does not speak
-ZMTP, says nothing, or gives up early as a client does whose server is busy.
-A peer whose frame is over MAXMSGSIZE is cut off. The application hears of
-none of these; the monitor does. It tells no difference between a peer that
-left and one that was cut off in mid-message: both are `closed`.
+The application does not hear of a connection that ends without a handshake
+(its peer speaks no ZMTP, says nothing, or gives up early) nor of one that
+is cut off for a frame over MAXMSGSIZE. The monitor does; for it a peer that
+left and one that was cut off in mid-message are both `closed`.
 """
 
 from collections.abc import Iterator
@@ -23,12 +22,6 @@ HANDSHAKE_FAILED = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-)
-WANTED = (
-    zmq.EVENT_ACCEPTED
-    | zmq.EVENT_DISCONNECTED
-    | zmq.EVENT_MONITOR_STOPPED
-    | HANDSHAKE_FAILED
 )
 
 
@@ -51,7 +44,7 @@ class Connections:
 def watched(bind: zmq.SyncSocket) -> Iterator[Connections]:
     """Count while inside; the figures are final after the block."""
     seen = Connections()
-    monitor = bind.get_monitor_socket(WANTED)
+    monitor = bind.get_monitor_socket()
     watching = Thread(target=count, args=(monitor, seen), daemon=True)
     watching.start()
     try:
