@@ -1,15 +1,18 @@
 # `make` alone lists the targets. Each one does its own set-up.
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+PYTHON ?= $(shell for p in python3 python3.15 python3.14 python3.13 \
+	python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# What `make test` installs; LOCK= takes the newest releases instead.
+LOCK ?= requirements.lock
 # Tests wait more than they compute, so one more than the cores we count on.
 SHARED_OUT := --numprocesses 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo rehearse bench test-pythons slides slides-pdf pingpong-c test test-oldest lint format proto \
-	patterns-index clean
+.PHONY: help demo rehearse bench test-pythons slides slides-pdf pingpong-c test test-oldest \
+	lock lint format proto patterns-index clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) \
@@ -24,16 +27,24 @@ $(VENV)/.run: pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
+$(VENV)/.dev: pyproject.toml $(LOCK) | $(BIN)/python
+ifneq ($(LOCK),)
+	$(BIN)/pip install --quiet --disable-pip-version-check \
+		--require-hashes --requirement $(LOCK)
+	$(BIN)/pip install --quiet --disable-pip-version-check \
+		--no-deps --editable .
+else
 	$(BIN)/pip install --quiet --disable-pip-version-check \
 		--editable '.[dev]'
+endif
 	@touch $@ $(VENV)/.run
 
 test: $(VENV)/.dev ## run every test, shuffled, on two cores
 	$(BIN)/pytest $(SHARED_OUT)
 
 test-pythons: ## run the tests on each Python from 3.11 that is there
-	for python in python3.11 python3.12 python3.13; do \
+	for python in python3.11 python3.12 python3.13 python3.14 \
+		python3.15; do \
 		$$python -c '' 2>/dev/null || { echo "no $$python here"; continue; }; \
 		$(MAKE) PYTHON=$$python VENV=.venv-$$python test || exit 1; done
 
@@ -42,6 +53,12 @@ test-oldest: ## run the tests with the oldest releases we admit
 	.venv-oldest/bin/pip install --quiet --disable-pip-version-check \
 		--constraint .ci/oldest.txt --editable '.[dev]'
 	.venv-oldest/bin/pytest $(SHARED_OUT)
+
+lock: | $(BIN)/python ## write requirements.lock anew, with the newest releases
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+		--upgrade --generate-hashes --no-header --no-annotate \
+		--extra dev pyproject.toml --output-file requirements.lock
 
 lint: $(VENV)/.dev ## check format, style and types
 	$(BIN)/ruff format --check .

@@ -34,6 +34,9 @@ ASSETS = {
     "fontpkg_ibm_plex_sans/LICENSE": (
         "7e6b2818edbd8f6a01ae80641cc8f16a51080d08fb4e532be3a0b6f74adb07da"
     ),
+    "fontpkg_ibm_plex_mono/LICENSE": (
+        "7e6b2818edbd8f6a01ae80641cc8f16a51080d08fb4e532be3a0b6f74adb07da"
+    ),
     "fontpkg_ibm_plex_mono/files/IBMPlexMono-Regular.ttf": (
         "6a3412f058c7d8dfd9170c41e85ade48e5156ecb89356110ca57a0a27734af46"
     ),

@@ -38,11 +38,10 @@ class Size:
     rounds: int
     tiny: int
     scale: tuple[int, ...]  # numbers of images, to see what one more costs
-    names: int  # to see what the list of names takes; 0 leaves it out
 
 
-QUICK = Size(200, 3, 2_000, (100, 2_000), 0)
-FULL = Size(240, 5, 10_000, (100, 1_000, 10_000), 100_000)
+QUICK = Size(200, 3, 2_000, (100, 2_000))
+FULL = Size(240, 5, 10_000, (100, 1_000, 10_000))
 
 
 def measure(
@@ -65,11 +64,6 @@ def measure(
         compare(bench, photographs, folder, size.rounds, say)
         one(bench, photographs, folder, size.rounds)
         many(bench, folder, size, say)
-        if size.names:
-            say(f"listing {size.names} names")
-            memory(bench, folder, size.names)
-        else:
-            bench.left_out["100,000 names"] = "only with --full"
     return bench
 
 
@@ -111,7 +105,6 @@ def compare(
     }
     others: dict[str, Command] = {
         "vipsthumbnail": rivals.vipsthumbnail,
-        "vipsthumbnail, 2 at once": rivals.vipsthumbnail_twice,
         "mogrify": rivals.mogrify,
         VIPS: pyvips,
     }
@@ -146,7 +139,6 @@ def compare(
     )
     for name, limit in (
         ("vipsthumbnail", 0.60),
-        ("vipsthumbnail, 2 at once", 1.0),
         ("mogrify", 0.40),
         (VIPS, 0.95),
     ):
@@ -268,21 +260,6 @@ def many(bench: Bench, folder: Path, size: Size, say: Say) -> None:
         )
     else:
         bench.left_out["cost of one more image"] = "only with --full"
-
-
-def memory(bench: Bench, folder: Path, count: int) -> None:
-    """See what the parent of a run with so many names takes."""
-    source = folder / "names"
-    make_tiny(source, count)
-    taken = once(partial(run, "tcp"), source, folder)
-    bench.rows.append(
-        row(f"run, {count} names", [taken], count, taken.wall_s)
-    )
-    bench.at_most(
-        f"MiB of the parent with {count} names",
-        taken.parent_peak / 2**20,
-        250,
-    )
 
 
 # -- the images ----------------------------------------------------------

@@ -46,16 +46,6 @@ def vipsthumbnail(source: Path, target: Path) -> list[str]:
     ]
 
 
-def vipsthumbnail_twice(source: Path, target: Path) -> list[str]:
-    """Two processes, which `xargs` gives a dozen files at a time."""
-    script = (
-        'out=$1; shift; printf "%s\\0" "$@" | xargs -0 -n 12 -P 2 '
-        f'vipsthumbnail --size "{SIDE}x{SIDE}>" -o "$out"'
-    )
-    output = f"{target}/{VIPS_OUTPUT}"
-    return ["sh", "-c", script, "sh", output, *_files(source)]
-
-
 def mogrify(source: Path, target: Path) -> list[str]:
     return [
         "mogrify",

@@ -38,22 +38,18 @@ http {{
 """
 
 
-def missing() -> str:
-    """Return why this cannot take part; empty when it can."""
-    if not shutil.which("nginx"):
-        return "nginx is not on the PATH"
-    return "" if _uwsgi() else "uWSGI is not on the PATH"
-
-
-def _uwsgi() -> str | None:
-    return next(filter(None, map(shutil.which, UWSGI)), None)
-
-
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """Run both; yield the port. Both end with this process."""
+    """Run both until this process ends; yield the port.
+
+    Raises ChildProcessError where one is missing, or uWSGI was built for
+    another Python.
+    """
+    program = next(filter(None, map(shutil.which, UWSGI)), None)
+    if not (program and shutil.which("nginx")):
+        raise ChildProcessError("not installed")
     uwsgi = [
-        *(str(_uwsgi()), "--socket", f"{folder}/app", "--need-app"),
+        *(program, "--socket", f"{folder}/app", "--need-app"),
         *("--virtualenv", sys.prefix, "--pythonpath", str(Path.cwd())),
         *("--module", "slides.bench.nginx:application"),
         "--disable-logging",

@@ -79,11 +79,11 @@ def line_up(
             rival(python("serve_http"), http, payload)
         ),
     }
-    if why := nginx.missing():
-        left_out["nginx and uWSGI"] = why
-    else:
+    try:
         server = nginx.serving(Path(folder))
         contenders["nginx and uWSGI"] = enter(rival(server, http, payload))
+    except ChildProcessError as error:
+        left_out["nginx and uWSGI"] = str(error)
     if (C_TWIN / "client").exists():
         for name, endpoint in (
             ("C on libzmq, tcp", "tcp://127.0.0.1:*"),

@@ -113,24 +113,17 @@ def serve_http() -> None:
     serve_stream(HttpHandler)
 
 
-METHOD = "/beyondhttp.v1.PingPong/Ask"
-
-
-def serve_grpc() -> None:
+def serve_grpc(answer: Ask = reply_to, address: str = f"{HOST}:0") -> None:
+    """One method from bytes to bytes, without generated code."""
     import grpc
 
-    handlers = grpc.method_handlers_generic_handler(
-        "beyondhttp.v1.PingPong",
-        {
-            "Ask": grpc.unary_unary_rpc_method_handler(
-                lambda request, _context: reply_to(request)
-            )
-        },
-    )
+    method = grpc.unary_unary_rpc_method_handler(lambda data, _: answer(data))
+    handler = grpc.method_handlers_generic_handler("Bench", {"Ask": method})
     server = grpc.server(ThreadPoolExecutor(1))
-    server.add_generic_rpc_handlers((handlers,))
-    print(server.add_insecure_port(f"{HOST}:0"), flush=True)
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port(address)
     server.start()
+    print(port, flush=True)
     server.wait_for_termination()
 
 
@@ -138,6 +131,7 @@ def serve_grpc() -> None:
 def grpc_client(address: str) -> Iterator[Ask]:
     import grpc
 
-    with grpc.insecure_channel(f"{HOST}:{address}") as channel:
-        call = channel.unary_unary(METHOD)
+    target = address if ":" in address else f"{HOST}:{address}"
+    with grpc.insecure_channel(target) as channel:
+        call = channel.unary_unary("/Bench/Ask")
         yield lambda request: call(request, timeout=TIMEOUT)

@@ -9,19 +9,22 @@ import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Client, Listener
 from typing import Any
 
 import zmq
 
 from pingpong.support.process import running
 from plugin_system.host.launcher import die_with
+from plugin_system.host.runtime_folder import RuntimeFolder
 from plugin_system.sdk import Plugin
+from slides.bench import pingpong_rivals
+from slides.bench.pingpong_rivals import grpc_client
 
 DATA = bytes(100)
 Ways = dict[str, Callable[[], Any]]
@@ -39,20 +42,22 @@ def ways(stack: ExitStack, left_out: dict[str, str]) -> Ways:
 
     The sockets lie in a folder of their own.
     """
-    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    runtime = RuntimeFolder()  # the next one sweeps it, should this be killed
+    stack.callback(runtime.close)
+    folder = runtime.path
     with interrupts_blocked():
         found: Ways = {
             "bare REQ/REP over ipc, no deadline": _zmq(
                 stack, f"ipc://{folder}/zmq"
             ),
-            "multiprocessing.Pipe": _pipe(stack),
+            "multiprocessing.Pipe": _pipe(stack, f"{folder}/pipe"),
             "ProcessPoolExecutor.submit": _pool(stack),
         }
-        try:
+        if find_spec("grpc"):
             found["gRPC over a Unix socket"] = _grpc(
                 stack, f"unix:{folder}/grpc"
             )
-        except ImportError:
+        else:
             left_out["gRPC"] = "grpcio is not installed"
     return found
 
@@ -98,14 +103,9 @@ def _zmq(stack: ExitStack, endpoint: str) -> Callable[[], Any]:
     return ask
 
 
-def _pipe(stack: ExitStack) -> Callable[[], Any]:
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=serve_pipe, args=(theirs,), daemon=True)
-    process.start()
-    theirs.close()
-    stack.callback(process.join, 5)
-    stack.callback(ours.close)
+def _pipe(stack: ExitStack, path: str) -> Callable[[], Any]:
+    stack.enter_context(_server("pipe", path))
+    ours = stack.enter_context(Client(path))
 
     def ask() -> bytes:
         ours.send_bytes(DATA)
@@ -120,13 +120,10 @@ def _pool(stack: ExitStack) -> Callable[[], Any]:
     return lambda: pool.submit(echo, DATA).result()
 
 
-def _grpc(stack: ExitStack, endpoint: str) -> Callable[[], Any]:
-    import grpc
-
-    stack.enter_context(_server("grpc", endpoint))
-    channel = stack.enter_context(grpc.insecure_channel(endpoint))
-    method = channel.unary_unary("/Echo/Do")
-    return lambda: method(DATA, timeout=10)
+def _grpc(stack: ExitStack, address: str) -> Callable[[], Any]:
+    stack.enter_context(_server("grpc", address))
+    ask = stack.enter_context(grpc_client(address))
+    return lambda: ask(DATA)
 
 
 @contextmanager
@@ -136,13 +133,13 @@ def _server(kind: str, endpoint: str) -> Iterator[None]:
         yield
 
 
-def serve_pipe(connection: Connection) -> None:
-    """Echo on a multiprocessing.Pipe until the other end closes it."""
-    try:
-        while True:
-            connection.send_bytes(connection.recv_bytes())
-    except EOFError:
-        return
+def serve_pipe(path: str) -> None:
+    """Echo on what `multiprocessing.Pipe` returns: a Connection."""
+    with Listener(path) as listener:
+        print("ready", flush=True)
+        with listener.accept() as connection:
+            while True:
+                connection.send_bytes(connection.recv_bytes())
 
 
 def serve_zmq(endpoint: str) -> None:
@@ -154,19 +151,5 @@ def serve_zmq(endpoint: str) -> None:
             replies.send(replies.recv())
 
 
-def serve_grpc(endpoint: str) -> None:
-    """A unary method whose messages are bytes, without protobuf."""
-    import grpc
-
-    def answer(request: bytes, _context: Any) -> bytes:
-        return request
-
-    server = grpc.server(ThreadPoolExecutor(1))
-    handler = grpc.unary_unary_rpc_method_handler(answer)
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler("Echo", {"Do": handler}),)
-    )
-    server.add_insecure_port(endpoint)
-    server.start()
-    print("ready", flush=True)
-    server.wait_for_termination()
+def serve_grpc(address: str) -> None:
+    pingpong_rivals.serve_grpc(echo, address)

@@ -1,7 +1,6 @@
-"""Running a program to its end and taking its time, CPU and memory."""
+"""Running a whole command to its end and taking its time and CPU."""
 
 import os
-import select
 import signal
 import subprocess
 import tempfile
@@ -9,10 +8,9 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from select import select
 
 LONGEST_S = 600.0
-_LOOK_EVERY_MS = 20
 
 
 class Stuck(OSError):
@@ -25,7 +23,6 @@ class Taken:
 
     wall_s: float
     cpu_s: float
-    parent_peak: int  # bytes, of the process itself
     code: int
     output: str
 
@@ -43,44 +40,19 @@ def taken_by(argv: Sequence[str], timeout: float = LONGEST_S) -> Taken:
             start_new_session=True,
         ) as process,
     ):
+        ended = os.pidfd_open(process.pid)
         try:
-            peak = _wait(process.pid, began + timeout)
+            if not select([ended], [], [], timeout)[0]:
+                raise Stuck(f"{argv[0]} did not end in {timeout:.0f} s")
             wall = time.monotonic() - began
             _, status, usage = os.wait4(process.pid, 0)
         finally:
+            os.close(ended)
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
-        return Taken(
-            wall,
-            usage.ru_utime + usage.ru_stime,
-            peak,
-            process.returncode,
-            output.read().decode(errors="replace"),
-        )
-
-
-def _wait(pid: int, deadline: float) -> int:
-    """Wait for the end of `pid`; return the peak of its memory."""
-    peak = 0
-    ended = os.pidfd_open(pid)
-    try:
-        poller = select.poll()
-        poller.register(ended, select.POLLIN)
-        while not poller.poll(_LOOK_EVERY_MS):
-            peak = max(peak, _peak(pid))
-            if time.monotonic() > deadline:
-                raise Stuck(f"process {pid} did not end in time")
-    finally:
-        os.close(ended)
-    return peak
-
-
-def _peak(pid: int) -> int:
-    """Return the peak of resident memory so far, in bytes (proc(5))."""
-    with suppress(OSError, ValueError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0
+        said = output.read().decode(errors="replace")
+    return Taken(
+        wall, usage.ru_utime + usage.ru_stime, process.returncode, said
+    )

@@ -19,7 +19,7 @@ from slides.deck import read
 from slides.paper import print_to
 
 # Chromium on a busy machine takes its time.
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080)}
 SMALLEST_PX = 18  # at 720p; what the back row can read

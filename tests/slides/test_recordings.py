@@ -19,7 +19,7 @@ RECORDINGS = sorted((HERE / "recordings").glob("*.txt"))
 ALL_MADE = "48 made, 0 current, 0 skipped, 0 failed, 0 unfinished"
 
 # The first test that asks for the show waits for all of it.
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @dataclass(frozen=True)
