@@ -12,7 +12,7 @@ from slides.rehearse import Done, Step, rehearse, steps
 # What looks like a command in a text: after a prompt or in backquotes.
 COMMAND = re.compile(r"(?:^\$ |`)((?:python -m|make) [^`\n]+)", re.MULTILINE)
 # These are run by tests of their own, and take their time.
-ELSEWHERE = re.compile(r" (demo|bench)$|^make ")
+ELSEWHERE = re.compile(r" (demo|bench \w+)$|^make ")
 
 
 def deck_of(folder: Path, text: str) -> list[Slide]:
