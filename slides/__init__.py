@@ -12,8 +12,10 @@ ROOT = HERE.parent
 DECK = HERE / "deck.md"
 BENCH = HERE / "data" / "bench.json"
 
-# The talk's slot. `check` adds up the slides' times against it.
+# The talk's slot, and what of it is spoken: the rest is for questions and
+# for changing windows. `check` adds up the slides' times against it.
 TALK_S = 35 * 60
+SPOKEN_S = 31 * 60 + 30
 
 
 class DeckError(Exception):

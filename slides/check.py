@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from slides import DECK, ROOT, TALK_S
+from slides import DECK, ROOT, SPOKEN_S
 from slides.deck import Slide, read
 from slides.render import section
 
@@ -32,8 +32,8 @@ def lacks(slides: list[Slide]) -> list[str]:
         for fault in _faults(slide)
     ]
     total = sum(slide.seconds for slide in slides)
-    if total > TALK_S:
-        found.append(f"The talk takes {total} s and has {TALK_S} s.")
+    if total > SPOKEN_S:
+        found.append(f"The talk takes {total} s and has {SPOKEN_S} s.")
     return found
 
 

@@ -14,23 +14,26 @@ from pygments.util import ClassNotFound
 
 from slides import DeckError
 
-MOST_STEPS = 6  # that deck.css has rules for
+MOST_STEPS = 5  # that deck.css has rules for
 
 # What a slide leaves for code, in its units, and what a letter takes.
-WIDE, HIGH = 1080, 466
-LARGEST, SMALLEST = 24, 18
+WIDE, HIGH = 1080, 495
+LARGEST, SMALLEST = 24, 22
+TYPED = 32  # a command on a stage
 PADDING = 44  # of a terminal
-LETTER, LINE = 0.6, 1.36  # IBM Plex Mono's advance, and our line height
+LETTER, LINE = 0.6, 1.25  # IBM Plex Mono's advance, and our line height
 
 
-def size(lines: list[str], height: int = HIGH) -> int:
+def size(lines: list[str], height: int = HIGH, largest: int = LARGEST) -> int:
     """Return the largest size at which `lines` fit on a slide.
 
     Raises `DeckError` when that is too small for the back row.
     """
-    columns = max(map(len, lines))
+    columns = max((len(line) for line in lines), default=0)
+    if not columns:
+        raise DeckError("A slide quotes nothing.")
     fits = min(
-        LARGEST,
+        largest,
         int(WIDE / (columns * LETTER)),
         int(height / (len(lines) * LINE)),
     )
@@ -54,7 +57,12 @@ def coloured(path: Path, lines: list[str]) -> list[str]:
 
 
 def block(lines: list[str], steps: list[set[int]], size: int) -> str:
-    """Return lines of HTML as one block; `steps` say what is lit when."""
+    """Return lines of HTML as one block; `steps` say what is lit when.
+
+    After the last step everything is lit.
+    """
+    if steps:
+        steps = [*steps, set(range(1, len(lines) + 1))]
     rows = []
     for number, line in enumerate(lines, 1):
         lit = [f"on{i}" for i, step in enumerate(steps) if number in step]
@@ -70,7 +78,9 @@ def block(lines: list[str], steps: list[set[int]], size: int) -> str:
     )
 
 
-def terminal(lines: list[str], steps: list[set[int]]) -> str:
+def terminal(
+    lines: list[str], steps: list[set[int]], largest: int = LARGEST
+) -> str:
     """Return what a terminal showed; what was typed stands out."""
     rows = [
         f'<b class="typed">{html.escape(line)}</b>'
@@ -78,7 +88,7 @@ def terminal(lines: list[str], steps: list[set[int]]) -> str:
         else html.escape(line)
         for line in lines
     ]
-    shown = block(rows, steps, size(lines, HIGH - PADDING))
+    shown = block(rows, steps, size(lines, HIGH - PADDING, largest))
     return f'<figure class="terminal">{shown}</figure>'
 
 

@@ -5,17 +5,21 @@ so `---` and `Notes:` inside a code block are code. The directives are
 ordinary Markdown, so that the deck also reads well on GitHub:
 
     <!-- time: 60; layout: cards -->           settings, seconds first
-    [proved by](../tests/test_x.py#test_name)  a claim and its test
+    [it is so](../tests/test_x.py#test_name)   a claim and its test
     [code](../pingpong/server.py#serve)        a quote; "poll|send" after
                                                the name lights it in steps
     ![what it shows](diagrams/name.svg)        a drawing, inlined
     [136 us](<data/bench.json#...> "us")       a measured number
     Notes:                                     the speaker's, to the end
+
+A chapter (##) holds until the next one. A slide of no seconds stands behind
+the end, for the questions of the room.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -24,7 +28,9 @@ from markdown_it.token import Token
 from slides import DeckError
 
 SETTINGS = {"time", "layout", "steps", "unproved"}
-PROVED_BY = "proved by"
+TEST = re.compile(r"\.\./(tests/.+\.py)#(test_\w+)")
+TESTS = "../tests/"
+SECONDS = re.compile(r"[0-9]{1,4}")
 STAYS = "console stays"  # a command that goes on until its slide is over
 CONSOLES = ("console", STAYS)
 
@@ -37,6 +43,7 @@ class Claim:
 
     path: str  # from the root of the repository
     test: str
+    says: str
 
     @property
     def node(self) -> str:
@@ -69,15 +76,28 @@ class Slide:
 
 def read(deck: Path) -> list[Slide]:
     """Return the slides of `deck`; `DeckError` says what is amiss."""
-    tokens = MARKDOWN.parse(deck.read_text(encoding="utf-8"))
+    try:
+        tokens = MARKDOWN.parse(deck.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeckError(f"The deck cannot be read: {error}.") from error
     slides = [
         _slide(part, f"{deck.name}:{_line(part)}") for part in _split(tokens)
     ]
+    _continue_chapters(slides)
     slugs = [slide.slug for slide in slides]
     twins = {slug for slug in slugs if slugs.count(slug) > 1}
     if twins:
         raise DeckError(f"Slides share their headings: {sorted(twins)}.")
     return slides
+
+
+def _continue_chapters(slides: list[Slide]) -> None:
+    chapter: list[Token] = []
+    for slide in slides:
+        if slide.head[0].tag == "h2":
+            chapter = slide.head[:3]
+        elif slide.head[0].tag == "h3":
+            slide.head[:0] = chapter
 
 
 def _split(tokens: list[Token]) -> Iterator[list[Token]]:
@@ -117,7 +137,7 @@ def _slide(part: list[Token], where: str) -> Slide:
             into.extend(block)
     if not slide.titles:
         raise DeckError(f"{where}: a slide needs a heading.")
-    if not slide.settings.get("time", "").isdigit():
+    if not SECONDS.fullmatch(slide.settings.get("time", "")):
         raise DeckError(f"{where}: a slide needs its time in seconds.")
     return slide
 
@@ -148,13 +168,16 @@ def _text(block: list[Token]) -> str:
 
 
 def _claims(block: list[Token], where: str) -> list[Claim]:
-    if not _text(block).startswith(f"[{PROVED_BY}]"):
+    if block[0].type != "paragraph_open":
         return []
     claims = []
-    for token in block[1].children or []:
-        if token.type == "link_open":
-            path, _, test = str(token.attrs["href"]).partition("#")
-            if not path.startswith("../tests/") or not test:
-                raise DeckError(f"{where}: {path}#{test} names no test.")
-            claims.append(Claim(path.removeprefix("../"), test))
+    inline = block[1].children or []
+    for token, label in pairwise(inline):
+        href = str(token.attrs.get("href", ""))
+        if token.type != "link_open" or not href.startswith(TESTS):
+            continue
+        if found := TEST.fullmatch(href):
+            claims.append(Claim(found[1], found[2], label.content))
+        elif claims or "#" not in href:
+            raise DeckError(f"{where}: {href} names no test.")
     return claims

@@ -16,6 +16,7 @@ from pathlib import Path
 from slides import DeckError
 
 MARK = re.compile(r"\s*(#|//) (region \w|endregion)")
+COMMENT = re.compile(r"\s*(#|//)")
 
 Block = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Definition = Block | ast.Assign | ast.AnnAssign
@@ -25,12 +26,12 @@ def quote(path: Path, name: str, part: str = "") -> list[str]:
     """Return the lines of `name` in `path`, dedented; all without a name.
 
     Of a Python function, the part `bare` is all but its docstring, and
-    `body` what comes after that. Raises `DeckError` unless exactly one
-    thing has that name.
+    `body` what comes after that; `code` leaves comments out. Raises
+    `DeckError` unless exactly one thing has that name.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise DeckError(f"A slide quotes {path}: {error}.") from error
     if not name:
         return lines
@@ -46,16 +47,20 @@ def quote(path: Path, name: str, part: str = "") -> list[str]:
         found += _braced(lines, name)
     if len(found) != 1:
         raise DeckError(f"{path} has {len(found)} things named {name}.")
-    shown = [line for line in found[0] if not MARK.match(line)]
+    left_out = COMMENT if part == "code" else MARK
+    shown = [line for line in found[0] if not left_out.match(line)]
     return textwrap.dedent("\n".join(shown)).splitlines()
 
 
-def line_of(path: Path, name: str) -> int:
-    """Return the line on which the Python symbol `name` begins."""
-    nodes = _definitions(path, path.read_text(encoding="utf-8"), name)
+def line_of(path: Path, name: str) -> tuple[int, str]:
+    """Return where the function `name` begins, and its first sentence."""
+    source = "\n".join(quote(path, ""))
+    nodes = _definitions(path, source, name)
     if len(nodes) != 1:
         raise DeckError(f"{path} has {len(nodes)} things named {name}.")
-    return nodes[0].lineno
+    [node] = nodes
+    said = ast.get_docstring(node) if isinstance(node, Block) else None
+    return node.lineno, (said or "").partition("\n")[0]
 
 
 def _definitions(path: Path, source: str, name: str) -> list[Definition]:
@@ -63,7 +68,9 @@ def _definitions(path: Path, source: str, name: str) -> list[Definition]:
     try:
         bodies: list[list[ast.stmt]] = [ast.parse(source).body]
     except SyntaxError as error:
-        raise DeckError(f"{path}:{error.lineno}: {error.msg}.") from error
+        raise DeckError(
+            f"{path}:{error.lineno or 1}: {error.msg}."
+        ) from error
     for part in outer:
         bodies = [
             node.body

@@ -4,7 +4,8 @@ Every command on a slide or in its notes is typed in the order of the talk,
 in a scratch folder for each slide. It must end with exit code 0, and where
 the deck shows a recording of it, print the same but for times. What stands
 in a block marked `console stays` is left running, as a server is, until the
-slide is over; then Ctrl-C must end it with exit code 0.
+slide is over; then Ctrl-C must end it with exit code 0. Where two are left
+running, the first is ended and started again, and the other must go on.
 """
 
 import os
@@ -51,6 +52,8 @@ class Done:
     def __str__(self) -> str:
         mark = "fails" if self.fault else "ok"
         line = f"{mark:>5} {self.seconds:6.1f} s  {self.step.command}"
+        if self.step.command in DRY:
+            line += "  (only a dry run)"
         if not self.fault:
             return line
         return f"{line}\n      {' / '.join(self.slide.titles)}: {self.fault}"
@@ -96,7 +99,12 @@ def rehearse(
                 else:
                     fault = running.fault_in_ending(LIMIT_S)
                 yield Done(slide, step, running.seconds, fault)
-            for step, running in left:
+            if len(left) > 1:
+                (step, first), *others = left
+                fault = first.fault_in_a_restart([each for _, each in others])
+                again = Step(f"{step.command}  (ended, started again)", True)
+                yield Done(slide, again, first.seconds, fault)
+            for step, running in reversed(left):
                 running.process.send_signal(signal.SIGINT)
                 fault = running.fault_in_ending(READY_S)
                 yield Done(slide, step, running.seconds, fault)
@@ -112,12 +120,18 @@ class Running:
         environment: Mapping[str, str] | None,
     ) -> None:
         self.command = command
+        self._folder, self._environment = folder, environment
+        self._start()
+
+    def _start(self) -> None:
         self._began = time.monotonic()
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        argv, env = typed(DRY.get(command, command), environment)
+        argv, env = typed(
+            DRY.get(self.command, self.command), self._environment
+        )
         self.process = subprocess.Popen(
             argv,
-            cwd=ROOT if argv[0] == "make" else folder,
+            cwd=ROOT if argv[0] == "make" else self._folder,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -164,6 +178,21 @@ class Running:
         shown = recorded(self.command)
         if shown and timeless(shown) != timeless(said):
             return f"prints what the deck does not show: {said}"
+        return ""
+
+    def fault_in_a_restart(self, others: "list[Running]") -> str:
+        """End it, start it again, and see that the others notice."""
+        self.process.send_signal(signal.SIGINT)
+        if fault := self.fault_in_ending(READY_S):
+            return fault
+        self._start()
+        if fault := self.fault_in_starting():
+            return fault
+        for other in others:
+            while not other._lines.empty():
+                other._lines.get()
+            if fault := other.fault_in_starting():
+                return f"{other.command} does not go on: {fault}"
         return ""
 
     def _read(self) -> None:

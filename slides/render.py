@@ -4,6 +4,7 @@ Everything happens at build time, so the page needs no Markdown parser and no
 highlighter, and what the test looks at is what the room sees.
 """
 
+import html
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 from markdown_it.token import Token
 
 from slides import BENCH, HERE, ROOT, DeckError
-from slides.code import block, coloured, read_steps, size, terminal
+from slides.code import TYPED, block, coloured, read_steps, size, terminal
 from slides.deck import CONSOLES, MARKDOWN, Claim, Slide
 from slides.numbers import text
 from slides.quote import line_of, quote
@@ -48,12 +49,12 @@ def _html(tokens: Iterable[Token]) -> str:
 
 
 def _proof(claim: Claim) -> str:
-    """Say what the test says: its name is a sentence."""
-    sentence = claim.test.removeprefix("test_").replace("_", " ")
-    line = line_of(ROOT / claim.path, claim.test)
+    """Say what the test says of itself, or what the deck says of it."""
+    line, said = line_of(ROOT / claim.path, claim.test)
+    sentence = html.escape((said or claim.says).rstrip("."))
     return (
         f'<p class="proof"><a href="{source_page(claim.path)}#L{line}"'
-        f' title="{claim.node}">proved by <b>{sentence}</b></a></p>'
+        f' title="{claim.node}">{sentence}</a></p>'
     )
 
 
@@ -82,7 +83,7 @@ def _commands(fence: Token) -> str:
             f"{fence.content[:40]!r}: code is quoted from a tested file; "
             "only commands (```console) are typed into the deck."
         )
-    return terminal(fence.content.splitlines(), [])
+    return terminal(fence.content.splitlines(), [], TYPED)
 
 
 def _directive(token: Token, read: set[Path]) -> str:
@@ -95,19 +96,25 @@ def _directive(token: Token, read: set[Path]) -> str:
     ):
         if first.type == "link_open" and last.type == "link_close":
             _number(first, label, last, read)
-    if len(children) != 3 or children[0].tag != "a":
+    ends = [each.type for each in children if each.type == "link_close"]
+    if not ends or len(ends) > 1 or children[0].tag != "a":
+        return ""
+    if children[-1].type != "link_close":
         return ""
     href, _, name = unquote(str(children[0].attrs["href"])).partition("#")
     if not href.startswith(("../", "recordings/")):
         return ""
     options = str(children[0].attrs.get("title", ""))
-    return _quotation((HERE / href).resolve(), name, options, read)
+    path = (HERE / href).resolve()
+    if not path.is_relative_to(ROOT):
+        raise DeckError(f"A slide quotes {href}, which is not of the deck.")
+    return _quotation(path, name, options, read)
 
 
 def _quotation(path: Path, name: str, options: str, read: set[Path]) -> str:
     read.add(path)
     part, _, lit = options.partition(" ")
-    if part not in ("bare", "body"):
+    if part not in ("bare", "body", "code"):
         part, lit = "", options
     lines = quote(path, name, part)
     steps = read_steps(lit, lines, f"{path.name}#{name}")
@@ -127,7 +134,7 @@ def _drawing(path: Path, read: set[Path]) -> str:
     read.add(path)
     try:
         drawing = path.read_text(encoding="utf-8")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise DeckError(f"A slide shows {path}: {error}.") from error
     return f'<figure class="drawing">{drawing}</figure>'
 

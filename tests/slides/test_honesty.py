@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slides import DECK, HERE, ROOT, TALK_S, DeckError
+from slides import DECK, HERE, ROOT, SPOKEN_S, DeckError
 from slides import check as checking
 from slides.check import faults, lacks
 from slides.deck import read
@@ -49,7 +49,7 @@ def test_a_function_that_pytest_does_not_collect_proves_nothing(
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ("time: 30;", "time: 900;", f"and has {TALK_S} s"),
+        ("time: 40;", "time: 900;", f"and has {SPOKEN_S} s"),
         ("Notes:\n\nGood", "Good", "no notes"),
         ("; unproved: it only says hello", "", "no test proves it"),
     ],

@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080)}
 SMALLEST_PX = 18  # at 720p; what the back row can read
+CODE_PX = 22
 
 # What is wrong with the slide that is shown: a sentence each.
 LOOK = """() => {
@@ -69,7 +70,8 @@ LOOK = """() => {
     }
     const pixels = parseFloat(getComputedStyle(element).fontSize) *
       (svg ? element.getScreenCTM().a / scale : 1);
-    if (pixels < SMALLEST - 0.01) {
+    const least = element.closest('pre') ? CODE : SMALLEST;
+    if (pixels < least - 0.01) {
       faults.push(`only ${pixels.toFixed(1)} px: ${says}`);
     }
   }
@@ -86,13 +88,13 @@ LOOK = """() => {
   }
   const notes = Reveal.getSlideNotes();
   if (!notes || !notes.trim()) faults.push('no notes');
-  if (!(Reveal.getCurrentSlide().dataset.timing > 0)) faults.push('no time');
+  if (!(Reveal.getCurrentSlide().dataset.timing >= 0)) faults.push('no time');
   for (const link of slide.querySelectorAll('a[href^="#"]')) {
     const name = link.getAttribute('href').replace('#/', '');
     if (!document.getElementById(name)) faults.push(`dead link ${name}`);
   }
   return faults;
-}""".replace("SMALLEST", str(SMALLEST_PX))
+}""".replace("SMALLEST", str(SMALLEST_PX)).replace("CODE", str(CODE_PX))
 
 STEP = """() => {
   const at = () => JSON.stringify(Reveal.getIndices());
@@ -183,6 +185,9 @@ SEEDS = {
     "clipped:": (
         "body.innerHTML = `<pre style='overflow: hidden; width: 300px'>"
         "${'wide'.repeat(200)}</pre>`"
+    ),
+    "only 21.0 px": (
+        "body.innerHTML = '<pre style=\"font-size:21px\">a</pre>'"
     ),
     "only 17.0 px": "body.innerHTML = '<p style=\"font-size:17px\">a</p>'",
     "only 12.0 px": (

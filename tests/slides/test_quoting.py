@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from slides import DeckError
-from slides.code import LARGEST, SMALLEST, read_steps, size
+from slides.code import LARGEST, SMALLEST, block, read_steps, size
 from slides.quote import line_of, quote
 
 PYTHON = '''\
@@ -69,6 +69,12 @@ def folder(tmp_path: Path) -> Path:
         ),
         ("who", "", 'return "worker"'),
         (
+            "Worker.name",
+            "code",
+            '@property\ndef name(self) -> str:\n    """Say who it is."""\n'
+            '    return "worker"',
+        ),
+        (
             "limit,work",
             "",
             "limit = 3\n\ndef work(task: str) -> str:\n"
@@ -108,6 +114,7 @@ def test_what_is_gone_stops_the_build(folder: Path, name: str) -> None:
     ("name", "text", "complaint"),
     [
         ("a.py", "limit = = 3\n", r"a\.py:1: invalid syntax"),
+        ("a.py", "limit = 3\0\n", r"a\.py:1: .*null bytes"),
         ("a.proto", "message limit {\n", "0 things named limit"),
     ],
 )
@@ -133,7 +140,8 @@ def test_a_file_that_is_gone_stops_the_build(folder: Path) -> None:
 
 
 def test_a_test_is_found_by_its_name(folder: Path) -> None:
-    assert line_of(folder / "a.py", "work") == 15
+    assert line_of(folder / "a.py", "work") == (15, "")
+    assert line_of(folder / "a.py", "Worker.name")[1] == "Say who it is."
 
 
 def test_steps_light_lines_by_what_they_say() -> None:
@@ -157,3 +165,12 @@ def test_code_is_as_large_as_it_can_be_and_never_too_small() -> None:
     assert SMALLEST <= size(["x" * 78] * 15) < LARGEST
     with pytest.raises(DeckError, match="too much code"):
         size(["x"] * 40)
+    with pytest.raises(DeckError, match="quotes nothing"):
+        size([])
+
+
+def test_after_the_last_step_everything_is_lit() -> None:
+    shown = block(["a", "b"], [{1}, {2}], LARGEST)
+    assert shown.count('class="fragment k') == 2
+    assert '<span class="line on0 on2">a' in shown
+    assert '<span class="line on1 on2">b' in shown

@@ -27,6 +27,30 @@ def test_a_rule_begins_the_next_slide(tmp_path: Path) -> None:
     assert second.settings["layout"] == "cards"
 
 
+def test_a_chapter_holds_until_the_next_one(tmp_path: Path) -> None:
+    first, second, third = slides(
+        tmp_path,
+        "## A\n\n### One\n\n<!-- time: 1 -->\n\n---\n\n"
+        "### Two\n\n<!-- time: 1 -->\n\n---\n\n"
+        "## B\n\n### One\n\n<!-- time: 1 -->\n",
+    )
+
+    assert [slide.titles for slide in (first, second, third)] == [
+        ["A", "One"],
+        ["A", "Two"],
+        ["B", "One"],
+    ]
+
+
+def test_a_deck_that_is_no_text_is_a_sentence(tmp_path: Path) -> None:
+    deck = tmp_path / "deck.md"
+    with pytest.raises(DeckError, match=r"cannot be read: .*No such file"):
+        read(deck)
+    deck.write_bytes(b"# \xff")
+    with pytest.raises(DeckError, match=r"cannot be read: .*utf-8"):
+        read(deck)
+
+
 def test_rules_and_notes_inside_code_are_code(tmp_path: Path) -> None:
     [slide] = slides(
         tmp_path,
@@ -53,13 +77,13 @@ def test_a_claim_is_a_link_to_its_test(tmp_path: Path) -> None:
     [slide] = slides(
         tmp_path,
         "# One\n\n<!-- time: 30 -->\n\n"
-        "[proved by](../tests/a.py#test_b),\n"
-        "[proved by](../tests/a.py#test_c)\n",
+        "[it is so](../tests/a.py#test_b),\n"
+        "[and so](../tests/a.py#test_c)\n",
     )
 
     assert slide.claims == [
-        Claim("tests/a.py", "test_b"),
-        Claim("tests/a.py", "test_c"),
+        Claim("tests/a.py", "test_b", "it is so"),
+        Claim("tests/a.py", "test_c", "and so"),
     ]
     assert slide.body == []
 
@@ -70,10 +94,11 @@ def test_a_claim_is_a_link_to_its_test(tmp_path: Path) -> None:
         ("Words.\n", "needs a heading"),
         ("# One\n", "needs its time"),
         ("# One\n\n<!-- time: soon -->\n", "needs its time"),
+        ("# One\n\n<!-- time: \u00b2 -->\n", "needs its time"),
         ("# One\n\n<!-- time: 30; tiem: 3 -->\n", "no such setting"),
         ("# One\n\n<!-- time: 30 -->\n\nWords\n---\n", "blank line"),
         (
-            "# One\n\n<!-- time: 30 -->\n\n[proved by](x.py)\n",
+            "# One\n\n<!-- time: 30 -->\n\n[it is so](../tests/x.py)\n",
             "names no test",
         ),
         (
