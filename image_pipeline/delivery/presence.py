@@ -40,6 +40,7 @@ class BatchPresence:
         self.note = ""
         self.present: set[str] = set()
         self.left: set[str] = set()
+        self.is_inproc = is_inproc(tasks.endpoint)
         self._tasks, self._plans = tasks, plans
         self._wanted, self._patience = wanted, patience
         self._timeout = timeout  # seconds that one file may take
@@ -48,7 +49,7 @@ class BatchPresence:
     @property
     def workers(self) -> int:
         """How many workers are there now."""
-        if is_inproc(self._tasks.endpoint):
+        if self.is_inproc:
             return len(self.present)
         return self._tasks.peers.connected
 

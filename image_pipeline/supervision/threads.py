@@ -14,13 +14,8 @@ import zmq
 
 from image_pipeline.delivery.handed_in import Make, load
 from image_pipeline.delivery.tasks import TaskRunner
-from image_pipeline.supervision.supervisor import (
-    Exit,
-    Noted,
-    Supervisor,
-    Work,
-    Worker,
-)
+from image_pipeline.supervision.supervisor import Supervisor
+from image_pipeline.supervision.watched import Exit, Noted, Work, Worker
 from image_pipeline.worker import work as run_worker
 
 
@@ -66,7 +61,7 @@ class _Thread(Worker):
     def exit(self) -> Exit | None:
         if not self._thread or self._thread.is_alive():
             return None
-        return Exit("an error in its thread", failed_start=True)
+        return Exit("an error in its thread", failed=True)
 
     def is_stopped(self) -> bool:
         return False
