@@ -98,7 +98,7 @@ class Cluster:
         record: Callable[[FileRecord], None],
         watch: Callable[[Status], None] = lambda _: None,
     ) -> None:
-        """Bring every file to its outcome, as `batch.deliver` does.
+        """Bring every file to its outcome, as `run` does.
 
         Raises Incomplete, with all files recorded, when the scheduler has
         gone, or when nothing is finished for the time that one image may

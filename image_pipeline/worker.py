@@ -9,11 +9,9 @@ one more and it gets its share, stop one and the others get it (ZeroMQ Guide,
 chapter 1, "Divide and Conquer"). It touches no file, so it runs anywhere.
 """
 
-from threading import Event
-
 import zmq
 
-from image_pipeline.delivery.presence import WorkerPresence
+from image_pipeline.delivery.presence import Until, WorkerPresence
 from image_pipeline.delivery.tasks import TaskRunner
 from image_pipeline.transport.curve import Keys
 from image_pipeline.transport.sockets import Context, connected
@@ -23,18 +21,13 @@ def work(
     context: Context,
     endpoints: tuple[str, str],
     runner: TaskRunner,
-    stop: Event,
-    *,
-    once: bool = False,
-    met: bool = False,
+    until: Until,
     keys: Keys | None = None,
 ) -> None:
-    """Work until `stop`, or with `once` until the ventilator has gone.
-
-    `met` says that it was seen already, by the worker that this one replaces.
+    """Work until it is time to leave.
 
     Raises Refused when a key or a protocol does not fit, and Incomplete
-    when with `once` there is no ventilator or no sink.
+    when a worker for one batch misses the ventilator or the sink.
     """
     tasks_at, results_at = endpoints
     with (
@@ -43,7 +36,7 @@ def work(
         connected(context, zmq.PUSH, results_at, keys) as results,
         # endregion
     ):
-        presence = WorkerPresence(tasks, results, stop, once, met)
+        presence = WorkerPresence(tasks, results, until)
         # region loop
         if presence.waits_for(results, zmq.POLLOUT):
             results.send(runner.ready())

@@ -3,14 +3,10 @@
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from image_pipeline.cli.report import Report
-from image_pipeline.outcome import FileRecord, Outcome, Status, Tally
+from image_pipeline.outcome import FileRecord, Outcome, Tally
 from image_pipeline.storage.names import shown
-
-if TYPE_CHECKING:
-    from image_pipeline.cli.progress import Snapshot
 
 MAX_PRINTED = 10  # failures that are printed; a report holds all of them
 
@@ -25,13 +21,13 @@ class Account:
     tally: Tally = field(default_factory=Tally)
     failures: list[str] = field(default_factory=list)  # the first few
     began: float = field(default_factory=time.monotonic)
-    _pixels: int = 0
-    _done_by: Counter[str] = field(default_factory=Counter)
+    pixels: int = 0
+    done_by: Counter[str] = field(default_factory=Counter)
 
     def record(self, record: FileRecord) -> None:
         self.tally.add(record.outcome)
-        self._pixels += record.width * record.height
-        self._done_by[record.worker] += 1
+        self.pixels += record.width * record.height
+        self.done_by[record.worker] += 1
         if self.report:
             self.report.write(record)
         if self.sheet is not None and record.outputs:
@@ -41,24 +37,6 @@ class Account:
             and len(self.failures) < MAX_PRINTED
         ):
             self.failures.append(f"{shown(record.source)}: {record.reason}")
-
-    def snapshot(self, status: Status) -> "Snapshot":
-        # Brings rich with it, which a quiet run does without.
-        from image_pipeline.cli.progress import Snapshot, WorkerRow
-
-        made, failed = self.tally[Outcome.MADE], self.tally[Outcome.FAILED]
-        rows = [
-            WorkerRow(name, self._done_by[name], file, status.now - since)
-            for name, (file, since) in sorted(status.workers.items())
-        ]
-        return Snapshot(
-            done=self.tally.total,
-            total=self.total,
-            failed=failed,
-            worked=made + failed,
-            pixels=self._pixels,
-            workers=rows,
-        )
 
     def cut_off(self) -> None:
         """Count as unfinished what was interrupted in being recorded."""

@@ -142,6 +142,6 @@ class _Display:
 
             self._progress = self._opened.enter_context(Progress(Console()))
         try:
-            self._progress.show(self._account.snapshot(status), last)
+            self._progress.show(self._account, status, last)
         except (OSError, SystemExit):  # rich exits when its pipe is gone
             self._quiet = True

@@ -153,7 +153,7 @@ def run(
     if dry_run:
         only_say(src, dst, files_from, how, force)
     # Worker processes load their decoders while we load the rest.
-    crew = None if scheduler else start_workers(transport, workers)
+    supervisor = None if scheduler else start_workers(transport, workers)
 
     from image_pipeline.cli.display import show_batch
     from image_pipeline.cli.gallery import PAGE
@@ -163,10 +163,10 @@ def run(
 
     try:
         with (
-            closing(crew) if crew else nullcontext(),
+            closing(supervisor) if supervisor else nullcontext(),
             Store(dst) as store,
-            here(store, crew, transport)
-            if crew
+            here(store, supervisor, transport)
+            if supervisor
             else on_cluster(store, scheduler or "") as deliver,
         ):
             found = find(src, dst, files_from, how, store.folding())

@@ -7,44 +7,22 @@ can hold. Either way it only draws what it is given.
 
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from image_pipeline.cli.account import Account
+from image_pipeline.outcome import Outcome, Status
 from image_pipeline.storage.names import shown
 
 _WINDOW_S = 10.0  # rates are those of the last seconds, not of the resume
 _LINE_EVERY_S = 5.0
 _REDRAW_EVERY_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerRow:
-    """What one worker is doing."""
-
-    name: str
-    done: int
-    busy_with: bytes = b""  # the name of the file, or nothing
-    seconds: float = 0.0  # since it began with that
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """How far the batch is. `worked` leaves out what was current already."""
-
-    done: int
-    total: int
-    failed: int
-    worked: int
-    pixels: int
-    workers: Sequence[WorkerRow] = ()
 
 
 class Rates:
@@ -76,7 +54,7 @@ class Rates:
 
 
 class Progress:
-    """Draws snapshots on `console`. Use `with`; it restores the terminal.
+    """Draws a batch on `console`. Use `with`; it restores the terminal.
 
     `show` may be called as often as one likes: it draws only when something
     is due.
@@ -104,57 +82,63 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def show(self, snapshot: Snapshot, last: bool = False) -> None:
-        """Draw `snapshot` if it is time to, or if it is the last one."""
+    def show(
+        self, account: Account, status: Status, last: bool = False
+    ) -> None:
+        """Draw if it is time to, or if it is the last time."""
         now = time.monotonic()
         if now < self._due and not last:
             return
-        self._rates.add(now, snapshot.worked, snapshot.pixels)
+        made, failed = (
+            account.tally[Outcome.MADE],
+            account.tally[Outcome.FAILED],
+        )
+        self._rates.add(now, made + failed, account.pixels)
+        line = summary(account, self._rates)
         if self._live:
             self._due = now + _REDRAW_EVERY_S
-            self._live.update(_screen(snapshot, self._rates), refresh=True)
-        else:
-            first = self._due == 0.0
-            self._due = now + _LINE_EVERY_S
-            if not first or last:
-                self._console.print(
-                    summary(snapshot, self._rates), soft_wrap=True
-                )
+            self._live.update(_screen(line, account, status), refresh=True)
+            return
+        first = self._due == 0.0
+        self._due = now + _LINE_EVERY_S
+        if not first or last:
+            self._console.print(line, soft_wrap=True)
 
 
-def summary(snapshot: Snapshot, rates: Rates) -> Text:
+def summary(account: Account, rates: Rates) -> Text:
     """Say all of it in one line of text."""
-    left = snapshot.total - snapshot.done
-    parts = [f"{snapshot.done}/{snapshot.total}"]
+    done, failed = account.tally.total, account.tally[Outcome.FAILED]
+    parts = [f"{done}/{account.total}"]
     if rates.images:
         parts.append(f"{rates.images:.0f} images/s")
         parts.append(f"{rates.megapixels:.0f} MP/s")
     text = Text(", ".join(parts))
-    if snapshot.failed:
-        text.append(f", {snapshot.failed} failed", style="bold red")
-    if left and rates.images:
-        text.append(f", {_duration(left / rates.images)} left")
+    if failed:
+        text.append(f", {failed} failed", style="bold red")
+    if done < account.total and rates.images:
+        left = (account.total - done) / rates.images
+        text.append(f", {_duration(left)} left")
     return text
 
 
-def _screen(snapshot: Snapshot, rates: Rates) -> RenderableType:
-    bar = ProgressBar(total=max(1, snapshot.total), completed=snapshot.done)
+def _screen(line: Text, account: Account, status: Status) -> Group:
     head = Table.grid(padding=(0, 1), expand=True)
     head.add_column(ratio=1)
     head.add_column(no_wrap=True)
-    head.add_row(bar, summary(snapshot, rates))
+    total = max(1, account.total)
+    head.add_row(ProgressBar(total, account.tally.total), line)
     rows = Table.grid(padding=(0, 2))
     rows.add_column(no_wrap=True)
     rows.add_column(justify="right", no_wrap=True)
     rows.add_column(no_wrap=True, overflow="ellipsis")
-    for worker in snapshot.workers:
-        busy = shown(worker.busy_with) or "idle"
-        if worker.seconds >= 1:
-            busy += f" for {worker.seconds:.0f} s"
+    for worker, (file, since) in sorted(status.workers.items()):
+        busy = shown(file) or "idle"
+        if status.now - since >= 1:
+            busy += f" for {status.now - since:.0f} s"
         rows.add_row(
-            Text(worker.name),
-            f"{worker.done} done",
-            Text(busy, style="" if worker.busy_with else "dim"),
+            Text(worker),
+            f"{account.done_by[worker]} done",
+            Text(busy, style="" if file else "dim"),
         )
     return Group(head, rows)
 

@@ -205,9 +205,13 @@ class Batch:
         """Act on a message of receipts, if it is the sink's."""
         if self._keys and not self._keys.is_server(frame):
             return
+        now = self._now()
+        # First: what died may say so by another way, and is one loss.
+        self._tasks.look()
+        self._check_losses(now)
         with suppress(messages.Malformed):
             for report in messages.read_receipts(frame.bytes):
-                self._receipts.take(report, self._presence, self._now())
+                self._receipts.take(report, self._presence, now)
 
     def look(self) -> None:
         """See, once a tick, who is there, who was lost, what is overdue.
@@ -221,10 +225,7 @@ class Batch:
         self._presence.check(now)
         self._ledger.workers = self._presence.workers
         self._receipts.fail(self._ledger.expire(now))
-        if self._tasks.disconnects > self._disconnects:
-            self._disconnects = self._tasks.disconnects
-            self._ledger.somebody_gone(now)
-            self._status.workers.clear()  # those who live are heard again
+        self._check_losses(now)
         if self._plans.handshakes > self._sinks:
             if self._sinks:
                 self._ledger.sink_replaced()
@@ -232,6 +233,12 @@ class Batch:
             self._sinks = self._plans.handshakes
         self._status.now, self._status.note = now, self._presence.note
         self._watch(self._status)
+
+    def _check_losses(self, now: float) -> None:
+        if self._tasks.disconnects > self._disconnects:
+            self._disconnects = self._tasks.disconnects
+            self._ledger.somebody_gone(now)
+            self._status.workers.clear()  # those who live are heard again
 
 
 def _to_sink(plan: pb.Plan) -> bytes:

@@ -12,9 +12,9 @@ PUSH tells nobody where a message went. So a file in flight is leased, as in
 any task queue: to nobody in particular, for a short time, until a worker
 says that it has started it; then to that worker, for as long as one image
 may take. When a worker is gone, its leases end; when a connection is lost
-and nobody knows whose it was, every lease becomes short. A second copy does
-no harm: the first result counts. Only a supervisor fails a file for a crash,
-as it knows which image its process died of.
+and nobody knows whose it was, those of nobody end and all others become
+short. A second copy does no harm: the first result counts. Only a supervisor
+fails a file for a crash, as it knows which image its process died of.
 """
 
 from collections import deque
@@ -168,10 +168,15 @@ class Ledger:
 
     # -- trouble ---------------------------------------------------------
 
-    def worker_gone(self, worker: str) -> None:
-        """What it has, or may have in its queue, is sent again."""
+    def worker_gone(self, worker: str, queue_too: bool = False) -> None:
+        """What it has started is sent again.
+
+        What waits in its queue follows when its connection is lost, not
+        before: libzmq may still put something there. `queue_too` is for
+        inproc, where no such loss is ever told.
+        """
         for number, lease in list(self._leased.items()):
-            if lease.worker in ("", worker):
+            if lease.worker == worker or (queue_too and not lease.worker):
                 self._send_again(number)
 
     def somebody_gone(self, now: float) -> None:

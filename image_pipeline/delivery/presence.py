@@ -5,6 +5,7 @@ ventilator's also who has said READY, as on inproc monitors say nothing.
 """
 
 import time
+from dataclasses import dataclass
 from threading import Event
 
 import zmq
@@ -40,6 +41,7 @@ class BatchPresence:
         self.note = ""
         self.present: set[str] = set()
         self.left: set[str] = set()
+        self.is_inproc = is_inproc(tasks.endpoint)
         self._tasks, self._plans = tasks, plans
         self._wanted, self._patience = wanted, patience
         self._timeout = timeout  # seconds that one file may take
@@ -48,7 +50,7 @@ class BatchPresence:
     @property
     def workers(self) -> int:
         """How many workers are there now."""
-        if is_inproc(self._tasks.endpoint):
+        if self.is_inproc:
             return len(self.present)
         return self._tasks.peers.connected
 
@@ -105,22 +107,26 @@ class BatchPresence:
         )
 
 
-class WorkerPresence:
-    """The ventilator and the sink, as a worker sees them.
+@dataclass(frozen=True, slots=True)
+class Until:
+    """When a worker is to leave: at `stop`, or `once` a batch has ended.
 
-    `met` says that the worker which this one replaces has met them.
+    `met` says that the worker which it replaces has met the ventilator;
+    `patience` is for a ventilator or a sink that does not come.
     """
 
-    def __init__(
-        self,
-        tasks: Socket,
-        results: Socket,
-        stop: Event,
-        once: bool,
-        met: bool = False,
-    ) -> None:
+    stop: Event
+    once: bool = False
+    met: bool = False
+    patience: float = NOBODY_S
+
+
+class WorkerPresence:
+    """The ventilator and the sink, as a worker sees them."""
+
+    def __init__(self, tasks: Socket, results: Socket, until: Until) -> None:
         self._peers = {"ventilator": tasks.peers, "sink": results.peers}
-        self._stop, self._once, self._has_met = stop, once, met
+        self._until, self._stop = until, until.stop
         self._held = SHORT_QUEUE  # tasks that wait here, to be done yet
         self._clock = Clock(time.monotonic())
         self._met = dict.fromkeys(self._peers, time.monotonic())
@@ -144,10 +150,9 @@ class WorkerPresence:
             peers.check(who)
             if peers.connected:
                 self._met[who] = now
-            if self._once and now - self._met[who] > NOBODY_S:
-                raise Incomplete(f"there was no {who} for {NOBODY_S:g} s")
-        return (
-            self._once
-            and (self._has_met or self._peers["ventilator"].handshakes > 0)
-            and now - self._met["ventilator"] > ALONE_S
-        )
+            patience = self._until.patience
+            if self._until.once and now - self._met[who] > patience:
+                raise Incomplete(f"there was no {who} for {patience:g} s")
+        met = self._until.met or self._peers["ventilator"].handshakes > 0
+        alone = now - self._met["ventilator"]
+        return self._until.once and met and alone > ALONE_S

@@ -49,7 +49,7 @@ class Receipts:
                 presence.come(report.worker)
             case pb.STAGE_LEAVING | pb.STAGE_CRASHED | pb.STAGE_TIMED_OUT:
                 presence.go(report.worker)
-                self._worker_gone(report, number, now)
+                self._worker_gone(report, number, presence, now)
             case pb.STAGE_BROKEN:
                 if report.id == messages.id_of(self._batch, 0):
                     raise Incomplete(report.reason)
@@ -59,14 +59,18 @@ class Receipts:
                 self._take_of_file(number, report, now)
 
     def _worker_gone(
-        self, report: pb.Report, number: int | None, now: float
+        self,
+        report: pb.Report,
+        number: int | None,
+        presence: BatchPresence,
+        now: float,
     ) -> None:
         if number and report.stage == pb.STAGE_CRASHED:
             self.fail(self._ledger.crashed(number, report.reason, now))
         elif number and report.stage == pb.STAGE_TIMED_OUT:
             self.fail(self._ledger.give_up(number, report.reason, now))
         self._status.workers.pop(report.worker, None)
-        self._ledger.worker_gone(report.worker)
+        self._ledger.worker_gone(report.worker, presence.is_inproc)
 
     def _take_of_file(
         self, number: int, report: pb.Report, now: float

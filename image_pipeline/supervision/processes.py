@@ -12,15 +12,11 @@ from dataclasses import astuple
 
 from image_pipeline.outcome import Incomplete
 from image_pipeline.supervision.process import GIVES_UP, NOTE
-from image_pipeline.supervision.supervisor import (
-    Exit,
-    Noted,
-    Supervisor,
-    Work,
-    Worker,
-)
+from image_pipeline.supervision.supervisor import Supervisor
+from image_pipeline.supervision.watched import Exit, Noted, Work, Worker
 
 WORKER = (sys.executable, "-m", "image_pipeline.supervision.worker_main")
+REAP_S = 1.0  # for the kernel to end what was killed
 MAX_WORDS = 2_000  # bytes of stderr that are read
 
 
@@ -153,8 +149,9 @@ class _Process(Worker):
         with self._stderr, self._notes:
             self.leave()
             with suppress(subprocess.TimeoutExpired):
-                self.popen.wait(max(0.1, deadline - time.monotonic()))
-            os.close(self._pidfd)
+                self.popen.wait(max(REAP_S, deadline - time.monotonic()))
+            with suppress(OSError):
+                os.close(self._pidfd)
         return self.popen.returncode is not None
 
 

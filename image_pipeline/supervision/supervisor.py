@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Event
 
 import zmq
@@ -22,6 +22,7 @@ from image_pipeline import messages_pb2 as pb
 from image_pipeline.delivery.clock import Clock
 from image_pipeline.outcome import Incomplete
 from image_pipeline.supervision.process import allow_files
+from image_pipeline.supervision.watched import Exit, Work, Worker
 from image_pipeline.transport.curve import Keys
 from image_pipeline.transport.sockets import Context, Socket, connected
 
@@ -29,73 +30,6 @@ TICK_MS = 100
 STOPPED_S = 5.0  # a process that is stopped (SIGSTOP) for so long is replaced
 FAREWELL_S = 2.0  # for an idle worker to end by itself
 MAX_FAILED_STARTS = 3  # one after another
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """The file that a worker is at, or 0; and when it began with it."""
-
-    file_id: int = 0
-    began: float = 0.0
-    seconds: float = 0.0  # that it may take
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """How a worker ended; `cause` is empty where it was in good order.
-
-    `gives_up` says that the next one would fare no better; `words` is the
-    last that it wrote to stderr.
-    """
-
-    cause: str = ""
-    gives_up: bool = False
-    words: str = ""
-    failed_start: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """Whom to work for; `replaces` says that another one did before."""
-
-    context: Context
-    tasks: str
-    results: str
-    keys: Keys | None = None
-    replaces: bool = False
-
-
-class Worker(ABC):
-    """One worker; the times are what its supervisor has seen of it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.noted = Noted()
-        self.noted_since = 0.0
-        self.stopped_since: float | None = None
-
-    @property
-    def descriptor(self) -> int:
-        """Readable when the worker has ended; -1 where there is none."""
-        return -1
-
-    @abstractmethod
-    def begin(self, work: Work) -> None: ...
-    @abstractmethod
-    def read_note(self) -> Noted: ...
-    @abstractmethod
-    def exit(self) -> Exit | None: ...
-    @abstractmethod
-    def is_stopped(self) -> bool: ...
-    @abstractmethod
-    def leave(self) -> None:
-        """Ask it to finish what it is at, and to go."""
-
-    @abstractmethod
-    def kill(self) -> None: ...
-    @abstractmethod
-    def close(self, deadline: float) -> bool:
-        """Wait for its end and clean up; tell whether it did end."""
 
 
 class Supervisor(ABC):
@@ -172,10 +106,11 @@ class Supervisor(ABC):
         """Raises Incomplete when replacing them is hopeless."""
         now = self._clock.at(time.monotonic())
         for worker in list(self.alive):
+            ended = worker.exit()  # first: after it there is no new note
             noted = worker.read_note()
             if noted != worker.noted:
                 worker.noted, worker.noted_since = noted, now
-            if ended := worker.exit():
+            if ended:
                 self._ended(worker, ended)
             elif noted.file_id and now - worker.noted_since > noted.seconds:
                 reason = f"took longer than {noted.seconds:g} s"
@@ -186,9 +121,8 @@ class Supervisor(ABC):
     def _ended(self, worker: Worker, ended: Exit) -> None:
         if ended.gives_up:
             raise Incomplete(ended.words)
-        self._failed_starts += 1
-        if not ended.failed_start:
-            self._failed_starts = 0
+        never_worked = ended.failed and not worker.noted.began
+        self._failed_starts = self._failed_starts + 1 if never_worked else 0
         if self._failed_starts >= MAX_FAILED_STARTS:
             raise Incomplete(
                 f"workers end at once, with {ended.cause}: "
@@ -199,7 +133,7 @@ class Supervisor(ABC):
     def _replace(self, worker: Worker, stage: pb.Stage, reason: str) -> None:
         self.alive.remove(worker)
         worker.kill()
-        if not worker.close(time.monotonic() + FAREWELL_S):
+        if not worker.close(time.monotonic()):
             self._abandoned.append(worker)
         if reason:  # else it has said so itself
             report = pb.Report(

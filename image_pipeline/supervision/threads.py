@@ -13,14 +13,10 @@ from contextlib import suppress
 import zmq
 
 from image_pipeline.delivery.handed_in import Make, load
+from image_pipeline.delivery.presence import Until
 from image_pipeline.delivery.tasks import TaskRunner
-from image_pipeline.supervision.supervisor import (
-    Exit,
-    Noted,
-    Supervisor,
-    Work,
-    Worker,
-)
+from image_pipeline.supervision.supervisor import Supervisor
+from image_pipeline.supervision.watched import Exit, Noted, Work, Worker
 from image_pipeline.worker import work as run_worker
 
 
@@ -55,7 +51,7 @@ class _Thread(Worker):
     def _run(self, work: Work, runner: TaskRunner) -> None:
         endpoints = work.tasks, work.results
         with suppress(zmq.Again):  # there is no sink any more
-            run_worker(work.context, endpoints, runner, self._stop)
+            run_worker(work.context, endpoints, runner, Until(self._stop))
 
     def _note(self, file_id: int, seconds: float) -> None:
         self._at = Noted(file_id, time.monotonic(), seconds)
@@ -66,7 +62,7 @@ class _Thread(Worker):
     def exit(self) -> Exit | None:
         if not self._thread or self._thread.is_alive():
             return None
-        return Exit("an error in its thread", failed_start=True)
+        return Exit("an error in its thread", failed=True)
 
     def is_stopped(self) -> bool:
         return False

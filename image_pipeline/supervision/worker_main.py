@@ -18,6 +18,7 @@ from threading import Event, Thread
 
 from image_pipeline import messages_pb2 as pb
 from image_pipeline.delivery.handed_in import load
+from image_pipeline.delivery.presence import Until
 from image_pipeline.delivery.tasks import TaskRunner
 from image_pipeline.outcome import Incomplete
 from image_pipeline.supervision.process import (
@@ -59,10 +60,8 @@ def main() -> None:
                 context,
                 (config["tasks"], config["results"]),
                 runner,
-                _end_of_stdin(),
-                once=config["once"],
-                met=config["replaces"],
-                keys=Keys(*keys) if keys else None,
+                Until(_end_of_stdin(), config["once"], config["replaces"]),
+                Keys(*keys) if keys else None,
             )
     except (Refused, Incomplete, Unusable) as error:
         print(error, file=sys.stderr)

@@ -13,6 +13,7 @@ from image_pipeline.outcome import Made
 
 CRASH = b"##crash"  # while decoding
 CRASH_AT_ONCE = b"##crash at once"
+EXIT = b"##exit"
 HANG = b"##hang"
 HANG_IN_C = b"##hang in C"
 WAIT = b"##wait"
@@ -25,6 +26,8 @@ def make(data: bytes, recipe: bytes) -> Made:
     if data.endswith(CRASH):
         make_thumbnails(data, recipe)
         os.kill(os.getpid(), signal.SIGSEGV)
+    if data.endswith(EXIT):
+        os._exit(7)
     if data.endswith(HANG):
         while True:
             pass

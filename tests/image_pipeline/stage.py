@@ -17,6 +17,7 @@ from image_pipeline.cli.options import MAKE
 from image_pipeline.delivery.announced import Announced
 from image_pipeline.delivery.batch import Batch
 from image_pipeline.delivery.handed_in import Make, load
+from image_pipeline.delivery.presence import Until
 from image_pipeline.delivery.tasks import TaskRunner
 from image_pipeline.demo.photographs import photograph
 from image_pipeline.imaging.recipe import Recipe
@@ -48,13 +49,13 @@ def work(
     results: str,
     name: str,
     stop: threading.Event,
-    once: bool = False,
     keys: Keys | None = None,
+    **until: Any,
 ) -> None:
     """Run a worker with a `make` of its own."""
     runner = TaskRunner(make, name)
     at = tasks, results
-    working.work(context, at, runner, stop, once=once, keys=keys)
+    working.work(context, at, runner, Until(stop, **until), keys)
 
 
 def endpoints_of_our_own() -> tuple[str, str, str]:

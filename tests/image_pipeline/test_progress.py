@@ -1,12 +1,15 @@
 """What a person sees while a batch runs: a display, or lines in a log."""
 
 import io
+from dataclasses import dataclass
 
 import pytest
 from rich.console import Console
 
 from image_pipeline.cli import progress
-from image_pipeline.cli.progress import Progress, Rates, Snapshot, WorkerRow
+from image_pipeline.cli.account import Account
+from image_pipeline.cli.progress import Progress, Rates
+from image_pipeline.outcome import Outcome, Status
 
 
 class Clock:
@@ -24,8 +27,28 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def at(done: int, *workers: WorkerRow, failed: int = 0) -> Snapshot:
-    return Snapshot(done, 400, failed, done, done * 4_000_000, workers)
+@dataclass
+class Worker:
+    """What a display is to say of one worker."""
+
+    name: str
+    done: int
+    file: bytes = b""
+    seconds: float = 0.0
+
+
+def at(
+    done: int, *workers: Worker, failed: int = 0
+) -> tuple[Account, Status]:
+    """A batch of 400 images of 4 megapixels, in which so many are done."""
+    account = Account(400, pixels=done * 4_000_000)
+    account.tally.counts[Outcome.MADE] = done - failed
+    account.tally.counts[Outcome.FAILED] = failed
+    status = Status(400, now=100.0)
+    for each in workers:
+        account.done_by[each.name] = each.done
+        status.workers[each.name] = each.file, 100.0 - each.seconds
+    return account, status
 
 
 def console(terminal: bool) -> Console:
@@ -43,7 +66,7 @@ def test_a_pipe_gets_a_plain_line_every_few_seconds(clock: Clock) -> None:
     pipe = console(terminal=False)
     with Progress(pipe) as display:
         for done in range(0, 401, 2):
-            display.show(at(done, failed=done // 200), last=done == 400)
+            display.show(*at(done, failed=done // 200), last=done == 400)
             clock.now += 0.1
     lines = said(pipe).splitlines()
     assert len(lines) == 4
@@ -55,23 +78,23 @@ def test_a_pipe_gets_a_plain_line_every_few_seconds(clock: Clock) -> None:
 def test_a_short_batch_says_how_it_ended_at_once(clock: Clock) -> None:
     pipe = console(terminal=False)
     with Progress(pipe) as display:
-        display.show(at(0))
+        display.show(*at(0))
         clock.now += 0.2
-        display.show(at(400), last=True)
+        display.show(*at(400), last=True)
     assert said(pipe).splitlines() == ["400/400, 2000 images/s, 8000 MP/s"]
 
 
 def test_a_terminal_shows_a_row_for_each_worker(clock: Clock) -> None:
     screen = console(terminal=True)
     with Progress(screen) as display:
-        display.show(at(0))
+        display.show(*at(0))
         clock.now += 1
         display.show(
-            at(
+            *at(
                 100,
-                WorkerRow("worker-1", 60, b"a.jpg"),
-                WorkerRow("worker-2", 40, b"slow.png", 12.3),
-                WorkerRow("worker-3", 0),
+                Worker("worker-1", 60, b"a.jpg"),
+                Worker("worker-2", 40, b"slow.png", 12.3),
+                Worker("worker-3", 0),
             )
         )
     text = said(screen)
@@ -87,7 +110,7 @@ def test_a_terminal_is_redrawn_at_a_rate_that_eyes_can_follow(
     screen = console(terminal=True)
     with Progress(screen) as display:
         for done in range(400):
-            display.show(at(done))
+            display.show(*at(done))
             clock.now += 0.001
     assert said(screen).count("/400") <= 6
 
@@ -96,7 +119,7 @@ def test_names_are_shown_without_orders_or_markup(clock: Clock) -> None:
     screen = console(terminal=True)
     with Progress(screen) as display:
         clock.now += 1
-        display.show(at(1, WorkerRow("w", 1, b"[red]\x1b[2J\n\xff.jpg")))
+        display.show(*at(1, Worker("w", 1, b"[red]\x1b[2J\n\xff.jpg")))
     assert r"[red]\x1b[2J\n\xff.jpg" in said(screen)
 
 

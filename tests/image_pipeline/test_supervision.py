@@ -71,19 +71,23 @@ def test_a_single_worker_that_is_stopped_is_replaced(tmp_path: Path) -> None:
     assert outcomes(records) == {Outcome.MADE: 10}
 
 
+@pytest.mark.parametrize(
+    ("order", "cause"),
+    [
+        (saboteur.CRASH, "signal 11 (SIGSEGV)"),
+        (saboteur.EXIT, "exit status 7"),
+    ],
+)
 def test_an_image_that_kills_every_worker_fails_and_nothing_else_does(
-    tmp_path: Path,
+    order: bytes, cause: str, tmp_path: Path
 ) -> None:
     make_photos(tmp_path / "src", 20)
-    (tmp_path / "src" / "010.jpg").write_bytes(PHOTO + saboteur.CRASH)
-    workers = Processes(2, saboteur.MAKE)
-    records = run_batch(tmp_path, workers)
+    (tmp_path / "src" / "010.jpg").write_bytes(PHOTO + order)
+    records = run_batch(tmp_path, Processes(2, saboteur.MAKE))
 
     assert outcomes(records) == {Outcome.MADE: 19, Outcome.FAILED: 1}
     assert records["010.jpg"].outcome is Outcome.FAILED
-    assert records["010.jpg"].reason == (
-        "killed its worker 3 times: signal 11 (SIGSEGV)"
-    )
+    assert records["010.jpg"].reason == f"killed its worker 3 times: {cause}"
 
 
 def test_a_crash_before_anybody_could_be_told_is_found_out_all_the_same(
@@ -125,7 +129,8 @@ def test_a_killer_among_tiny_images_takes_none_of_them_with_it(
     assert records["150.jpg"].reason == (
         "killed its worker 3 times: signal 11 (SIGSEGV)"
     )
-    assert workers.started == 2 + 3
+    # A STARTED that comes late, for a copy that is lost, may cost one more.
+    assert workers.started <= 2 + 3 + 1
 
 
 def test_an_image_that_never_ends_fails_after_its_time(

@@ -10,7 +10,6 @@ import zmq
 
 from image_pipeline import messages
 from image_pipeline import messages_pb2 as pb
-from image_pipeline.delivery import presence
 from image_pipeline.imaging.recipe import Recipe
 from image_pipeline.imaging.wire import encode
 from image_pipeline.outcome import Incomplete, Made
@@ -58,10 +57,9 @@ def test_a_ventilator_that_is_killed_takes_no_busy_worker_with_it(
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("missing", ["sink", "ventilator"])
 def test_a_worker_for_one_batch_waits_for_nobody_without_end(
-    context: zmq.Context[Any], monkeypatch: pytest.MonkeyPatch, missing: str
+    context: zmq.Context[Any], missing: str
 ) -> None:
     """The trap: it has more to tell than fits into a queue for nobody."""
-    monkeypatch.setattr(presence, "NOBODY_S", 1.0)
     tasks, results, _ = endpoints_of_our_own()
 
     def serve() -> None:
@@ -73,6 +71,7 @@ def test_a_worker_for_one_batch_waits_for_nobody_without_end(
             name="worker",
             stop=Event(),
             once=True,
+            patience=1.0,
         )
 
     with context.socket(zmq.PUSH) as ventilator, ThreadPoolExecutor() as pool:

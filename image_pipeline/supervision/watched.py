@@ -1,0 +1,74 @@
+"""A worker as its supervisor sees it: what it is at, and how it ended."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from image_pipeline.transport.curve import Keys
+from image_pipeline.transport.sockets import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """The file that a worker is at, or 0; and when it began with it."""
+
+    file_id: int = 0
+    began: float = 0.0
+    seconds: float = 0.0  # that it may take
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a worker ended; `cause` is empty where it was in good order.
+
+    `gives_up` says that the next one would fare no better; `words` is the
+    last that it wrote to stderr.
+    """
+
+    cause: str = ""
+    gives_up: bool = False
+    words: str = ""
+    failed: bool = False  # by itself, and not by a signal
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Whom to work for; `replaces` says that another one did before."""
+
+    context: Context
+    tasks: str
+    results: str
+    keys: Keys | None = None
+    replaces: bool = False
+
+
+class Worker(ABC):
+    """One worker; the times are what its supervisor has seen of it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.noted = Noted()
+        self.noted_since = 0.0
+        self.stopped_since: float | None = None
+
+    @property
+    def descriptor(self) -> int:
+        """Readable when the worker has ended; -1 where there is none."""
+        return -1
+
+    @abstractmethod
+    def begin(self, work: Work) -> None: ...
+    @abstractmethod
+    def read_note(self) -> Noted: ...
+    @abstractmethod
+    def exit(self) -> Exit | None: ...
+    @abstractmethod
+    def is_stopped(self) -> bool: ...
+    @abstractmethod
+    def leave(self) -> None:
+        """Ask it to finish what it is at, and to go."""
+
+    @abstractmethod
+    def kill(self) -> None: ...
+    @abstractmethod
+    def close(self, deadline: float) -> bool:
+        """Wait for its end and clean up; tell whether it did end."""
