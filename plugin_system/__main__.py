@@ -5,16 +5,17 @@ failed, 2 the command line was wrong, 3 the plugin crashed, 4 timed out,
 5 broke the protocol, 6 is unavailable, 7 is incompatible, 130 interrupted.
 """
 
-import json
 import logging
 import signal
 import sys
 from contextlib import suppress
+from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from plugin_system import __version__
 from plugin_system.errors import CallError, PluginError
 
 if TYPE_CHECKING:
@@ -22,14 +23,23 @@ if TYPE_CHECKING:
 
 folders = click.option(
     "--plugins",
-    "folders",
     metavar="FOLDER",
     envvar="PLUGIN_FOLDERS",
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A folder of NAME.toml registrations; may be repeated.",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+as_json = click.option("--json", is_flag=True, help="Print JSON.")
+
+
+class Seconds(click.FloatRange):
+    """NaN is in no range, yet passes a FloatRange."""
+
+    def convert(self, value: Any, *where: Any) -> float:
+        seconds: float = super().convert(value, *where)
+        if seconds != seconds:
+            self.fail(f"{value} is no number of seconds", *where)
+        return seconds
 
 
 class Sentences(click.Group):
@@ -41,7 +51,7 @@ class Sentences(click.Group):
         except KeyboardInterrupt:
             sys.exit(130)
         except CallError as error:
-            _fail(str(error), _exit_code(error))
+            _fail(str(error), error.status)
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         try:
@@ -57,7 +67,15 @@ class Sentences(click.Group):
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-@click.group(cls=Sentences, epilog=(__doc__ or "").partition("\n\n")[2])
+@click.group(
+    cls=Sentences,
+    epilog=(__doc__ or "").partition("\n\n")[2],
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "PLUGIN_SYSTEM",
+    },
+)
+@click.version_option(__version__, prog_name="plugin_system")
 def main() -> None:
     """Call plugins that are processes, and outlive them."""
     if sys.stdout is None:
@@ -80,14 +98,14 @@ def main() -> None:
 
 @main.command("list")
 @folders
-def list_(folders: tuple[Path, ...]) -> None:
+def list_(plugins: tuple[Path, ...]) -> None:
     """Start every plugin and show what it is."""
     from textwrap import wrap
 
     from plugin_system.executor import Executor
 
     logging.getLogger("plugin_system.plugin").setLevel(logging.ERROR)
-    found, problems = _discover(folders)
+    found, problems = _discover(plugins)
     with Executor(found.values()) as executor:
         errors = executor.start()
         click.echo(f"{'NAME':12} {'VERSION':8} {'STATE':12} METHODS")
@@ -117,7 +135,7 @@ def list_(folders: tuple[Path, ...]) -> None:
     default=5.0,
     show_default=True,
     metavar="S",
-    type=click.FloatRange(0, 1e6, min_open=True),
+    type=Seconds(0, 1e6, min_open=True),
     help="Seconds for everything: start, call and reply.",
 )
 @as_json
@@ -127,8 +145,8 @@ def call(
     method: str,
     arguments: tuple[str, ...],
     timeout: float,
-    as_json: bool,
-    folders: tuple[Path, ...],
+    json: bool,
+    plugins: tuple[Path, ...],
 ) -> None:
     """Call METHOD of PLUGIN and print the result.
 
@@ -138,21 +156,22 @@ def call(
     from plugin_system.executor import Executor
 
     values = [_argument(text) for text in arguments]
-    found, _ = _discover(folders)
+    found, _ = _discover(plugins)
     try:
         with Executor(found.values()) as executor:
             result = executor.call(plugin, method, *values, timeout=timeout)
     except CallError as error:
-        if as_json:
-            _print_json({"error": _fields(error)})
-            sys.exit(_exit_code(error))
+        if json:
+            kind = type(error).__name__
+            _print_json({"error": {"kind": kind, **vars(error)}})
+            sys.exit(error.status)
         with suppress(OSError):
             if isinstance(error, PluginError):
                 click.echo(error.traceback, err=True)
             elif error.maybe_done:
                 click.echo("The work may have been done.", err=True)
         raise
-    if as_json:
+    if json:
         _print_json({"result": result})
     elif isinstance(result, bytes):
         if sys.stdout.isatty():
@@ -171,7 +190,7 @@ def call(
 @click.argument("plugin", default="chaos")
 @as_json
 @folders
-def check(plugin: str, as_json: bool, folders: tuple[Path, ...]) -> None:
+def check(plugin: str, json: bool, plugins: tuple[Path, ...]) -> None:
     """Hurt PLUGIN in every way, and show what the host sees.
 
     Without PLUGIN it is the chaos plugin, which breaks itself in more ways.
@@ -179,7 +198,7 @@ def check(plugin: str, as_json: bool, folders: tuple[Path, ...]) -> None:
     from plugin_system.check import check as run
 
     logging.getLogger("plugin_system.plugin").setLevel(logging.CRITICAL)
-    found, _ = _discover(folders)
+    found, _ = _discover(plugins)
     if plugin not in found:
         raise click.UsageError(
             f"no such plugin: {plugin}; there are {', '.join(found)}"
@@ -188,22 +207,14 @@ def check(plugin: str, as_json: bool, folders: tuple[Path, ...]) -> None:
     where = ""
     for row in run(found[plugin], plugin == "chaos"):
         rows.append(row)
-        if as_json:
+        if json:
             continue
         if row.where != where:  # again, since the first has scrolled away
             where = row.where
-            click.echo(
-                f"{where:31} {'DETECTED AS':20} {'AFTER':>9} "
-                f"{'RECOVERED':>10}"
-            )
-        back = "-" if row.recovered_ms is None else f"{row.recovered_ms:.1f}"
-        mark = "" if row.good else f"  EXPECTED {row.expected}"
-        click.echo(
-            f"{row.fault:31} {row.detected_as:20} {row.after_ms:6.1f} ms "
-            f"{back:>7}{' ms' if back != '-' else ''}{mark}"
-        )
+            click.echo(row.heading())
+        click.echo(row.line())
     bad = [row for row in rows if not row.good]
-    if as_json:
+    if json:
         _print_json([row.as_json() for row in rows])
     else:
         click.echo(
@@ -239,11 +250,11 @@ def _argument(text: str) -> Any:
     if text.startswith("@"):
         return _bytes_of(text)
     try:
-        return json.loads(text)
+        return loads(text)
     except (ValueError, RecursionError):
         if text.startswith("-"):
             raise click.NoSuchOption(text) from None
-        quoted = json.dumps(text, ensure_ascii=False)
+        quoted = dumps(text, ensure_ascii=False)
         raise click.UsageError(
             f"{text} is no JSON; if it is text, quote it twice: '{quoted}'"
         ) from None
@@ -287,27 +298,8 @@ def _print_json(value: Any) -> None:
         return {"base64": b64encode(each).decode()}
 
     click.echo(
-        json.dumps(value, indent=2, ensure_ascii=False, default=bytes_as_text)
+        dumps(value, indent=2, ensure_ascii=False, default=bytes_as_text)
     )
-
-
-def _fields(error: Exception) -> dict[str, Any]:
-    kind = type(error).__name__
-    return {"kind": kind, **vars(error)}
-
-
-def _exit_code(error: Exception) -> int:
-    kinds = {
-        "PluginError": 1,
-        "NoSuchPlugin": 2,
-        "NoSuchMethod": 2,
-        "PluginCrashed": 3,
-        "PluginTimeout": 4,
-        "PluginProtocolError": 5,
-        "PluginUnavailable": 6,
-        "IncompatiblePlugin": 7,
-    }
-    return kinds[type(error).__name__]
 
 
 if __name__ == "__main__":

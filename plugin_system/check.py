@@ -75,6 +75,21 @@ class Row:
     def good(self) -> bool:
         return self.detected_as == self.expected
 
+    def heading(self) -> str:
+        return (
+            f"{self.where:31} {'DETECTED AS':20} {'AFTER':>9} "
+            f"{'RECOVERED':>10}"
+        )
+
+    def line(self) -> str:
+        back = self.recovered_ms
+        recovered = "-" if back is None else f"{back:.1f} ms"
+        mark = "" if self.good else f"  EXPECTED {self.expected}"
+        return (
+            f"{self.fault:31} {self.detected_as:20} {self.after_ms:6.1f} ms "
+            f"{recovered:>10}{mark}"
+        )
+
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "good": self.good}
 

@@ -6,9 +6,16 @@ True is an honest doubt: a plugin that replied and died at once usually
 takes its reply with it, so a crash never proves that nothing was done.
 """
 
+from typing import ClassVar
+
 
 class CallError(Exception):
-    """A call had no result: `sentence` says why, `plugin` whose."""
+    """A call had no result: `sentence` says why, `plugin` whose.
+
+    `status` is the exit code of the command line.
+    """
+
+    status: ClassVar = 1
 
     def __init__(
         self, plugin: str, sentence: str, *, maybe_done: bool = False
@@ -25,6 +32,8 @@ class PluginCrashed(CallError):
     Of `exit_code` and `signal_name` (such as "SIGSEGV") one is None.
     `stderr` holds the last lines that the plugin wrote there.
     """
+
+    status: ClassVar = 3
 
     def __init__(
         self,
@@ -53,9 +62,13 @@ class PluginCrashed(CallError):
 class PluginTimeout(CallError):
     """The deadline passed. A plugin that had the call was killed for it."""
 
+    status: ClassVar = 4
+
 
 class PluginProtocolError(CallError):
     """The plugin answered what the protocol does not allow; it was killed."""
+
+    status: ClassVar = 5
 
 
 class PluginError(CallError):
@@ -76,6 +89,8 @@ class PluginError(CallError):
 class PluginUnavailable(CallError):
     """Nothing was tried. Ask again in `retry_after` seconds; None: never."""
 
+    status: ClassVar = 6
+
     def __init__(
         self, plugin: str, sentence: str, *, retry_after: float | None
     ) -> None:
@@ -86,10 +101,16 @@ class PluginUnavailable(CallError):
 class IncompatiblePlugin(CallError):
     """It is no plugin, or one of another protocol. Never tried again."""
 
+    status: ClassVar = 7
+
 
 class NoSuchPlugin(CallError):
     """Nothing is registered under this name."""
 
+    status: ClassVar = 2
+
 
 class NoSuchMethod(CallError):
     """The plugin has no method of this name."""
+
+    status: ClassVar = 2

@@ -11,7 +11,6 @@ said on a pipe that it is bound. Out: PluginCall. In: PluginReply.
 
 import itertools
 import secrets
-import select
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from google.protobuf.message import DecodeError
 from zmq.constants import Event
 
 from plugin_system import values
+from plugin_system.call import Caller, Outcome
 from plugin_system.errors import (
     PluginCrashed,
     PluginError,
@@ -32,7 +32,7 @@ from plugin_system.errors import (
     PluginTimeout,
 )
 from plugin_system.host.output import OutputReader
-from plugin_system.host.process import Process, poll
+from plugin_system.host.process import Process
 from plugin_system.messages_pb2 import PluginCall, PluginReady, PluginReply
 from plugin_system.registry import Registration
 
@@ -47,9 +47,6 @@ CONNECTION_LOST: Final = (
 # a reply that was read and not yet received goes with it (libzmq#2756;
 # measured: one in 150 replies just before an exit).
 NEVER_MS: Final = 3_600_000
-# How long libzmq's thread may take to read it; longest when the machine is
-# busy, and under 1 ms otherwise.
-LAST_WORDS_S: Final = 1.0
 
 
 @dataclass
@@ -103,13 +100,7 @@ class Incarnation:
                 registration, environment, host.spawner, host.output
             )
             born.callback(self.process.end)
-            self._changes = select.poll()
-            for each in (
-                self._requests.FD,
-                self._monitor.FD,
-                self.process.death,
-            ):
-                self._changes.register(each, select.POLLIN)
+            self._caller = Caller(self._requests, self._monitor, self.process)
             self._undo = born.pop_all()
 
     @property
@@ -183,50 +174,24 @@ class Incarnation:
     def _exchange(
         self, request: bytes, method: str, deadline: float
     ) -> bytes:
-        """Send, then wait in one poll for whichever outcome is first."""
-        reply = self._requests
-        try:
-            reply.send(request, zmq.DONTWAIT)
-        except zmq.Again:
-            raise self._lied("it closed the connection", False) from None
-        except zmq.ZMQError:  # EFSM: frames of the last reply are unread
-            raise self._lied("it sent frames too many", False) from None
-        # region outcomes
-        # One poll for all that can change; then look in this order, since a
-        # reply beats the end of the process right after it. (ZMQ_FD tells of
-        # a change, not of a state: zmq_getsockopt.)
-        while (left := deadline - time.monotonic()) > 0:
-            self._changes.poll(left * 1000)
-            try:
-                return reply.recv(zmq.DONTWAIT)
-            except zmq.Again:
-                pass
-            if self.process.has_died() or poll([self._monitor], 0):
-                return self._last_words(method)
-        self.end()
-        raise PluginTimeout(
-            self.name,
-            f"no reply in {method or 'ping'} before the deadline, so it was "
-            "killed",
-            maybe_done=True,
-        )
-        # endregion
-
-    def _last_words(self, method: str) -> bytes:
-        """Return what was sent before the end, or raise how it ended."""
+        """Return the reply; each other outcome has an error of its own."""
+        answer = self._caller.exchange(request, deadline)
         doing = f"in {method or 'ping'}"
-        reply, death, lost = self._requests, self.process.death, self._monitor
-        events = poll([reply, death], self.process.dying_s())
-        if death in events:
-            # All that it sent has been read once the connection has ended,
-            # unless a child of it holds the connection: that dies as well.
-            self.process.kill()
-            events |= poll([reply, lost], LAST_WORDS_S)
-        if poll([reply], 0):
-            return reply.recv(zmq.DONTWAIT)
-        if death in events:
-            raise self._crashed(doing, maybe_done=True)
-        raise self._lied(f"it broke the connection {doing}", True)
+        match answer.outcome:
+            case Outcome.REPLY:
+                return answer.reply
+            case Outcome.CRASHED:
+                raise self._crashed(doing, maybe_done=answer.sent)
+            case Outcome.PROTOCOL_ERROR:
+                raise self._lied(f"{answer.reason} {doing}", answer.sent)
+            case Outcome.TIMEOUT:
+                self.end()
+                raise PluginTimeout(
+                    self.name,
+                    f"{answer.reason} {doing} before the deadline, so it was "
+                    "killed",
+                    maybe_done=True,
+                )
 
     def _checked(self, frame: bytes, asked: int) -> Any:
         try:

@@ -6,7 +6,6 @@ process, whoever else still holds its pipes.
 """
 
 import logging
-import math
 import os
 import select
 import signal
@@ -14,10 +13,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from typing import Any, Final
+from typing import Final
 
-import zmq
-
+from plugin_system.call import poll
 from plugin_system.errors import (
     IncompatiblePlugin,
     PluginCrashed,
@@ -183,13 +181,6 @@ class Process:
             "it closed PLUGIN_READY_FD without a word, so it is no plugin; "
             "see plugin_system/README.md",
         )
-
-
-def poll(what: list[Any], seconds: float) -> set[Any]:
-    """Return which of some sockets and descriptors are readable in time."""
-    wait = max(0, math.ceil(seconds * 1000))
-    events = zmq.zmq_poll([(each, zmq.POLLIN) for each in what], wait)
-    return {each for each, _ in events}
 
 
 def _signal_name(code: int | None) -> str | None:

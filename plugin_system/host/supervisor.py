@@ -18,6 +18,7 @@ from typing import Any
 
 from zmq import ZMQError
 
+from plugin_system.call import poll
 from plugin_system.errors import (
     CallError,
     IncompatiblePlugin,
@@ -29,7 +30,6 @@ from plugin_system.errors import (
     PluginUnavailable,
 )
 from plugin_system.host.incarnation import Host, Incarnation
-from plugin_system.host.process import poll
 from plugin_system.host.restarts import RestartBudget, RestartPolicy
 from plugin_system.registry import Registration
 

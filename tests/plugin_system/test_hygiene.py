@@ -230,6 +230,7 @@ def test_a_plugins_process_loads_nothing_of_the_host(
     assert {name for name in loaded if "plugin_system" in name} == {
         *("plugin_system", "plugin_system.samples"),
         *("plugin_system.sdk", "plugin_system.values"),
+        "plugin_system.messages_pb2",
     }
     assert not loaded & {"logging", "selectors", "subprocess"}
 

@@ -1,0 +1,125 @@
+"""One call: a request goes out, one poll waits, four outcomes are possible.
+
+Role: the client. Socket: REQ, connected over ipc to the plugin's REP. Out:
+PluginCall. In: PluginReply. Why a poll over several descriptors: a REQ
+socket alone waits for ever when its peer dies, since a connection that is
+lost is no error to it.
+
+    reply           the plugin answered
+    crashed         its process ended
+    protocol error  it broke the connection, or the turns of REQ and REP
+    timeout         the deadline passed
+
+The process is handed in; how it is started and ended is not known here.
+"""
+
+import math
+import select
+import time
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, Final, Protocol
+
+import zmq
+
+# How long libzmq's thread may take to read what a dead process had sent;
+# longest when the machine is busy, and under 1 ms otherwise.
+LAST_WORDS_S: Final = 1.0
+# How long a process that broke its connection may take to end: an orderly
+# end closes the connection first, and is no breach of the protocol.
+ENDING_S: Final = 1.0
+
+
+class Outcome(Enum):
+    REPLY = auto()
+    CRASHED = auto()
+    PROTOCOL_ERROR = auto()
+    TIMEOUT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a call ended: `reply` is what came, `reason` why nothing did.
+
+    `sent` is False where the plugin has surely not seen the request.
+    """
+
+    outcome: Outcome
+    reply: bytes = b""
+    reason: str = ""
+    sent: bool = True
+
+
+class Watched(Protocol):
+    """A plugin's process, as a call sees it."""
+
+    death: int  # a descriptor that is readable once the process has ended
+
+    def has_died(self) -> bool: ...
+    def kill(self) -> None: ...
+
+
+@dataclass
+class Caller:
+    """Calls one plugin over `requests`, whose monitor is `lost`."""
+
+    requests: zmq.Socket[bytes]
+    lost: zmq.Socket[bytes]
+    process: Watched
+    _changes: select.poll = field(default_factory=select.poll)
+
+    def __post_init__(self) -> None:
+        for each in (self.requests.FD, self.lost.FD, self.process.death):
+            self._changes.register(each, select.POLLIN)
+
+    def exchange(self, request: bytes, deadline: float) -> Answer:
+        """Send `request`; return whichever outcome is first.
+
+        `deadline` is a moment of time.monotonic(), in seconds.
+        """
+        try:
+            self.requests.send(request, zmq.DONTWAIT)
+        except zmq.Again:
+            return self._ended("it closed the connection", sent=False)
+        except zmq.ZMQError:  # EFSM: frames of the last reply are unread
+            return self._ended("it sent frames too many", sent=False)
+        # region outcomes
+        # A reply beats the end of the process right after it. (ZMQ_FD tells
+        # of a change, not of a state: zmq_getsockopt.)
+        while (left := deadline - time.monotonic()) > 0:
+            self._changes.poll(left * 1000)
+            try:
+                return Answer(Outcome.REPLY, self.requests.recv(zmq.DONTWAIT))
+            except zmq.Again:
+                pass
+            if self.process.has_died() or poll([self.lost], 0):
+                return self._ended("it broke the connection")
+        return Answer(Outcome.TIMEOUT, reason="no reply")
+        # endregion
+
+    def _ended(self, reason: str, *, sent: bool = True) -> Answer:
+        """Return what came before the end, or how it ended.
+
+        The process may still be ending, and has a moment for it: nobody is
+        blamed before.
+        """
+        reply, death = self.requests, self.process.death
+        waited_for = [reply, death] if sent else [death]
+        events = poll(waited_for, ENDING_S)
+        if sent and death in events:
+            # All that it sent has been read once the connection has ended,
+            # unless a child of it holds the connection: that dies as well.
+            self.process.kill()
+            poll([reply, self.lost], LAST_WORDS_S)
+        if sent and poll([reply], 0):
+            return Answer(Outcome.REPLY, reply.recv(zmq.DONTWAIT))
+        if death in events:
+            return Answer(Outcome.CRASHED, sent=sent)
+        return Answer(Outcome.PROTOCOL_ERROR, reason=reason, sent=sent)
+
+
+def poll(what: list[Any], seconds: float) -> set[Any]:
+    """Return which of some sockets and descriptors are readable in time."""
+    wait = max(0, math.ceil(seconds * 1000))
+    events = zmq.zmq_poll([(each, zmq.POLLIN) for each in what], wait)
+    return {each for each, _ in events}
