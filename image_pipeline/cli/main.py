@@ -6,7 +6,7 @@ starts its workers before it loads anything more.
 
 import os
 import sys
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -14,11 +14,11 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 import click
 
 from image_pipeline.cli import roles
+from image_pipeline.cli.engines import here, on_cluster, start_workers
 from image_pipeline.cli.options import (
     FOLDER,
     INCOMPLETE,
     INTERRUPTED,
-    MAKE,
     Number,
     fail,
     files_of,
@@ -26,16 +26,12 @@ from image_pipeline.cli.options import (
     listing,
     read_recipe,
     recipe,
+    say,
     show_version,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from image_pipeline.cli.display import Deliver
     from image_pipeline.imaging.recipe import Recipe
-    from image_pipeline.storage.store import Store
-    from image_pipeline.supervision.supervisor import Supervisor
 
 
 class _Group(click.Group):
@@ -187,8 +183,22 @@ def run(
     sys.exit(code)
 
 
-for role in (roles.ventilator, roles.worker, roles.sink, roles.keygen):
+for role in (roles.ventilator, roles.worker, roles.sink):
     main.add_command(role)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def keygen(folder: Path) -> None:
+    """Write two certificates into FOLDER: a server's and a client's."""
+    from image_pipeline.transport.curve import BadKeys, generate
+
+    try:
+        made = generate(folder)
+    except (BadKeys, OSError) as error:
+        raise click.UsageError(str(error)) from None
+    for path in made:
+        say(path)
 
 
 @main.command()
@@ -249,46 +259,3 @@ def only_say(
     for line in dry_run(files, found, dst):
         click.echo(line)
     sys.exit(0)
-
-
-def start_workers(transport: str, workers: int | None) -> "Supervisor":
-    from image_pipeline.outcome import Incomplete
-    from image_pipeline.supervision.processes import Processes
-
-    count = workers or len(os.sched_getaffinity(0))
-    try:
-        if transport == "inproc":
-            from image_pipeline.supervision.threads import Threads
-
-            return Threads(count, MAKE)
-        return Processes(count, MAKE)
-    except Incomplete as error:
-        fail(error, INCOMPLETE)
-
-
-@contextmanager
-def here(
-    store: "Store", workers: "Supervisor", transport: str
-) -> "Iterator[Deliver]":
-    from image_pipeline.run import run
-    from image_pipeline.storage.thumbnails import Thumbnails
-    from image_pipeline.transport.endpoints import Transport
-
-    yield partial(
-        run,
-        store=Thumbnails(store),
-        workers=workers,
-        transport=Transport(transport),
-    )
-
-
-@contextmanager
-def on_cluster(store: "Store", scheduler: str) -> "Iterator[Deliver]":
-    try:
-        from image_pipeline.cluster import cluster
-    except ImportError:
-        raise click.UsageError(
-            "--scheduler needs Dask: pip install 'beyond-http[cluster]'"
-        ) from None
-    with cluster(store, scheduler) as running:
-        yield running.deliver

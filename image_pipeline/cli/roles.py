@@ -256,20 +256,6 @@ def sink(
         fail(error, INCOMPLETE)
 
 
-@click.command()
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-def keygen(folder: Path) -> None:
-    """Write two certificates into FOLDER: a server's and a client's."""
-    from image_pipeline.transport.curve import BadKeys, generate
-
-    try:
-        made = generate(folder)
-    except (BadKeys, OSError) as error:
-        raise click.UsageError(str(error)) from None
-    for path in made:
-        say(path)
-
-
 @contextmanager
 def zmq_context(
     keys: Path | None,

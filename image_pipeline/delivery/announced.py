@@ -70,7 +70,12 @@ class Announced:
             self._store.begin(plan.recipe)
             self._batch, self._highest = plan.batch, 0
             self._owed.clear()
-            self.receipts.clear()  # the one that waited for these is gone
+            # The ventilator that waited for the others is gone.
+            self.receipts = [
+                report
+                for report in self.receipts
+                if report.stage in messages.ABOUT_A_WORKER
+            ]
         for file in plan.files:
             stage = pb.STAGE_WANTED
             if self._store.is_current(file) and not plan.force:

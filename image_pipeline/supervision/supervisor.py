@@ -26,7 +26,7 @@ from image_pipeline.supervision.watched import Exit, Work, Worker
 from image_pipeline.transport.curve import Keys
 from image_pipeline.transport.sockets import Context, Socket, connected
 
-TICK_MS = 100
+TICK_MS = 50
 STOPPED_S = 5.0  # a process that is stopped (SIGSTOP) for so long is replaced
 FAREWELL_S = 2.0  # for an idle worker to end by itself
 MAX_FAILED_STARTS = 3  # one after another

@@ -1,6 +1,8 @@
 """Workers started by hand, which meet what may kill or hold them."""
 
+import os
 import re
+import select
 import signal
 import threading
 import time
@@ -110,8 +112,7 @@ def test_an_idle_worker_obeys_sigterm_at_once(
         "image_pipeline", "worker", *options(ends, "tasks", "results")
     )
     worker.wait_for("takes tasks from")
-    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
-    (child,) = children.read_text().split()
+    (child,) = children_of(worker)
     deadline = time.monotonic() + PATIENCE_S
     while not re.search(r"ZMQbg", threads_of(child)):  # its context is up
         assert time.monotonic() < deadline
@@ -120,6 +121,28 @@ def test_an_idle_worker_obeys_sigterm_at_once(
     worker.signal(signal.SIGTERM)
     assert worker.wait() == 0
     assert time.monotonic() - began < 0.5
+
+
+def test_what_decodes_ends_with_the_worker_that_people_started(
+    start: Start, ends: dict[str, str]
+) -> None:
+    worker = start(
+        *("image_pipeline", "worker", "-j", "2"),
+        *options(ends, "tasks", "results"),
+    )
+    worker.wait_for("takes tasks from")
+    decoders = [os.pidfd_open(int(pid)) for pid in children_of(worker)]
+    assert len(decoders) == 2
+    worker.signal(signal.SIGKILL)
+    for decoder in decoders:
+        ended, _, _ = select.select([decoder], [], [], PATIENCE_S)
+        os.close(decoder)
+        assert ended
+
+
+def children_of(program: Program) -> list[str]:
+    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
+    return children.read_text().split()
 
 
 def threads_of(pid: str) -> str:

@@ -1,0 +1,59 @@
+"""Who works on a batch: our own workers here, or a Dask cluster."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from image_pipeline.cli.options import INCOMPLETE, MAKE, fail
+
+if TYPE_CHECKING:
+    from image_pipeline.cli.display import Deliver
+    from image_pipeline.storage.store import Store
+    from image_pipeline.supervision.supervisor import Supervisor
+
+
+def start_workers(transport: str, workers: int | None) -> "Supervisor":
+    from image_pipeline.outcome import Incomplete
+    from image_pipeline.supervision.processes import Processes
+
+    count = workers or len(os.sched_getaffinity(0))
+    try:
+        if transport == "inproc":
+            from image_pipeline.supervision.threads import Threads
+
+            return Threads(count, MAKE)
+        return Processes(count, MAKE)
+    except Incomplete as error:
+        fail(error, INCOMPLETE)
+
+
+@contextmanager
+def here(
+    store: "Store", workers: "Supervisor", transport: str
+) -> Iterator["Deliver"]:
+    from image_pipeline.run import run
+    from image_pipeline.storage.thumbnails import Thumbnails
+    from image_pipeline.transport.endpoints import Transport
+
+    yield partial(
+        run,
+        store=Thumbnails(store),
+        workers=workers,
+        transport=Transport(transport),
+    )
+
+
+@contextmanager
+def on_cluster(store: "Store", scheduler: str) -> Iterator["Deliver"]:
+    try:
+        from image_pipeline.cluster import cluster
+    except ImportError:
+        raise click.UsageError(
+            "--scheduler needs Dask: pip install 'beyond-http[cluster]'"
+        ) from None
+    with cluster(store, scheduler) as running:
+        yield running.deliver
