@@ -101,7 +101,10 @@ def serve(port: int, show: bool) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("build/slides.pdf"),
 )
-def pdf(pdf: Path) -> None:
+@click.option(
+    "--handout", is_flag=True, help="Each slide with what is said below it."
+)
+def pdf(pdf: Path, handout: bool) -> None:
     """Print the deck into the file PDF, if Chromium is there."""
     import tempfile
 
@@ -110,7 +113,8 @@ def pdf(pdf: Path) -> None:
 
     with _explained(f"write {pdf}"), tempfile.TemporaryDirectory() as out:
         write(Path(out))
-        print_to(pdf.resolve(), Path(out) / "print.html")
+        page = "handout.html" if handout else "print.html"
+        print_to(pdf.resolve(), Path(out) / page)
     click.echo(f"Wrote {pdf}")
 
 

@@ -33,6 +33,7 @@ def print_to(pdf: Path, page: Path) -> None:
                     *sandbox,
                     f"--user-data-dir={scratch}/profile",
                     "--no-pdf-header-footer",
+                    "--generate-pdf-document-outline",
                     f"--print-to-pdf={made}",
                     page.as_uri(),
                 ],

@@ -2,6 +2,7 @@
 
 import hashlib
 import html
+import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,8 +46,10 @@ ASSETS = {
     ),
 }
 
-PAGES = ("index.html", "print.html")
-STYLES = ("theme.css", "deck.css")
+TEMPLATES = ("index.html", "print.html", "read.html")
+STYLES = ("theme.css", "deck.css", "read.css")
+# On paper a link into the folder of the build would name a path of ours.
+LOCAL = re.compile(r'<a href="source/[^>]*>')
 
 
 def build(out: Path, *, deck: Path = DECK, version: str = "") -> set[Path]:
@@ -56,17 +59,25 @@ def build(out: Path, *, deck: Path = DECK, version: str = "") -> set[Path]:
     `DeckError` when the deck points at something that is not there.
     """
     slides = read_deck(deck)
-    read = {deck, *(HERE / name for name in (*PAGES, *STYLES))}
+    read = {deck, *(HERE / name for name in (*TEMPLATES, *STYLES))}
     sections = "".join(
         section(slide, number, read) for number, slide in enumerate(slides, 1)
     )
     shown = _shown(slides, read)
     read |= {ROOT / path for path in shown}
     out.mkdir(parents=True, exist_ok=True)
-    for name in PAGES:
-        page = Template((HERE / name).read_text(encoding="utf-8"))
+    pictures = sections.replace(
+        '<div class="slide', '<div class="picture"><div class="slide'
+    ).replace('<aside class="notes">', '</div><aside class="notes">')
+    for name, template, shows in (
+        ("index.html", "index.html", sections),
+        ("print.html", "print.html", LOCAL.sub("<a>", sections)),
+        ("read.html", "read.html", pictures),
+        ("handout.html", "read.html", LOCAL.sub("<a>", pictures)),
+    ):
+        page = Template((HERE / template).read_text(encoding="utf-8"))
         made = page.substitute(
-            sections=sections, seconds=TALK_S, version=version
+            sections=shows, seconds=TALK_S, version=version
         )
         (out / name).write_text(made, encoding="utf-8")
     for name in STYLES:
