@@ -240,6 +240,9 @@ class _Batch:
                 f"its Dask worker could not run this: {error!r}; install "
                 "the same beyond-http there"
             )
+        if outcome is not Outcome.MADE:
+            outputs = output_names(source.name, self._files.recipe)
+            self._store.discard(source, outputs)
         del self._in_flight[future]
         self._close(number, outcome, reason, **facts)
 

@@ -11,14 +11,16 @@ from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import looking_at
 
 
-def dry_run(files: Files, found: Found, target: Path) -> Iterator[str]:
+def dry_run(
+    files: Files, found: Found, target: Path, overwrite: bool = False
+) -> Iterator[str]:
     """Say line by line what would become of each file."""
     would = {"would be tried": 0, "current": 0, "skipped or failed": 0}
     for record in found.ended:
         would["skipped or failed"] += 1
         yield f"{record.outcome}: {shown(record.source)}: {record.reason}"
     fingerprint = files.recipe.fingerprint()
-    with looking_at(target) as is_current:
+    with looking_at(target) as content:
         for number, name in enumerate(files.names, 1):
             try:
                 size, mtime_ns = files.measure(number)
@@ -29,8 +31,21 @@ def dry_run(files: Files, found: Found, target: Path) -> Iterator[str]:
                 continue
             outputs = output_names(name, files.recipe)
             source = Source(name, size, mtime_ns, fingerprint)
-            if not files.force and is_current(source, outputs):
+            if (
+                content
+                and not files.force
+                and content.is_current(source, outputs)
+            ):
                 would["current"] += 1
+                continue
+            foreign = filter(content.is_foreign, outputs) if content else ()
+            if not overwrite and (others := list(foreign)):
+                would["skipped or failed"] += 1
+                yield (
+                    f"failed: {shown(name)}: {shown(others[0])} in the "
+                    "target was not made from it by this program; "
+                    "--overwrite replaces it"
+                )
                 continue
             would["would be tried"] += 1
             yield f"{shown(name)} -> {', '.join(map(shown, outputs))}"

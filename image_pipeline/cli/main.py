@@ -24,6 +24,7 @@ from image_pipeline.cli.options import (
     files_of,
     find,
     listing,
+    overwrite,
     read_recipe,
     recipe,
     say,
@@ -113,6 +114,7 @@ def main() -> None:
     help="Use the workers of this Dask scheduler instead.",
 )
 @recipe
+@overwrite
 @listing
 @click.option("--gallery", is_flag=True, help="Also write DST/index.html.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
@@ -127,6 +129,7 @@ def run(
     gallery: bool,
     dry_run: bool,
     quiet: bool,
+    overwrite: bool,
     **making: Any,
 ) -> None:
     """Make thumbnails of all images in SRC below DST.
@@ -137,6 +140,7 @@ def run(
 
     stop = click.get_current_context().with_resource(stop_on_signals())
 
+    from image_pipeline.cli.overwriting import check_report
     from image_pipeline.storage.scan import BadFolders, check_folders
 
     how, timeout, force = read_recipe(**making)
@@ -146,8 +150,9 @@ def run(
         raise click.UsageError(str(error)) from None
     if gallery:
         check_gallery(dst)
+    check_report(report)
     if dry_run:
-        only_say(src, dst, files_from, how, force)
+        only_say(src, dst, files_from, how, force, overwrite)
     # Worker processes load their decoders while we load the rest.
     supervisor = None if scheduler else start_workers(transport, workers)
 
@@ -160,7 +165,7 @@ def run(
     try:
         with (
             closing(supervisor) if supervisor else nullcontext(),
-            Store(dst) as store,
+            Store(dst, overwrite) as store,
             here(store, supervisor, transport)
             if supervisor
             else on_cluster(store, scheduler or "") as deliver,
@@ -250,12 +255,13 @@ def only_say(
     files_from: IO[bytes] | None,
     how: "Recipe",
     force: bool,
+    overwrite: bool,
 ) -> NoReturn:
     from image_pipeline.cli.dry_run import dry_run
     from image_pipeline.storage.names import Folding
 
     found = find(src, dst, files_from, how, Folding())
     files = files_of(src, found, how, 1.0, force)
-    for line in dry_run(files, found, dst):
+    for line in dry_run(files, found, dst, overwrite):
         click.echo(line)
     sys.exit(0)

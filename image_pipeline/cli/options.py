@@ -106,7 +106,7 @@ recipe = options(
     click.option(
         "--max-pixels",
         type=Number(1, MAX_COUNT),
-        default=2**28,
+        default=100_000_000,
         show_default=True,
         metavar="N",
         help="Fail images with more, before decoding them.",
@@ -114,6 +114,11 @@ recipe = options(
     click.option(
         "--force", is_flag=True, help="Make even what is up to date."
     ),
+)
+overwrite = click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace also files in DST that earlier runs did not make.",
 )
 listing = options(
     click.option(

@@ -21,6 +21,7 @@ from image_pipeline.cli.options import (
     find,
     listing,
     options,
+    overwrite,
     read_recipe,
     recipe,
     say,
@@ -94,12 +95,15 @@ def ventilator(
 ) -> None:
     """Send the images in SRC to workers, until each has a receipt."""
     from image_pipeline.cli.display import show_batch
+    from image_pipeline.cli.overwriting import check_report, check_swapped
     from image_pipeline.cli.signals import stop_on_signals
     from image_pipeline.delivery.batch import Batch
     from image_pipeline.storage.names import Folding
     from image_pipeline.ventilator import ventilate
 
     how, timeout, force = read_recipe(**making)
+    check_swapped(src)
+    check_report(report)
     found = find(src, None, files_from, how, Folding())
 
     def say_where(endpoint: str) -> None:
@@ -203,12 +207,14 @@ def worker(
 @endpoint("results", RESULTS)
 @endpoint("receipts", RECEIPTS)
 @click.option("--once", is_flag=True, help="Leave when the batch has ended.")
+@overwrite
 @secured
 def sink(
     dst: Path,
     results: str,
     receipts: str,
     once: bool,
+    overwrite: bool,
     keys: Path | None,
     insecure: bool,
 ) -> None:
@@ -240,7 +246,7 @@ def sink(
                 context,
                 curve,
             ),
-            Store(dst) as store,
+            Store(dst, overwrite) as store,
         ):
             announced = Announced(Thumbnails(store), curve, on_end, on_drop)
             collect(

@@ -85,7 +85,8 @@ class Announced:
             self._highest = max(self._highest, file.id)
             self.receipts.append(pb.Report(id=file.id, stage=stage))
         for file_id in plan.withdrawn:
-            self._owed.pop(file_id, None)
+            if withdrawn := self._owed.pop(file_id, None):
+                self._store.discard(withdrawn)
         if plan.last:
             self._batch = self._highest = 0
             self._owed.clear()
@@ -103,6 +104,8 @@ class Announced:
             elif file := self._owed.get(report.id):
                 if report.stage == pb.STAGE_MADE:
                     self._keep(file, report, results)
+                elif report.stage in (pb.STAGE_FAILED, pb.STAGE_SKIPPED):
+                    self._store.discard(file)
                 if report.stage != pb.STAGE_STARTED:
                     del self._owed[report.id]
                 self.receipts.append(report)

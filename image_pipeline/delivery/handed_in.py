@@ -70,3 +70,6 @@ class Store(Protocol):
 
         The name is checked by `is_current`, which is always asked first.
         """
+
+    def discard(self, file: pb.SourceFile) -> None:
+        """It has failed: drop older results of it; raises TargetError."""

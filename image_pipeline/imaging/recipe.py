@@ -95,8 +95,8 @@ class Recipe:
     format: Format = Format.JPEG
     quality: int = 80  # 1 to 100; PNG has no use for it
     strict: bool = False  # what the decoder only warns of fails the image
-    # Pillow keeps 4 bytes for a pixel, so 2**28 of them fill 1 GiB.
-    max_pixels: int = 2**28
+    # Pillow keeps 4 bytes for a pixel, so these fill 400 MB.
+    max_pixels: int = 100_000_000
     max_bytes: int = 2**29
 
     def __post_init__(self) -> None:

@@ -5,12 +5,14 @@ by folder, each from its parent and never through a link, it cannot.
 """
 
 import os
+import stat
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _KEPT = 64  # open at a time: most files go where the one before went
 
 
@@ -64,8 +66,29 @@ class Folders:
                 os.mkdir(name, dir_fd=parent)
         return os.open(name, _OPEN | os.O_NOFOLLOW, dir_fd=parent)
 
-    def size(self, path: bytes) -> int:
-        """Return the size in bytes of the file `path`."""
+    def status(self, path: bytes) -> os.stat_result:
+        """Return the status of what stands at `path`, be it a link."""
         folder, _, name = path.rpartition(b"/")
         parent = self.open(folder)
-        return os.stat(name, dir_fd=parent, follow_symlinks=False).st_size
+        return os.stat(name, dir_fd=parent, follow_symlinks=False)
+
+    def read(self, path: bytes, most: int) -> bytes | None:
+        """Return a regular file's bytes; None for anything else, or more."""
+        status = self.status(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+            return None
+        folder, _, name = path.rpartition(b"/")
+        file = os.open(name, _READ, dir_fd=self.open(folder))
+        with os.fdopen(file, "rb") as stream:
+            return stream.read(most + 1)
+
+    def remove(self, path: bytes) -> None:
+        """Remove the file `path`, and each folder that is empty then."""
+        folder, _, name = path.rpartition(b"/")
+        os.unlink(name, dir_fd=self.open(folder))
+        self.forget()
+        with suppress(OSError):  # one that is not empty
+            while folder:
+                folder, _, name = folder.rpartition(b"/")
+                os.rmdir(name, dir_fd=self.open(folder))
+                self.forget()

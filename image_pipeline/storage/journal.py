@@ -1,15 +1,19 @@
-"""What earlier runs have finished, so that the same command resumes.
+"""What earlier runs have made, so that the same command resumes.
 
-One line for each file: a digest of its name, a digest of what its thumbnails
-were made from, and the size of each thumbnail. The last line for a name
-counts. A line that a killed run left half written is no line; a second run
-cannot disturb it, as the target is locked.
+A line before the thumbnails of a file are written and one after: a digest of
+the file's name; a digest of what they were made from, or `-` before; and for
+each thumbnail its size and its mark, a digest of its path and its bytes. The
+last line for a name says what is finished. The marks of all lines together
+prove which files in the target are ours, and may be replaced or removed.
+
+A line that a killed run left half written is no line; a second run cannot
+disturb it, as the target is locked.
 """
 
 import errno
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -40,6 +44,7 @@ class Journal:
 
     def __init__(self, path: Path, writable: bool = True) -> None:
         self._finished: dict[bytes, tuple[bytes, tuple[int, ...]]] = {}
+        self._marks: set[bytes] = set()
         flags = os.O_RDONLY
         if writable:
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
@@ -68,27 +73,38 @@ class Journal:
         state, sizes = self._finished.get(_digest(source.name), (b"", ()))
         return sizes if state == source.state else None
 
-    def forget(self, source: Source) -> None:
-        """Write down that its thumbnails are about to be replaced.
+    def has_made(self, path: bytes, data: bytes) -> bool:
+        """Tell whether a file `path` of these bytes was written by us."""
+        return _mark(path, data) in self._marks
 
-        Without this, a run killed between writing a thumbnail and noting it
-        could leave a new thumbnail beside the note of an old one.
+    def is_outdated(self, source: Source) -> bool:
+        """Tell whether its thumbnails show what it was, and is no more."""
+        made = self._finished.get(_digest(source.name))
+        return made is not None and made[0] != source.state
+
+    def forget(self, source: Source, files: Mapping[bytes, bytes]) -> None:
+        """Write down that `files` are about to be written for it.
+
+        A run killed between this and `remember` leaves thumbnails that are
+        known as ours, and not taken for finished.
         """
-        name = _digest(source.name)
-        if self._finished.pop(name, None):
-            self._append(name, b"", ())
+        self._finished.pop(_digest(source.name), None)
+        self._append(source, b"", files)
 
-    def remember(self, source: Source, sizes: Sequence[int]) -> None:
-        name = _digest(source.name)
-        self._finished[name] = (source.state, tuple(sizes))
-        self._append(name, source.state, sizes)
+    def remember(self, source: Source, files: Mapping[bytes, bytes]) -> None:
+        sizes = tuple(len(data) for data in files.values())
+        self._finished[_digest(source.name)] = (source.state, sizes)
+        self._append(source, source.state, files)
 
     def _append(
-        self, name: bytes, state: bytes, sizes: Sequence[int]
+        self, source: Source, state: bytes, files: Mapping[bytes, bytes]
     ) -> None:
-        words = [name.hex(), state.hex() or "-", *map(str, sizes)]
-        line = (" ".join(words) + "\n").encode()
-        self._write(line)
+        words = [_digest(source.name).hex(), state.hex() or "-"]
+        for path, data in files.items():
+            mark = _mark(path, data)
+            self._marks.add(mark)
+            words.append(f"{len(data)}:{mark.hex()}")
+        self._write((" ".join(words) + "\n").encode())
 
     def _write(self, line: bytes) -> None:
         if self._file.write(line) != len(line):
@@ -96,15 +112,21 @@ class Journal:
 
     def _read(self, line: bytes) -> None:
         try:
-            name, state, *sizes = line.decode("ascii").split(" ")
+            name, state, *words = line.decode("ascii").split(" ")
             key = bytes.fromhex(name)
+            made = [word.partition(":")[::2] for word in words]
+            sizes = tuple(int(size) for size, _ in made)
+            self._marks.update(bytes.fromhex(mark) for _, mark in made)
             if state == "-":
                 self._finished.pop(key, None)
             else:
-                made = (bytes.fromhex(state), tuple(map(int, sizes)))
-                self._finished[key] = made
+                self._finished[key] = (bytes.fromhex(state), sizes)
         except ValueError:
             return  # damaged: its file will be made again
+
+
+def _mark(path: bytes, data: bytes) -> bytes:
+    return _digest(path + b"\0" + data)
 
 
 def _digest(data: bytes) -> bytes:

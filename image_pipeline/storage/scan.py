@@ -24,6 +24,7 @@ from image_pipeline.storage.names import (
     check_name,
     collisions,
 )
+from image_pipeline.storage.store import PRIVATE
 
 
 @dataclass(slots=True)
@@ -49,10 +50,20 @@ class BadFolders(ValueError):
     """Source and target do not go together; the text says why."""
 
 
-def check_folders(source: Path, target: Path) -> None:
-    """Raise BadFolders where a thumbnail might replace a photograph."""
+def check_source(source: Path) -> None:
+    """Raise BadFolders where `source` can be no folder of photographs."""
     if not source.is_dir():
         raise BadFolders(f"{source} is not a folder")
+    if (source / PRIVATE / "journal").exists():
+        raise BadFolders(
+            f"{source} holds thumbnails that this program has made: did you "
+            f"swap SRC and DST? If not, remove {source / PRIVATE}"
+        )
+
+
+def check_folders(source: Path, target: Path) -> None:
+    """Raise BadFolders where a thumbnail might replace a photograph."""
+    check_source(source)
     # Not `Path.resolve`, which raises RuntimeError for a loop of links.
     real_source, real_target = (
         Path(os.path.realpath(folder)) for folder in (source, target)

@@ -23,9 +23,12 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would block
 def _state(status: os.stat_result) -> tuple[int, int]:
     """Return size and time of change, as 64 bits on the wire can hold it.
 
-    A file system may know of later years than 2262.
+    The time is that of the contents mixed with that of the inode, which no
+    tool can set back: some rotate a photograph and keep its size and time.
+    So a chmod, or a copy of the whole folder, has its thumbnail made again.
     """
-    return status.st_size, status.st_mtime_ns % 2**63
+    changed = (status.st_mtime_ns << 1) ^ status.st_ctime_ns
+    return status.st_size, changed % 2**63
 
 
 @dataclass(slots=True)

@@ -2,7 +2,9 @@
 
 Each thumbnail is written to a temporary file and then renamed, so that a
 killed run leaves none half done. Names may come from other machines, so
-nothing is written outside the target, whatever links it contains.
+nothing is written outside the target, whatever links it contains. The target
+may hold files of the user's: a thumbnail replaces only what the journal shows
+to be ours, unless `overwrite` says otherwise.
 
 Temporary files and the journal are in `.image_pipeline` in the target. The
 run that works there holds a lock, which the kernel frees when it dies; who
@@ -13,18 +15,24 @@ import errno
 import fcntl
 import os
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from image_pipeline.outcome import CannotKeep, TargetError
 from image_pipeline.storage.directory import Folders
 from image_pipeline.storage.journal import Journal, Source
-from image_pipeline.storage.names import BadName, Folding, check_name
+from image_pipeline.storage.names import (
+    BadName,
+    Folding,
+    check_name,
+    shown,
+)
 
 PRIVATE = ".image_pipeline"
+MAX_THUMBNAIL = 64 * 2**20  # bytes; a bigger file is none of ours
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 # After these, no other file could be written either.
@@ -49,8 +57,9 @@ class Store:
     when another run is writing to it.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, overwrite: bool = False) -> None:
         self.target = target
+        self._overwrite = overwrite
         self._count = 0
         with ExitStack() as opened:
             try:
@@ -68,6 +77,7 @@ class Store:
                 self._journal = opened.enter_context(
                     Journal(target / PRIVATE / "journal")
                 )
+                self.content = Content(self._folders, self._journal)
             except OSError as error:
                 raise self._hopeless(error) from error
             self._opened = opened.pop_all()
@@ -82,6 +92,7 @@ class Store:
         lock = os.open(
             "lock",
             os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC,
+            0o666,
             dir_fd=self._private,
         )
         opened.callback(os.close, lock)
@@ -124,7 +135,7 @@ class Store:
 
     def is_current(self, source: Source, outputs: Sequence[bytes]) -> bool:
         """Tell whether `outputs` stand as an earlier run has left them."""
-        return _stand(self._folders, self._journal, source, outputs)
+        return self.content.is_current(source, outputs)
 
     def keep(self, source: Source, thumbnails: Mapping[bytes, bytes]) -> None:
         """Write the thumbnails of `source` (by name), and remember them.
@@ -132,14 +143,39 @@ class Store:
         Raises CannotKeep when the trouble is with these names, TargetError
         when no other file could be written either.
         """
+        if not self._overwrite:
+            for name in thumbnails:
+                if self.content.is_foreign(name):
+                    raise CannotKeep(
+                        f"{shown(name)} in the target was not made from it "
+                        "by this program; --overwrite replaces it"
+                    )
         try:
-            self._journal.forget(source)
+            self._journal.forget(source, thumbnails)
             for name, data in thumbnails.items():
                 self.write(name, data)
-            sizes = [len(data) for data in thumbnails.values()]
-            self._journal.remember(source, sizes)
+            self._journal.remember(source, thumbnails)
         except OSError as error:
             raise self._hopeless(error) from error
+
+    def discard(self, source: Source, outputs: Sequence[bytes]) -> None:
+        """Remove thumbnails that show what `source` was and is no more."""
+        if not self._journal.is_outdated(source):
+            return
+        try:
+            self._journal.forget(source, {})
+            for name in outputs:
+                self.remove(name)
+        except OSError as error:
+            raise self._hopeless(error) from error
+
+    def remove(self, name: bytes) -> bool:
+        """Remove a thumbnail, if it is ours; tell whether it was."""
+        with suppress(OSError):
+            if self.content.is_ours(name):
+                self._folders.remove(name)
+                return True
+        return False
 
     def write(self, name: bytes, data: bytes) -> None:
         """Put `data` under `name`, whole or not at all. Raises like keep."""
@@ -183,31 +219,51 @@ class Store:
         return TargetError(f"cannot write to {self.target}: {error.strerror}")
 
 
-@contextmanager
-def looking_at(
-    target: Path,
-) -> Iterator[Callable[[Source, Sequence[bytes]], bool]]:
-    """Lend a `Store.is_current` that neither makes nor locks the target."""
-    journal = target / PRIVATE / "journal"
-    if not os.path.exists(journal):  # noqa: PTH110 - which never raises
-        yield lambda _source, _outputs: False
-        return
-    with Folders(target) as folders, Journal(journal, False) as read:
-        yield partial(_stand, folders, read)
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What stands in a target folder, and whose it is."""
 
+    _folders: Folders
+    _journal: Journal
 
-def _stand(
-    folders: Folders,
-    journal: Journal,
-    source: Source,
-    outputs: Sequence[bytes],
-) -> bool:
-    sizes = journal.sizes(source)
-    if sizes is None or len(sizes) != len(outputs):
+    def is_current(self, source: Source, outputs: Sequence[bytes]) -> bool:
+        sizes = self._journal.sizes(source)
+        if sizes is None or len(sizes) != len(outputs):
+            return False
+        with suppress(OSError):
+            return all(
+                self._folders.status(output).st_size == size
+                for output, size in zip(outputs, sizes, strict=True)
+            )
         return False
-    with suppress(OSError):
-        return all(
-            folders.size(output) == size
-            for output, size in zip(outputs, sizes, strict=True)
-        )
-    return False
+
+    def is_ours(self, name: bytes) -> bool:
+        """Tell whether a file with these very bytes was written by us."""
+        data = self._folders.read(name, MAX_THUMBNAIL)
+        return data is not None and self._journal.has_made(name, data)
+
+    def is_foreign(self, name: bytes) -> bool:
+        """Tell whether something stands there that is not ours."""
+        try:
+            return not self.is_ours(name)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            # Of anything but a right, `Store.write` tells when it fails.
+            return error.errno in (errno.EACCES, errno.EPERM)
+
+
+@contextmanager
+def looking_at(target: Path) -> Iterator[Content | None]:
+    """Lend the content of a target, which is neither made nor locked."""
+    if not target.is_dir():
+        yield None
+        return
+    journal = target / PRIVATE / "journal"
+    with (
+        Folders(target) as folders,
+        Journal(
+            journal if journal.exists() else Path(os.devnull), False
+        ) as read,
+    ):
+        yield Content(folders, read)

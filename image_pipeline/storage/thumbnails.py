@@ -47,5 +47,10 @@ class Thumbnails:
             self._source(file), dict(zip(outputs, results, strict=True))
         )
 
+    def discard(self, file: pb.SourceFile) -> None:
+        """It has failed: no old picture of it stays; raises TargetError."""
+        outputs = output_names(file.name, self._recipe)
+        self._store.discard(self._source(file), outputs)
+
     def _source(self, file: pb.SourceFile) -> Source:
         return Source(file.name, file.size, file.mtime_ns, self._fingerprint)

@@ -13,7 +13,7 @@ cannot pass itself off as one of them.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,11 @@ def generate(folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _check_owner(folder, others_may=0o055)
-        (folder / ".gitignore").write_text("*\n")
+        with (
+            suppress(FileExistsError),
+            (folder / ".gitignore").open("x") as f,
+        ):
+            f.write("*\n")
         for name in ("server", "client"):
             create_certificates(folder, name)
     finally:

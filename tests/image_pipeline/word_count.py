@@ -52,5 +52,8 @@ class Counts:  # for the sink
     def keep(self, file: pb.SourceFile, results: list[bytes]) -> None:
         self._path(file).write_bytes(results[0])
 
+    def discard(self, file: pb.SourceFile) -> None:
+        self._path(file).unlink(missing_ok=True)
+
     def _path(self, file: pb.SourceFile) -> Path:
         return self.folder / Path(file.name.decode()).name  # and no other
