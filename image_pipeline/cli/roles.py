@@ -108,7 +108,7 @@ def ventilator(
 
     def say_where(endpoint: str) -> None:
         if not quiet:
-            say(f"tasks at {endpoint}")
+            say(f"tasks at {endpoint}{open_to(endpoint, curve)}")
             say(f"waiting for workers: {workers}")
 
     def deliver(files: "Files", **callbacks: Any) -> None:
@@ -239,6 +239,10 @@ def sink(
         also = f", {dropped} messages dropped" if dropped else ""
         say(f"batch ended: {announced.made} made so far{also}")
 
+    def say_where(endpoint: str) -> None:
+        say(f"results at {endpoint}{open_to(endpoint, curve)}")
+        say(f"written to {dst}")
+
     try:
         with (
             stop_on_signals() as stop,
@@ -256,10 +260,17 @@ def sink(
                 stop,
                 once=once,
                 keys=curve,
-                on_bound=lambda at: say(f"results at {at}, written to {dst}"),
+                on_bound=say_where,
             )
     except (TargetError, Refused) as error:
         fail(error, INCOMPLETE)
+
+
+def open_to(endpoint: str, keys: "Keys | None") -> str:
+    """Say who can take part where nobody needs a key."""
+    if keys or not endpoint.startswith("tcp:"):
+        return ""
+    return ", open to every user of this machine (no --keys)"
 
 
 @contextmanager
@@ -282,12 +293,6 @@ def zmq_context(
         loaded = curve.load(keys, role) if keys else None
         for endpoint in binds:
             endpoints.check_exposure(endpoint, loaded, insecure)
-            if endpoint.startswith("tcp:") and not loaded:
-                say(
-                    f"{endpoint}: without --keys, every user of this machine "
-                    "can take part",
-                    err=True,
-                )
         for endpoint in connects:
             if why := endpoints.host_trouble(endpoint):
                 say(f"{endpoint}: {why}; trying on", err=True)
