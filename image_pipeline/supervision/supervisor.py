@@ -73,7 +73,7 @@ class Supervisor(ABC):
     ) -> Iterator[None]:
         """Let the workers connect; meanwhile `look` reports to the sink."""
         with connected(context, zmq.PUSH, results, keys) as self._sink:
-            self._work = Work(context, tasks, results)
+            self._work = Work(context, tasks, results, keys)
             for worker in self.alive:
                 worker.begin(self._work)
             yield

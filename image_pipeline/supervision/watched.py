@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from image_pipeline.transport.curve import Keys
 from image_pipeline.transport.sockets import Context
 
 
@@ -36,6 +37,7 @@ class Work:
     context: Context
     tasks: str
     results: str
+    keys: Keys | None = None
     replaces: bool = False
 
 
