@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 TASKS = "tcp://127.0.0.1:5557"
 RESULTS = "tcp://127.0.0.1:5558"
 RECEIPTS = "tcp://127.0.0.1:5559"
-MAX_REASONS = 10  # of dropped messages that a sink prints
 COUNT = Number(1, 512)
 
 
@@ -227,12 +226,8 @@ def sink(
     from image_pipeline.storage.thumbnails import Thumbnails
     from image_pipeline.transport.monitor import Refused
 
-    reasons: set[str] = set()
-
     def on_drop(reason: str) -> None:
-        if reason not in reasons and len(reasons) < MAX_REASONS:
-            reasons.add(reason)
-            say(f"dropped a message: {reason}")
+        say(f"dropped a message: {reason}")
 
     def on_end() -> None:
         dropped = announced.dropped

@@ -15,6 +15,7 @@ from image_pipeline.delivery.handed_in import Store
 from image_pipeline.outcome import CannotKeep, TargetError
 from image_pipeline.transport.curve import Keys
 
+MAX_REASONS = 10  # for dropping messages that are told
 TOGETHER = 128  # receipts in one message; see `messages.MAX_TEXT`
 MAX_WORKER_REPORTS = 4_096  # that wait for a ventilator
 
@@ -22,8 +23,8 @@ MAX_WORKER_REPORTS = 4_096  # that wait for a ventilator
 class Announced:
     """The files of a batch that the workers still owe.
 
-    `on_end` is called when a batch has ended, `on_drop` when a message is
-    dropped, with the reason.
+    `on_end` is called when a batch has ended, `on_drop` with each new reason
+    for which a message is dropped.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Announced:
         self.receipts: list[pb.Report] = []
         self._store, self._keys = store, keys
         self._on_end, self._on_drop = on_end, on_drop
+        self._reasons: set[str] = set()
         self._batch = 0
         self._highest = 0  # the last id that was announced
         self._owed: dict[int, pb.SourceFile] = {}
@@ -60,7 +62,9 @@ class Announced:
 
     def _drop(self, reason: str) -> None:
         self.dropped += 1
-        self._on_drop(reason)
+        if reason not in self._reasons and len(self._reasons) < MAX_REASONS:
+            self._reasons.add(reason)
+            self._on_drop(reason)
 
     def _prepare(self, plan: pb.Plan, sender: zmq.Frame) -> None:
         """Note which files are coming, and say which need not come."""

@@ -107,6 +107,8 @@ def run(folder: Path, stop: Event, title: Show, show: Show) -> bool:
     title("2. One worker process, over tcp.")
     alone = play(folder / "alone", files(Recipe()), stop, Processes(1, MAKE))
     summarise(alone, show)
+    if stop.is_set():
+        return False
 
     title(f"3. {everyone} workers over tcp, and one is killed by SIGKILL.")
     crowd = play(
@@ -117,6 +119,8 @@ def run(folder: Path, stop: Event, title: Show, show: Show) -> bool:
         victim="worker 1",
     )
     summarise(crowd, show)
+    if stop.is_set():
+        return False
     again = sum(record.attempts > 1 for record in crowd.records)
     lost = PHOTOGRAPHS - crowd.tally[Outcome.MADE]
     if crowd.killed:
