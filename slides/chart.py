@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from slides import BENCH, HERE
-from slides.numbers import UNITS
+from slides import BENCH, DECK, HERE
+from slides.numbers import UNITS, written
 
 CHARTS = HERE / "charts"
 WIDTH, HEIGHT = 1200, 520
@@ -28,15 +28,20 @@ STYLE = """
 
 
 def draw() -> list[Path]:
-    """Write a chart for each table of bench.json; return what was written."""
+    """Write a chart for each table of bench.json; return what was written.
+
+    The numbers in the text of the deck follow.
+    """
+    deck = DECK.read_text(encoding="utf-8")
+    DECK.write_text(written(deck), encoding="utf-8")
     bench = json.loads(BENCH.read_text(encoding="utf-8"))
     CHARTS.mkdir(exist_ok=True)
-    written = []
+    drawn = []
     for name, table in bench.items():
         path = CHARTS / f"{name}.svg"
         path.write_text(chart(name, table), encoding="utf-8")
-        written.append(path)
-    return written
+        drawn.append(path)
+    return drawn
 
 
 def chart(name: str, table: dict[str, Any]) -> str:
@@ -96,7 +101,7 @@ def _bar(
     length = max(4, round(BARS * median / longest))
     middle = top + pitch // 2 + 9
     group = ' class="ours"' if ratio == 1 else ""
-    times = f' <tspan class="quiet">{ratio:.1f} times</tspan>'
+    times = f' <tspan class="quiet">&#215;{ratio:.2g}</tspan>'
     return (
         f"<g{group}>"
         f'<text class="name" x="{NAMES - 16}" y="{middle}">'
