@@ -89,8 +89,9 @@ rehearse: $(VENV)/.slides ## type every command of the deck and see that it work
 bench: $(VENV)/.dev pingpong-c ## measure everything anew, for the deck and the README
 	$(BIN)/python -m slides bench --keep
 
-slides-pdf: $(VENV)/.slides ## print the deck to build/slides.pdf
+slides-pdf: $(VENV)/.slides ## print build/slides.pdf and, with the notes, build/handout.pdf
 	$(BIN)/python -m slides pdf
+	$(BIN)/python -m slides pdf --handout build/handout.pdf
 
 proto: $(VENV)/.dev ## regenerate the protobuf code from the schema
 	mkdir -p build

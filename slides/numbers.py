@@ -1,6 +1,7 @@
 """Numbers on slides: read from what `bench` measured, never typed."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,10 @@ UNITS: dict[str, Callable[[Any], str]] = {
     "s": lambda seconds: f"{seconds:,.1f} s",
     "": str,
 }
+
+
+# As a number stands in deck.md, so that it also reads well on GitHub.
+LINK = re.compile(r'\[[^]]*(\]\(<data/bench\.json#([^>]+)>(?: "(\w+)")?\))')
 
 
 def measured(where: str) -> Any:
@@ -38,3 +43,10 @@ def text(where: str, unit: str) -> str:
     if unit not in UNITS:
         raise DeckError(f"{where}: {unit} is no unit of {sorted(UNITS)}.")
     return UNITS[unit](measured(where))
+
+
+def written(deck: str) -> str:
+    """Return the text of the deck, each number in it as it was measured."""
+    return LINK.sub(
+        lambda link: f"[{text(link[2], link[3] or '')}{link[1]}", deck
+    )

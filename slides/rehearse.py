@@ -170,7 +170,7 @@ class Running:
         except subprocess.TimeoutExpired:
             return f"still running after {patience:.0f} s"
         self._reader.join()
-        said = "".join(iter(self._lines.get, None))
+        said = "".join(line or "" for line in self._so_far())
         if code:
             return f"ended with {code}: {said}"
         if "Traceback" in said:
@@ -189,11 +189,17 @@ class Running:
         if fault := self.fault_in_starting():
             return fault
         for other in others:
-            while not other._lines.empty():
-                other._lines.get()
-            if fault := other.fault_in_starting():
+            ended = None in other._so_far()
+            if fault := "ended" if ended else other.fault_in_starting():
                 return f"{other.command} does not go on: {fault}"
         return ""
+
+    def _so_far(self) -> list[str | None]:
+        """Take what it has printed; None stands for the end."""
+        said = []
+        while not self._lines.empty():
+            said.append(self._lines.get())
+        return said
 
     def _read(self) -> None:
         assert self.process.stdout  # noqa: S101 - asked for above

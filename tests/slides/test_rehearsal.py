@@ -59,6 +59,12 @@ def test_a_command_that_fails_is_told(tmp_path: Path) -> None:
     assert fault.startswith("ended with 2:")
 
 
+def test_a_dry_run_is_called_one(tmp_path: Path) -> None:
+    deck = deck_of(tmp_path, "Hello.\n\nNotes:\n\nType `make test`.")
+    (done,) = rehearse(deck)
+    assert "only a dry run" in str(done)
+
+
 def test_a_command_in_the_notes_counts_too(tmp_path: Path) -> None:
     deck = deck_of(tmp_path, "Hello.\n\nNotes:\n\nType `make no-such-thing`.")
     (fault,) = faults(list(rehearse(deck)))
@@ -70,6 +76,26 @@ def test_a_server_that_ends_at_once_is_told(tmp_path: Path) -> None:
         "```console stays\n$ python -m pingpong server --bind nonsense\n```"
     )
     assert faults(list(rehearse(deck_of(tmp_path, text))))
+
+
+def test_a_client_outlives_the_server_that_the_rehearsal_ends(
+    tmp_path: Path,
+) -> None:
+    here = f"ipc://{tmp_path}/a"
+    serve = f"python -m pingpong server --bind {here}"
+    ask = f"python -m pingpong client --connect {here} --count 0"
+    text = "```console stays\n$ {}\n```\n\n```console stays\n$ {}\n```\n"
+
+    done = list(rehearse(deck_of(tmp_path, text.format(serve, ask))))
+    assert not faults(done)
+    assert any("started again" in str(each) for each in done)
+
+    done = list(
+        rehearse(
+            deck_of(tmp_path, text.format(serve, "python -m pingpong --help"))
+        )
+    )
+    assert any("does not go on" in fault for fault in faults(done))
 
 
 def test_output_that_is_not_what_the_slide_shows_is_told(
