@@ -187,7 +187,7 @@ def find(
     how: "Recipe",
     fold: "Folding",
 ) -> "Found":
-    from image_pipeline.storage.scan import Clash, check_clashes, listed, walk
+    from image_pipeline.storage.scan import end_clashes, listed, walk
 
     if files_from:
         try:
@@ -198,10 +198,7 @@ def find(
             ) from None
     else:
         found = walk(src, dst)
-    try:
-        check_clashes(src, found, how, fold)
-    except Clash as error:
-        raise click.UsageError(str(error)) from None
+    end_clashes(src, found, how, fold)
     return found
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from image_pipeline.imaging.formats import HEAD_BYTES, is_image_name, sniff
+from image_pipeline.imaging.formats import HEAD_BYTES, sniff, unread_here
 from image_pipeline.imaging.recipe import Recipe
 from image_pipeline.outcome import FileRecord, Outcome
 from image_pipeline.storage.names import (
@@ -54,7 +54,7 @@ def check_source(source: Path) -> None:
     """Raise BadFolders where `source` can be no folder of photographs."""
     if not source.is_dir():
         raise BadFolders(f"{source} is not a folder")
-    if (source / PRIVATE / "journal").exists():
+    if os.path.exists(source / PRIVATE / "journal"):  # noqa: PTH110
         raise BadFolders(
             f"{source} holds thumbnails that this program has made: did you "
             f"swap SRC and DST? If not, remove {source / PRIVATE}"
@@ -175,33 +175,45 @@ def listed(source: Path, listing: bytes, target: Path | None = None) -> Found:
     return found
 
 
-def may_be_image(source: Path, name: bytes) -> bool:
-    """Tell by its name, or else by its first bytes, if `name` is an image.
-
-    What cannot be read may be one.
-    """
-    if is_image_name(name):
-        return True
-    try:
-        with (source / os.fsdecode(name)).open("rb") as file:
-            return sniff(file.read(HEAD_BYTES)) is not None
-    except OSError:
-        return True
-
-
-class Clash(ValueError):
-    """Several files would become one thumbnail; the text says which."""
-
-
-def check_clashes(
+def end_clashes(
     source: Path, found: Found, recipe: Recipe, fold: Folding
 ) -> None:
-    """Raise Clash where one thumbnail would replace another."""
+    """Fail one file of each two whose thumbnails would have one name.
+
+    What is no image, or not read here, claims no name. Of two that are the
+    first keeps it.
+    """
     clashes = collisions(found.names, recipe, fold)
-    if clashes:  # a text called `a` does not mind an image called `a.jpg`
-        suspects = {name for clash in clashes for name in clash.sources}
-        images = {name for name in suspects if may_be_image(source, name)}
-        clashes = collisions(sorted(images), recipe, fold)
-    if clashes:
-        told = "\n".join(str(clash) for clash in clashes[:10])
-        raise Clash(f"{told}\nNothing was done: rename one of each pair.")
+    suspects = {name for clash in clashes for name in clash.sources}
+    unread = {each for each in suspects if not _may_be_read(source, each)}
+    while clashes:
+        lost = {
+            clash.second: str(clash)
+            for clash in clashes
+            if not unread & set(clash.sources)
+        }
+        if not lost:
+            break
+        for name, why in lost.items():
+            found.end(os.fsdecode(name), Outcome.FAILED, f"{why}; rename one")
+        found.names = [name for name in found.names if name not in lost]
+        claiming = [name for name in found.names if name not in unread]
+        clashes = collisions(claiming, recipe, fold)
+
+
+def _may_be_read(source: Path, name: bytes) -> bool:
+    """Tell by its first bytes; what cannot be opened may be an image."""
+    try:
+        file = os.open(
+            source / os.fsdecode(name),
+            os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC,
+        )
+    except OSError:
+        return True
+    try:
+        head = os.read(file, HEAD_BYTES)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return sniff(head) not in (None, *unread_here())
