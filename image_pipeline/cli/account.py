@@ -74,7 +74,7 @@ class Account:
             for name, (file, since) in sorted(status.workers.items())
         ]
         return Snapshot(
-            done=self.tally.total,
+            done=self.tally.total - self.tally[Outcome.UNFINISHED],
             total=self.total,
             failed=failed,
             worked=made + failed,

@@ -158,7 +158,8 @@ def _unread(folder: dict[int, Any]) -> str:
     }.get(colour, ()):
         return f"{depth} bits a sample in colour space {colour}"
     if planes and samples == 1 and not packed:
-        return "" if colour else "a plane that is stored inverted"
+        fine = colour and depth in (1, 8, 16)
+        return "" if fine else "one plane that is stored apart"
     own = {2: 3, 5: 4, 6: 3, 8: 3}.get(colour, 1)
     if planes and samples > 1 and not packed and (depth > 8 or samples > own):
         return f"separate planes of {depth} bits"

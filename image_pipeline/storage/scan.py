@@ -10,9 +10,12 @@ once, under its real name where it has one below the source: so loops end,
 and a web of links costs no more than its folders.
 """
 
+import codecs
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from image_pipeline.imaging.formats import HEAD_BYTES, sniff, unread_here
@@ -44,6 +47,22 @@ class Found:
     def sort(self) -> None:
         self.names.sort()
         self.ended.sort(key=lambda record: record.source)
+
+
+# Where other programs keep pictures that they have made themselves.
+MADE_BY_OTHERS = ("@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX")
+
+
+def exclude(found: Found, patterns: Iterable[str]) -> None:
+    """Leave out names that a pattern matches, whole or in one part."""
+    every = (*MADE_BY_OTHERS, *patterns)
+
+    def is_wanted(name: bytes) -> bool:
+        text = os.fsdecode(name)
+        parts = text, *text.split("/")
+        return not any(fnmatchcase(p, glob) for p in parts for glob in every)
+
+    found.names = list(filter(is_wanted, found.names))
 
 
 class BadFolders(ValueError):
@@ -146,21 +165,28 @@ def listed(source: Path, listing: bytes, target: Path | None = None) -> Found:
     """Find the files that `listing` names, relative to `source`.
 
     Names end with NUL when there is a NUL anywhere (`find -print0`), else
-    with a newline. A name that leads out of `source` fails: there is no
-    place for its thumbnail. A name that comes twice counts once. What lies
-    in `target` is skipped: else `find` would list thumbnails of thumbnails.
+    with a newline, or all with CR and newline, as Windows writes it. A name
+    that leads out of `source` fails: there is no place for its thumbnail. A
+    name that comes twice counts once. What lies in `target` is skipped: else
+    `find` would list thumbnails of thumbnails.
     """
     found = Found()
     ours = b""
     if target:
         real = os.path.realpath(source)
         ours = os.fsencode(os.path.relpath(os.path.realpath(target), real))
-    separator = b"\0" if b"\0" in listing else b"\n"
+    listing = listing.removeprefix(codecs.BOM_UTF8)
+    if b"\0" in listing:
+        names = listing.split(b"\0")
+    else:
+        names = listing.split(b"\n")
+        if all(not name or name.endswith(b"\r") for name in names):
+            names = [name.removesuffix(b"\r") for name in names]
     root = os.fsencode(source.absolute()) + b"/"
-    for name in dict.fromkeys(listing.split(separator)):
-        if not name:
-            continue
+    for name in dict.fromkeys(names):
         inside = os.path.normpath(name.removeprefix(root))
+        if not name or inside == b".":  # `find .` begins with that
+            continue
         try:
             check_name(inside)
         except BadName as error:
