@@ -36,6 +36,7 @@ class FileRecord:
     source: bytes
     outcome: Outcome
     reason: str = ""
+    kind: str = ""  # how the reason begins, where that says what a file is
     outputs: tuple[bytes, ...] = ()
     bytes: int = 0
     width: int = 0

@@ -8,7 +8,8 @@ from image_pipeline.cli.report import Report
 from image_pipeline.outcome import FileRecord, Outcome, Tally
 from image_pipeline.storage.names import shown
 
-MAX_PRINTED = 10  # failures that are printed; a report holds all of them
+MAX_PRINTED = 10  # reasons that are printed; a report holds all of them
+MAX_REASONS = 1_000  # that are counted one by one
 
 
 @dataclass(slots=True)
@@ -19,7 +20,7 @@ class Account:
     report: Report | None = None
     sheet: list[FileRecord] | None = None
     tally: Tally = field(default_factory=Tally)
-    failures: list[str] = field(default_factory=list)  # the first few
+    reasons: dict[str, list[bytes]] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     pixels: int = 0
     done_by: Counter[str] = field(default_factory=Counter)
@@ -32,11 +33,32 @@ class Account:
             self.report.write(record)
         if self.sheet is not None and record.outputs:
             self.sheet.append(record)
-        if (
-            record.outcome is Outcome.FAILED
-            and len(self.failures) < MAX_PRINTED
+        if record.outcome is Outcome.FAILED and (
+            record.reason in self.reasons or len(self.reasons) < MAX_REASONS
         ):
-            self.failures.append(f"{shown(record.source)}: {record.reason}")
+            self.reasons.setdefault(record.reason, []).append(record.source)
+
+    def failures(self) -> list[str]:
+        """Say a line for each reason, the most frequent one first."""
+        lines = []
+        by_count = sorted(
+            self.reasons.items(), key=lambda item: -len(item[1])
+        )
+        for reason, names in by_count[:MAX_PRINTED]:
+            if len(names) == 1:
+                lines.append(f"failed: {shown(names[0])}: {reason}")
+                continue
+            some = ", ".join(shown(name) for name in names[:3])
+            more = ", ..." if len(names) > 3 else ""
+            lines.append(
+                f"failed: {len(names)} files: {reason} ({some}{more})"
+            )
+        told = sum(len(names) for _, names in by_count[:MAX_PRINTED])
+        if untold := self.tally[Outcome.FAILED] - told:
+            lines.append(
+                f"and {untold} more failed; --report FILE lists them all"
+            )
+        return lines
 
     def cut_off(self) -> None:
         """Count as unfinished what was interrupted in being recorded."""

@@ -18,7 +18,6 @@ from image_pipeline.outcome import (
     ExitCode,
     FileRecord,
     Incomplete,
-    Outcome,
     Status,
 )
 from image_pipeline.storage.scan import Found
@@ -80,14 +79,8 @@ def show_batch(
             stop.set()
             account.cut_off()
         display.show(Status(0), last=True)
-    for failure in account.failures:
-        say(f"failed: {failure}", err=True)
-    untold = account.tally[Outcome.FAILED] - len(account.failures)
-    if untold > 0:
-        say(
-            f"and {untold} more failed; --report FILE lists them all",
-            err=True,
-        )
+    for line in account.failures():
+        say(line, err=True)
     if trouble:
         say(f"stopped: {trouble}", err=True)
     say(account.summary())

@@ -1,18 +1,24 @@
 """What a run would do, without doing it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from image_pipeline.outcome import Unreadable
 from image_pipeline.storage.journal import Source
 from image_pipeline.storage.names import output_names, shown
+from image_pipeline.storage.prune import orphans
 from image_pipeline.storage.scan import Found
 from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import looking_at
 
 
 def dry_run(
-    files: Files, found: Found, target: Path, overwrite: bool = False
+    files: Files,
+    found: Found,
+    target: Path,
+    overwrite: bool = False,
+    prune: bool = False,
 ) -> Iterator[str]:
     """Say line by line what would become of each file."""
     would = {"would be tried": 0, "current": 0, "skipped or failed": 0}
@@ -49,5 +55,10 @@ def dry_run(
                 continue
             would["would be tried"] += 1
             yield f"{shown(name)} -> {', '.join(map(shown, outputs))}"
+        if prune and content:
+            for name in orphans(
+                content, Path(os.fsdecode(files.source)), target
+            ):
+                yield f"would be removed: {shown(name)}"
     counts = ", ".join(f"{count} {what}" for what, count in would.items())
     yield f"{found.total} files: {counts}"

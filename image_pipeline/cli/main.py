@@ -117,6 +117,11 @@ def main() -> None:
 @overwrite
 @listing
 @click.option("--gallery", is_flag=True, help="Also write DST/index.html.")
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Also remove our thumbnails of files that are gone from SRC.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 def run(
     src: Path,
@@ -125,8 +130,10 @@ def run(
     transport: str,
     scheduler: str | None,
     files_from: IO[bytes] | None,
+    exclude: tuple[str, ...],
     report: Path | None,
     gallery: bool,
+    prune: bool,
     dry_run: bool,
     quiet: bool,
     overwrite: bool,
@@ -136,11 +143,11 @@ def run(
 
     The same command again resumes: what is up to date is left alone.
     """
+    from image_pipeline.cli.overwriting import check_gallery, remove_orphans
     from image_pipeline.cli.signals import ignore_signals, stop_on_signals
 
     stop = click.get_current_context().with_resource(stop_on_signals())
 
-    from image_pipeline.cli.overwriting import check_report
     from image_pipeline.storage.scan import BadFolders, check_folders
 
     how, timeout, force = read_recipe(**making)
@@ -150,9 +157,8 @@ def run(
         raise click.UsageError(str(error)) from None
     if gallery:
         check_gallery(dst)
-    check_report(report)
     if dry_run:
-        only_say(src, dst, files_from, how, force, overwrite)
+        only_say(src, dst, files_from, how, force, overwrite, exclude, prune)
     # Worker processes load their decoders while we load the rest.
     supervisor = None if scheduler else start_workers(transport, workers)
 
@@ -170,7 +176,7 @@ def run(
             if supervisor
             else on_cluster(store, scheduler or "") as deliver,
         ):
-            found = find(src, dst, files_from, how, store.folding())
+            found = find(src, dst, files_from, how, store.folding(), exclude)
             code = show_batch(
                 deliver,
                 files_of(src, found, how, timeout, force),
@@ -180,6 +186,8 @@ def run(
                 keep_sheet=partial(store.write, PAGE) if gallery else None,
                 quiet=quiet,
             )
+            if prune and not stop.is_set():
+                remove_orphans(store, src)
             ignore_signals()
     except (TargetError, Incomplete, Unusable) as error:
         fail(error, INCOMPLETE)
@@ -239,16 +247,6 @@ def demo() -> None:
     sys.exit(0 if well else 1)
 
 
-def check_gallery(dst: Path) -> None:
-    from image_pipeline.cli.gallery import PAGE, is_in_the_way
-
-    if is_in_the_way(dst):
-        raise click.UsageError(
-            f"{dst / os.fsdecode(PAGE)} was not made by --gallery: move it "
-            "away, or choose another target"
-        )
-
-
 def only_say(
     src: Path,
     dst: Path,
@@ -256,12 +254,14 @@ def only_say(
     how: "Recipe",
     force: bool,
     overwrite: bool,
+    exclude: tuple[str, ...],
+    prune: bool,
 ) -> NoReturn:
     from image_pipeline.cli.dry_run import dry_run
     from image_pipeline.storage.names import Folding
 
-    found = find(src, dst, files_from, how, Folding())
+    found = find(src, dst, files_from, how, Folding(), exclude)
     files = files_of(src, found, how, 1.0, force)
-    for line in dry_run(files, found, dst, overwrite):
+    for line in dry_run(files, found, dst, overwrite, prune):
         click.echo(line)
     sys.exit(0)

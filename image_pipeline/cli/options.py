@@ -11,6 +11,8 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from image_pipeline.cli.overwriting import check_report, check_swapped
+
 if TYPE_CHECKING:
     from image_pipeline.imaging.recipe import Recipe
     from image_pipeline.storage.names import Folding
@@ -77,7 +79,7 @@ recipe = options(
         "--size",
         multiple=True,
         default=["256"],
-        metavar="N|WxH",
+        metavar="N|WxH|Wx|xH",
         help="Box to fit into, in pixels; may be repeated.  [default: 256]",
     ),
     click.option(
@@ -120,6 +122,14 @@ overwrite = click.option(
     is_flag=True,
     help="Replace also files in DST that earlier runs did not make.",
 )
+secured = options(
+    click.option(
+        "--keys", type=FOLDER, help="Certificates that `keygen` made."
+    ),
+    click.option(
+        "--insecure", is_flag=True, help="Bind beyond loopback without keys."
+    ),
+)
 listing = options(
     click.option(
         "--files-from",
@@ -129,8 +139,15 @@ listing = options(
         help="Take the names in this file, by line or NUL, relative to SRC.",
     ),
     click.option(
+        "--exclude",
+        multiple=True,
+        metavar="GLOB",
+        help="Leave out names, and what lies in folders, that match.",
+    ),
+    click.option(
         "--report",
         type=click.Path(dir_okay=False, path_type=Path),
+        callback=check_report,
         metavar="FILE",
         help="Write a line of JSON for each file.",
     ),
@@ -186,9 +203,16 @@ def find(
     files_from: IO[bytes] | None,
     how: "Recipe",
     fold: "Folding",
+    globs: tuple[str, ...] = (),
 ) -> "Found":
-    from image_pipeline.storage.scan import Clash, check_clashes, listed, walk
+    from image_pipeline.storage.scan import (
+        end_clashes,
+        exclude,
+        listed,
+        walk,
+    )
 
+    check_swapped(src)
     if files_from:
         try:
             found = listed(src, files_from.read(), dst)
@@ -198,10 +222,8 @@ def find(
             ) from None
     else:
         found = walk(src, dst)
-    try:
-        check_clashes(src, found, how, fold)
-    except Clash as error:
-        raise click.UsageError(str(error)) from None
+    exclude(found, globs)
+    end_clashes(src, found, how, fold)
     return found
 
 

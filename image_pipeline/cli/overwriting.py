@@ -1,16 +1,24 @@
-"""What a batch must not write over, checked before any work."""
+"""What a batch must not write over, and what it may remove."""
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from image_pipeline.storage.store import Store
 
 _BEGINNING = b'{"source": "'  # of a report, as `cli.report` writes it
 
 
-def check_report(report: Path | None) -> None:
+def check_report(
+    _context: click.Context, _option: click.Parameter, report: Path | None
+) -> Path | None:
     """Refuse a file that is no report; one that was cut off is one."""
-    if not report or not report.is_file():  # /dev/stdout is fine
-        return
+    # /dev/stdout is fine. Not `is_file`, which raises for a long name.
+    if not report or not os.path.isfile(report):  # noqa: PTH113
+        return report
     try:
         with report.open("rb") as file:
             head = file.read(len(_BEGINNING))
@@ -23,6 +31,7 @@ def check_report(report: Path | None) -> None:
             f"{report} is no report of an earlier run and would be lost: "
             "move it away, or choose another name"
         )
+    return report
 
 
 def check_swapped(src: Path) -> None:
@@ -33,3 +42,22 @@ def check_swapped(src: Path) -> None:
         check_source(src)
     except BadFolders as error:
         raise click.UsageError(str(error)) from None
+
+
+def check_gallery(dst: Path) -> None:
+    from image_pipeline.cli.gallery import PAGE, is_in_the_way
+
+    if is_in_the_way(dst):
+        raise click.UsageError(
+            f"{dst / os.fsdecode(PAGE)} was not made by --gallery: move it "
+            "away, or choose another target"
+        )
+
+
+def remove_orphans(store: "Store", src: Path) -> None:
+    """Remove our thumbnails of files that are gone, and say how many."""
+    from image_pipeline.storage.prune import orphans
+
+    gone = list(orphans(store.content, src, store.target))
+    removed = sum(map(store.remove, gone))
+    click.echo(f"{removed} thumbnails of files that are gone were removed")

@@ -20,11 +20,11 @@ from image_pipeline.cli.options import (
     files_of,
     find,
     listing,
-    options,
     overwrite,
     read_recipe,
     recipe,
     say,
+    secured,
 )
 
 if TYPE_CHECKING:
@@ -43,16 +43,6 @@ def endpoint(name: str, default: str) -> Callable[[F], F]:
     return click.option(
         f"--{name}", default=default, show_default=True, metavar="ENDPOINT"
     )
-
-
-secured = options(
-    click.option(
-        "--keys", type=FOLDER, help="Certificates that `keygen` made."
-    ),
-    click.option(
-        "--insecure", is_flag=True, help="Bind beyond loopback without keys."
-    ),
-)
 
 
 @click.command()
@@ -86,6 +76,7 @@ def ventilator(
     workers: int,
     patience: float,
     files_from: IO[bytes] | None,
+    exclude: tuple[str, ...],
     report: Path | None,
     quiet: bool,
     keys: Path | None,
@@ -94,16 +85,13 @@ def ventilator(
 ) -> None:
     """Send the images in SRC to workers, until each has a receipt."""
     from image_pipeline.cli.display import show_batch
-    from image_pipeline.cli.overwriting import check_report, check_swapped
     from image_pipeline.cli.signals import stop_on_signals
     from image_pipeline.delivery.batch import Batch
     from image_pipeline.storage.names import Folding
     from image_pipeline.ventilator import ventilate
 
     how, timeout, force = read_recipe(**making)
-    check_swapped(src)
-    check_report(report)
-    found = find(src, None, files_from, how, Folding())
+    found = find(src, None, files_from, how, Folding(), exclude)
 
     def say_where(endpoint: str) -> None:
         if not quiet:

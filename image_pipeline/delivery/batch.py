@@ -99,6 +99,7 @@ class Batch:
             self._receipts.end(why)
             last = self._plan()
             last.last = True
+            last.withdrawn.extend(self._receipts.withdrawn)
             with suppress(zmq.Again):
                 plans.send(_to_sink(last), zmq.NOBLOCK)
             self._watch(self._status)
@@ -198,6 +199,8 @@ class Batch:
         except Unreadable as error:
             now = self._now()
             self._receipts.close(number, error.outcome, str(error), now)
+            file_id = messages.id_of(self._number, number)
+            self._receipts.withdrawn.append(file_id)
 
     # -- what comes back -------------------------------------------------
 

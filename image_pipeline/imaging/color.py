@@ -2,6 +2,7 @@
 
 import io
 import math
+import struct
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,9 @@ def plain_colours(image: Image.Image) -> Image.Image:
             return image
         case "1":
             return image.convert("L")
-        case "PA" | "La" | "RGBa":
+        case "La":
+            return image.convert("LA")
+        case "PA" | "RGBa":
             return image.convert("RGBA")
         case "I" | "F":
             return _deep_to_8_bits(image)
@@ -41,6 +44,45 @@ def plain_colours(image: Image.Image) -> Image.Image:
             return image.convert("I").point(_16_to_8_bits(), "L")
         case _:
             return image.convert("RGB")
+
+
+def inverted(image: Image.Image) -> Image.Image:
+    """Exchange black and white where they are stored in 16 bits."""
+    table = _16_to_8_bits()[::-1]
+    return image.convert("I").point(table, "L")
+
+
+@cache
+def adobe_rgb() -> bytes:
+    """Return an ICC profile: Adobe RGB (1998), adapted to D50."""
+
+    def fixed(*values: float) -> bytes:
+        return struct.pack(
+            f">{len(values)}i", *(round(v * 65_536) for v in values)
+        )
+
+    d50 = (0.9642, 1.0, 0.8249)
+    gamma = b"curv" + struct.pack(">IIH", 0, 1, 563) + bytes(2)
+    tags = {
+        b"wtpt": b"XYZ " + bytes(4) + fixed(*d50),
+        b"rXYZ": b"XYZ " + bytes(4) + fixed(0.60974, 0.31111, 0.01947),
+        b"gXYZ": b"XYZ " + bytes(4) + fixed(0.20528, 0.62567, 0.06087),
+        b"bXYZ": b"XYZ " + bytes(4) + fixed(0.14919, 0.06322, 0.74457),
+        b"rTRC": gamma,
+        b"gTRC": gamma,
+        b"bTRC": gamma,
+    }
+    at = 128 + 4 + 12 * len(tags)
+    table, body = struct.pack(">I", len(tags)), b""
+    for name, data in tags.items():
+        table += name + struct.pack(">II", at + len(body), len(data))
+        body += data
+    head = struct.pack(
+        ">I4xI4s4s4s", at + len(body), 0x02400000, b"mntr", b"RGB ", b"XYZ "
+    )
+    head = head.ljust(36, b"\0") + b"acsp"
+    head = head.ljust(68, b"\0") + fixed(*d50)
+    return head.ljust(128, b"\0") + table + body
 
 
 def _deep_to_8_bits(image: Image.Image) -> Image.Image:

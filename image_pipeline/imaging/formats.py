@@ -1,11 +1,44 @@
-"""Which files are images: by their first bytes, and by their names.
+"""What a file is: by its first bytes, and only then by its name.
 
-The list of formats is short on purpose. Pillow opens forty, among them EPS,
-which starts Ghostscript, and containers whose header may lie about the size
-of what is inside (ICO, ICNS). Only the formats below are ever handed to it.
+The list of formats that are read is short on purpose. Pillow opens forty,
+among them EPS, which starts Ghostscript, and containers whose header may lie
+about the size of what is inside (ICO, ICNS). Only the formats of `sniff` are
+ever handed to it. `sniff_unread` knows further ones, to name them.
+
+Three truths are told apart, and begin the reason that a file is told with:
+it is no image; it is a sound image of a kind that is not read here; it is
+damaged.
 """
 
-HEAD_BYTES = 16  # `sniff` needs no more than this
+from enum import StrEnum
+from importlib.util import find_spec
+
+HEAD_BYTES = 64  # what the functions below look at
+
+
+class Kind(StrEnum):
+    """How the reason begins; what follows the colon says more."""
+
+    NO_IMAGE = "no image"
+    NOT_READ = "not read here"
+    DAMAGED = "damaged"
+    TOO_BIG = "over a limit"
+    UNCLEAR = "cannot be decoded"  # damaged, or a rare variant
+
+
+HEIC_UNREAD = f"{Kind.NOT_READ}: HEIC; pip install 'beyond-http[heic]'"
+
+
+def unread_here() -> tuple[str, ...]:
+    """The formats that `sniff` names, and for which an extra is missing."""
+    return () if find_spec("pillow_heif") else ("HEIF",)
+
+
+def kind_of(reason: str) -> str:
+    """Return the kind that `reason` begins with, or nothing."""
+    kind = reason.partition(":")[0]
+    return kind if kind in set(Kind) else ""
+
 
 _MAGIC = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -19,14 +52,39 @@ _MAGIC = (
     (b"BM", "BMP"),
     *((b"P%d" % kind, "PPM") for kind in range(1, 7)),
 )
-_AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
+_MAGIC_UNREAD = (
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"II\xbc\x01", "JPEG XR"),
+    (b"8BPS", "Photoshop"),
+    (b"gimp xcf", "GIMP"),
+    (b"v/1\x01", "OpenEXR"),
+    (b"#?RADIANCE", "Radiance HDR"),
+    (b"DDS ", "DirectDraw"),
+    (b"%!PS", "PostScript"),
+    (b"\0\0\x01\0", "Windows icon"),
+    (b"FUJIFILMCCD-RAW", "camera raw"),
+    (b"IIRO", "camera raw"),  # Olympus
+    (b"IIRS", "camera raw"),
+    (b"MMOR", "camera raw"),
+    (b"IIU\0", "camera raw"),  # Panasonic
+    (b"FOVb", "camera raw"),  # Sigma
+    (b"\0MRM", "camera raw"),  # Minolta
+)
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIF_BRANDS = frozenset(
+    b"heic heix heim heis hevc hevx mif1 mif2 msf1".split()
+)
 
-# Also those that are not read here: a photographer who has HEIC files wants
-# to be told, not to find them counted as "not an image".
+# The names of images: a photographer wants to be told of a file with one of
+# these that is damaged or not read, not to find it "not an image".
 IMAGE_SUFFIXES = frozenset(
-    b".avif .avifs .bmp .cr2 .cr3 .dng .eps .gif .heic .heif .ico .jfif .jp2"
-    b" .jpe .jpeg .jpg .jxl .mpo .nef .orf .pbm .pgm .png .pnm .ppm .psd .raf"
-    b" .rw2 .svg .tif .tiff .webp".split()
+    b".3fr .arw .avci .avif .avifs .bmp .cr2 .cr3 .crw .dng .eps .gif .heic"
+    b" .heics .heif .hif .ico .j2k .jfif .jp2 .jpe .jpeg .jpg .jxl .jxr .mpo"
+    b" .mrw .nef .nrw .orf .pbm .pef .pgm .png .pnm .ppm .psd .raf .rw2 .srw"
+    b" .svg .tga .tif .tiff .webp .x3f .xcf".split()
 )
 
 
@@ -41,9 +99,28 @@ def sniff(head: bytes) -> str | None:
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    if head[4:8] == b"ftyp" and head[8:12] in _AVIF_BRANDS:
+    brands = _brands(head)
+    if brands & _AVIF_BRANDS:
         return "AVIF"
+    return "HEIF" if brands & _HEIF_BRANDS else None
+
+
+def sniff_unread(head: bytes) -> str | None:
+    """Name the image format of these first bytes that is not read here."""
+    for magic, name in _MAGIC_UNREAD:
+        if head.startswith(magic):
+            return name
+    if b"crx " in _brands(head) or head[6:14] == b"HEAPCCDR":  # Canon
+        return "camera raw"
     return None
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """The major brand and the compatible ones of an ISO media file."""
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(head[:4]), len(head))
+    return {head[at : at + 4] for at in (8, *range(16, end, 4))}
 
 
 def is_image_name(name: bytes) -> bool:

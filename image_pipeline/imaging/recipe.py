@@ -61,18 +61,29 @@ class Box:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `256` (a square) or `320x200`; raise ValueError otherwise."""
-        match = re.fullmatch(r"([0-9]{1,6})(?:x([0-9]{1,6}))?", text.strip())
-        if not match:
+        """Read `256` (a square), `320x200`, `320x` (any height) or `x200`.
+
+        Raises ValueError for anything else.
+        """
+        match = re.fullmatch(r"([0-9]{0,6})(x?)([0-9]{0,6})", text.strip())
+        width, by, height = match.groups() if match else ("", "", "")
+        if not (width or height) or (height and not by):
             raise ValueError(
-                f"{text!r} is not a size: write 256 for a square box, or "
-                "320x200 for width and height in pixels"
+                f"{text!r} is not a size: write 256 for a square box, "
+                "320x200 for width and height in pixels, or 320x or x200 "
+                "for one of them"
             )
-        width, height = match.groups()
-        return cls(int(width), int(height or width))
+        free = str(LONGEST_SIDE) if by else width
+        return cls(int(width or free), int(height or free))
 
     def __str__(self) -> str:
-        return f"{self.width}x{self.height}"
+        sides = [
+            "" if side == LONGEST_SIDE else str(side)
+            for side in (self.width, self.height)
+        ]
+        if not any(sides):
+            return f"{self.width}x{self.height}"
+        return "x".join(sides)
 
     def turned(self) -> "Box":
         """The box for an image that is stored lying on its side."""

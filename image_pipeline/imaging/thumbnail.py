@@ -16,9 +16,22 @@ from typing import Any
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from image_pipeline.imaging import warnings
-from image_pipeline.imaging.color import encode, plain_colours, to_srgb
-from image_pipeline.imaging.formats import HEAD_BYTES, sniff
+from image_pipeline.imaging import jpeg, png, warnings
+from image_pipeline.imaging.color import (
+    adobe_rgb,
+    encode,
+    inverted,
+    plain_colours,
+    to_srgb,
+)
+from image_pipeline.imaging.formats import (
+    HEAD_BYTES,
+    HEIC_UNREAD,
+    Kind,
+    sniff,
+    sniff_unread,
+)
+from image_pipeline.imaging.reasons import undecoded, unopened
 from image_pipeline.imaging.recipe import Recipe
 
 # What Pillow does not know before it is told. It would import all of its
@@ -43,6 +56,7 @@ _TURNS = {
 # own `thumbnail` leaves 2, for a bicubic filter; Lanczos after 1.1 is sharper
 # than that and costs less (its error stays below that of JPEG itself).
 _MARGIN = 1.1
+_CANNOT_CHECK = ("subsampling", "Unsupported")  # not about the picture
 _LYING = (5, 6, 7, 8)  # these swap width and height
 
 
@@ -51,7 +65,7 @@ class CannotMake(Exception):
 
 
 class NotAnImage(CannotMake):
-    """The bytes do not even claim to be an image of a format we read."""
+    """The bytes do not even claim to be an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +100,16 @@ def make_thumbnails(data: bytes, recipe: Recipe) -> Made:
     and CannotMake for anything else that is wrong with the image.
     """
     if not data:
-        raise NotAnImage("the file is empty")
+        raise NotAnImage(f"{Kind.NO_IMAGE}: the file is empty")
     name = sniff(data[:HEAD_BYTES])
     if name is None:
-        raise NotAnImage("its contents are no image format that is read here")
+        if other := sniff_unread(data[:HEAD_BYTES]):
+            raise CannotMake(f"{Kind.NOT_READ}: {other}")
+        raise NotAnImage(f"{Kind.NO_IMAGE}: it does not begin like any")
     if len(data) > recipe.max_bytes:
         raise CannotMake(
-            f"its {len(data)} bytes are over the limit of {recipe.max_bytes}"
+            f"{Kind.TOO_BIG}: its {len(data)} bytes are more than "
+            f"{recipe.max_bytes}"
         )
     _learn(name)
     _learn(recipe.format.upper())
@@ -103,15 +120,15 @@ def make_thumbnails(data: bytes, recipe: Recipe) -> Made:
             raise
         except UnidentifiedImageError:
             raise CannotMake(
-                f"it begins like {name}, but its header is damaged"
+                unopened(name, data, recipe.max_pixels)
             ) from None
         except MemoryError:
-            raise CannotMake("it needs more memory than there is") from None
+            raise CannotMake(
+                f"{Kind.TOO_BIG}: it needs more memory than there is"
+            ) from None
         except Exception as error:
             # Decoders raise anything; it is about this one image.
-            raise CannotMake(
-                f"damaged {name}: {error or type(error).__name__}"
-            ) from error
+            raise CannotMake(undecoded(name, error)) from error
     if recipe.strict and heard:
         raise CannotMake(f"strict: the decoder warned: {'; '.join(heard)}")
     made.notes.extend(heard)
@@ -120,6 +137,13 @@ def make_thumbnails(data: bytes, recipe: Recipe) -> Made:
 
 @cache
 def _learn(name: str) -> None:
+    if name == "HEIF":
+        try:
+            import pillow_heif
+        except ImportError:
+            raise CannotMake(HEIC_UNREAD) from None
+        pillow_heif.options.DECODE_THREADS = 1
+        pillow_heif.register_heif_opener(thumbnails=False)
     if name not in _LATE:
         return
     module: Any = import_module(_LATE[name])
@@ -129,7 +153,27 @@ def _learn(name: str) -> None:
 
 def _make(data: bytes, name: str, recipe: Recipe) -> Made:
     notes: list[str] = []
+    page, is_inverted = 0, False
+    if name == "TIFF":
+        from image_pipeline.imaging import tiff
+
+        try:
+            layout = tiff.look(data)
+        except tiff.Unreadable as error:
+            raise CannotMake(f"{Kind.DAMAGED}: TIFF: {error}") from error
+        if layout.trouble:
+            raise CannotMake(layout.trouble)
+        if layout.embedded:
+            notes.append("camera raw: made from its embedded picture")
+            data, name = layout.embedded, "JPEG"
+        page, is_inverted = layout.page, layout.inverted
+    if name == "PNG":
+        data = png.without_odd_metadata(data, notes)
+    if name == "JPEG" and (why := jpeg.trouble(data)):
+        raise CannotMake(why)
     with Image.open(io.BytesIO(data), formats=(name,)) as image:
+        if page:
+            image.seek(page)
         _check_pixels(image, recipe.max_pixels)
         if recipe.strict and name == "JPEG":
             _check_jpeg(data)
@@ -144,16 +188,23 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
             for box in recipe.sizes
         ]
         width, height = image.size
-        draft = image.draft(
-            None,
-            (
-                math.ceil(_MARGIN * max(width for width, _ in targets)),
-                math.ceil(_MARGIN * max(height for _, height in targets)),
-            ),
-        )
-        profile = image.info.get("icc_profile")
+        draft = None
+        if name != "JPEG" or jpeg.process(data)[0] != jpeg.LOSSLESS:
+            draft = image.draft(
+                None,
+                (
+                    math.ceil(_MARGIN * max(width for width, _ in targets)),
+                    math.ceil(_MARGIN * max(height for _, height in targets)),
+                ),
+            )
+        profile = image.info.get("icc_profile") or _told_by_exif(image)
         image.load()
-        whole = plain_colours(image)
+        whole: Image.Image = image
+        if name == "PNG":
+            whole = png.transparent_colour(image, data)
+        elif is_inverted:
+            whole = inverted(image)
+        whole = plain_colours(whole)
         thumbnails = []
         for target in targets:
             small = whole.resize(
@@ -184,8 +235,8 @@ def _check_pixels(image: Image.Image, limit: int) -> None:
     if pixels > limit:
         of_frames = f"{frames} frames of " if frames > 1 else ""
         raise CannotMake(
-            f"its {of_frames}{image.width} x {image.height} pixels are over "
-            f"the limit of {limit}; --max-pixels raises it"
+            f"{Kind.TOO_BIG}: its {of_frames}{image.width} x {image.height} "
+            f"pixels are more than {limit}; --max-pixels raises it"
         )
 
 
@@ -198,6 +249,17 @@ def _orientation(image: Image.Image, notes: list[str]) -> int:
         notes.append("its EXIF cannot be read, so it is shown as stored")
         return 1
     return value if isinstance(value, int) else 1
+
+
+def _told_by_exif(image: Image.Image) -> bytes | None:
+    """Return a profile for the colour space that cameras tell by EXIF."""
+    try:
+        interop = image.getexif().get_ifd(ExifTags.IFD.Interop)
+        told = interop.get(ExifTags.Interop.InteropIndex)
+    except Exception:  # noqa: BLE001 - as in `_orientation`, which notes it
+        return None
+    is_rgb = image.mode in ("RGB", "RGBA")
+    return adobe_rgb() if is_rgb and told in ("R03", b"R03") else None
 
 
 def _check_jpeg(data: bytes) -> None:
@@ -221,5 +283,9 @@ def _check_jpeg(data: bytes) -> None:
             fastdct=True,
             min_factor=8,
         )
+    except KeyError:  # a subsampling that it has no name for
+        return
     except ValueError as error:
-        raise CannotMake(f"strict: damaged JPEG: {error}") from error
+        if any(word in str(error) for word in _CANNOT_CHECK):
+            return
+        raise CannotMake(f"{Kind.DAMAGED}: JPEG: strict: {error}") from error

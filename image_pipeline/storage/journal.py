@@ -13,6 +13,7 @@ disturb it, as the target is locked.
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +51,13 @@ class Journal:
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
         # Never through a link, which anybody may have put there.
         descriptor = os.open(
-            path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
+            path,
+            flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
+            0o666,
         )
+        if writable and not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)  # a pipe would be read for ever
+            raise OSError(errno.EINVAL, f"{path} is not a regular file")
         self._file = os.fdopen(descriptor, "r+b" if writable else "rb", 0)
         *lines, rest = self._file.readall().split(b"\n")
         for line in lines:

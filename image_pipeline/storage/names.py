@@ -38,12 +38,14 @@ def check_name(name: bytes) -> None:
     Names arrive over the wire; one with `..` in it would write anywhere.
     """
     if b"\0" in name:
-        raise BadName(f"the name {name!r} contains a NUL byte")
+        raise BadName(f"the name {shown(name)} contains a NUL byte")
     parts = name.split(b"/")
     if any(part in (b"", b".", b"..") for part in parts):
-        raise BadName(f"the name {name!r} does not stay inside its folder")
+        raise BadName(
+            f"the name {shown(name)} does not stay inside its folder"
+        )
     if any(len(part) > LONGEST_NAME for part in parts):
-        raise BadName(f"the name {name!r} is longer than a name may be")
+        raise BadName(f"the name {shown(name)} is longer than a name may be")
 
 
 def output_names(source: bytes, recipe: Recipe) -> tuple[bytes, ...]:

@@ -10,12 +10,15 @@ once, under its real name where it has one below the source: so loops end,
 and a web of links costs no more than its folders.
 """
 
+import codecs
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from image_pipeline.imaging.formats import HEAD_BYTES, is_image_name, sniff
+from image_pipeline.imaging.formats import HEAD_BYTES, sniff, unread_here
 from image_pipeline.imaging.recipe import Recipe
 from image_pipeline.outcome import FileRecord, Outcome
 from image_pipeline.storage.names import (
@@ -46,6 +49,22 @@ class Found:
         self.ended.sort(key=lambda record: record.source)
 
 
+# Where other programs keep pictures that they have made themselves.
+MADE_BY_OTHERS = ("@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX")
+
+
+def exclude(found: Found, patterns: Iterable[str]) -> None:
+    """Leave out names that a pattern matches, whole or in one part."""
+    every = (*MADE_BY_OTHERS, *patterns)
+
+    def is_wanted(name: bytes) -> bool:
+        text = os.fsdecode(name)
+        parts = text, *text.split("/")
+        return not any(fnmatchcase(p, glob) for p in parts for glob in every)
+
+    found.names = list(filter(is_wanted, found.names))
+
+
 class BadFolders(ValueError):
     """Source and target do not go together; the text says why."""
 
@@ -54,7 +73,7 @@ def check_source(source: Path) -> None:
     """Raise BadFolders where `source` can be no folder of photographs."""
     if not source.is_dir():
         raise BadFolders(f"{source} is not a folder")
-    if (source / PRIVATE / "journal").exists():
+    if os.path.exists(source / PRIVATE / "journal"):  # noqa: PTH110
         raise BadFolders(
             f"{source} holds thumbnails that this program has made: did you "
             f"swap SRC and DST? If not, remove {source / PRIVATE}"
@@ -146,21 +165,28 @@ def listed(source: Path, listing: bytes, target: Path | None = None) -> Found:
     """Find the files that `listing` names, relative to `source`.
 
     Names end with NUL when there is a NUL anywhere (`find -print0`), else
-    with a newline. A name that leads out of `source` fails: there is no
-    place for its thumbnail. A name that comes twice counts once. What lies
-    in `target` is skipped: else `find` would list thumbnails of thumbnails.
+    with a newline, or all with CR and newline, as Windows writes it. A name
+    that leads out of `source` fails: there is no place for its thumbnail. A
+    name that comes twice counts once. What lies in `target` is skipped: else
+    `find` would list thumbnails of thumbnails.
     """
     found = Found()
     ours = b""
     if target:
         real = os.path.realpath(source)
         ours = os.fsencode(os.path.relpath(os.path.realpath(target), real))
-    separator = b"\0" if b"\0" in listing else b"\n"
+    listing = listing.removeprefix(codecs.BOM_UTF8)
+    if b"\0" in listing:
+        names = listing.split(b"\0")
+    else:
+        names = listing.split(b"\n")
+        if all(not name or name.endswith(b"\r") for name in names):
+            names = [name.removesuffix(b"\r") for name in names]
     root = os.fsencode(source.absolute()) + b"/"
-    for name in dict.fromkeys(listing.split(separator)):
-        if not name:
-            continue
+    for name in dict.fromkeys(names):
         inside = os.path.normpath(name.removeprefix(root))
+        if not name or inside == b".":  # `find .` begins with that
+            continue
         try:
             check_name(inside)
         except BadName as error:
@@ -175,33 +201,45 @@ def listed(source: Path, listing: bytes, target: Path | None = None) -> Found:
     return found
 
 
-def may_be_image(source: Path, name: bytes) -> bool:
-    """Tell by its name, or else by its first bytes, if `name` is an image.
-
-    What cannot be read may be one.
-    """
-    if is_image_name(name):
-        return True
-    try:
-        with (source / os.fsdecode(name)).open("rb") as file:
-            return sniff(file.read(HEAD_BYTES)) is not None
-    except OSError:
-        return True
-
-
-class Clash(ValueError):
-    """Several files would become one thumbnail; the text says which."""
-
-
-def check_clashes(
+def end_clashes(
     source: Path, found: Found, recipe: Recipe, fold: Folding
 ) -> None:
-    """Raise Clash where one thumbnail would replace another."""
+    """Fail one file of each two whose thumbnails would have one name.
+
+    What is no image, or not read here, claims no name. Of two that are the
+    first keeps it.
+    """
     clashes = collisions(found.names, recipe, fold)
-    if clashes:  # a text called `a` does not mind an image called `a.jpg`
-        suspects = {name for clash in clashes for name in clash.sources}
-        images = {name for name in suspects if may_be_image(source, name)}
-        clashes = collisions(sorted(images), recipe, fold)
-    if clashes:
-        told = "\n".join(str(clash) for clash in clashes[:10])
-        raise Clash(f"{told}\nNothing was done: rename one of each pair.")
+    suspects = {name for clash in clashes for name in clash.sources}
+    unread = {each for each in suspects if not _may_be_read(source, each)}
+    while clashes:
+        lost = {
+            clash.second: str(clash)
+            for clash in clashes
+            if not unread & set(clash.sources)
+        }
+        if not lost:
+            break
+        for name, why in lost.items():
+            found.end(os.fsdecode(name), Outcome.FAILED, f"{why}; rename one")
+        found.names = [name for name in found.names if name not in lost]
+        claiming = [name for name in found.names if name not in unread]
+        clashes = collisions(claiming, recipe, fold)
+
+
+def _may_be_read(source: Path, name: bytes) -> bool:
+    """Tell by its first bytes; what cannot be opened may be an image."""
+    try:
+        file = os.open(
+            source / os.fsdecode(name),
+            os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC,
+        )
+    except OSError:
+        return True
+    try:
+        head = os.read(file, HEAD_BYTES)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return sniff(head) not in (None, *unread_here())

@@ -11,7 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from image_pipeline.imaging.formats import HEAD_BYTES, is_image_name, sniff
+from image_pipeline.imaging.formats import (
+    HEAD_BYTES,
+    HEIC_UNREAD,
+    Kind,
+    is_image_name,
+    kind_of,
+    sniff,
+    sniff_unread,
+    unread_here,
+)
 from image_pipeline.imaging.recipe import Recipe
 from image_pipeline.imaging.wire import encode
 from image_pipeline.outcome import Changed, FileRecord, Outcome, Unreadable
@@ -67,7 +76,7 @@ class Files:
         if status.st_size > self.recipe.max_bytes:
             raise self.unfit(
                 number,
-                f"its {status.st_size} bytes are over the limit of "
+                f"{Kind.TOO_BIG}: its {status.st_size} bytes are more than "
                 f"{self.recipe.max_bytes}",
             )
         self._planned[number] = _state(status)
@@ -84,10 +93,7 @@ class Files:
             raise self._lost(error) from None
         try:
             planned = self._planned[number]
-            if not is_image_name(self.name(number)) and not sniff(
-                os.pread(file, HEAD_BYTES, 0)
-            ):
-                raise Unreadable(Outcome.SKIPPED, "it is not an image")
+            self._check_head(number, os.pread(file, HEAD_BYTES, 0))
             data = os.read(file, planned[0] + 1)
             status = os.fstat(file)
         except OSError as error:
@@ -99,6 +105,18 @@ class Files:
         if len(data) != planned[0]:  # as of what the kernel makes up in /proc
             raise self.unfit(number, "it is not as long as it says it is")
         return data
+
+    def _check_head(self, number: int, head: bytes) -> None:
+        """Let no file be read whole, and sent, that no worker can use."""
+        name = sniff(head)
+        if name in unread_here():
+            raise Unreadable(Outcome.FAILED, HEIC_UNREAD)
+        if name:
+            return
+        if other := sniff_unread(head):
+            raise Unreadable(Outcome.FAILED, f"{Kind.NOT_READ}: {other}")
+        why = "it does not begin like any" if head else "the file is empty"
+        raise self.unfit(number, f"{Kind.NO_IMAGE}: {why}")
 
     def forget(self, number: int) -> None:
         self._planned.pop(number, None)
@@ -119,6 +137,7 @@ class Files:
             reason=reason,
             outputs=output_names(name, self.recipe) if kept else (),
             bytes=size,
+            kind=kind_of(reason),
             **made,
         )
 

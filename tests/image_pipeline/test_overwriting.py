@@ -165,3 +165,45 @@ def test_a_report_replaces_only_a_report(
         report.write_text(left)
         assert run("--report", str(report)).wait() == 0
         assert json.loads(report.read_text())["source"] == "a.jpg"
+
+
+def test_prune_removes_our_thumbnails_of_what_is_gone_and_nothing_else(
+    run: Callable[..., Program], photos: Path, tmp_path: Path
+) -> None:
+    thumbs = tmp_path / "thumbs"
+    for name in ("gone/b.jpg", "c.png", "left out.jpg"):
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).write_bytes(PHOTO)
+    assert run("--gallery").wait() == 0
+    (photos / "gone" / "b.jpg").unlink()
+    (photos / "c.png").unlink()
+    (thumbs / "mine.jpg").write_bytes(PHOTO)
+    told = run("--dry-run", "--prune")
+    assert told.wait() == 0
+    assert told.stdout.count("would be removed: ") == 2
+    assert (thumbs / "gone" / "b.jpg").exists()
+    (photos.parent / "list").write_bytes(b"a.jpg\n")
+    program = run("--prune", "--files-from", str(photos.parent / "list"))
+    assert program.wait() == 0
+    assert "2 thumbnails of files that are gone" in program.stdout
+    left = {each.name for each in thumbs.iterdir()} - {".image_pipeline"}
+    assert left == {"a.jpg", "left out.jpg", "mine.jpg", "index.html"}
+
+
+def test_pipes_in_source_and_target_end_in_a_sentence(
+    run: Callable[..., Program], photos: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (photos / "b.jpg").symlink_to(tmp_path / "pipe")
+    (tmp_path / "thumbs" / ".image_pipeline").mkdir(parents=True)
+    os.mkfifo(tmp_path / "thumbs" / "a.jpg")
+    program = run()
+    assert program.wait() == 1
+    assert "a.jpg in the target was not made" in program.stderr
+    assert "0 made, 0 current, 1 skipped, 1 failed" in program.stdout
+    journal = tmp_path / "thumbs" / ".image_pipeline" / "journal"
+    journal.unlink()
+    os.mkfifo(journal)
+    program = run()
+    assert program.wait() == 3
+    assert "cannot write to" in program.stderr

@@ -1,5 +1,6 @@
 """Finding files: each once, in order, whatever lies in the way."""
 
+import codecs
 import os
 import socket
 import subprocess
@@ -11,7 +12,9 @@ import pytest
 from image_pipeline.outcome import Outcome
 from image_pipeline.storage.scan import (
     BadFolders,
+    Found,
     check_folders,
+    exclude,
     listed,
     walk,
 )
@@ -197,7 +200,7 @@ def test_a_full_path_below_the_source_may_be_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [b"/etc/passwd", b"../a.jpg", b"a/../../b.jpg", b".", b"y" * 256]
+    "name", [b"/etc/passwd", b"../a.jpg", b"a/../../b.jpg", b"y" * 256]
 )
 def test_a_listed_name_that_leads_out_fails_and_is_counted(
     tmp_path: Path, name: bytes
@@ -219,3 +222,21 @@ def test_what_is_listed_from_the_target_is_skipped(tmp_path: Path) -> None:
     found = listed(source, listing, alias / "thumbs")
     assert found.names == [b"a.jpg", b"thumbs.jpg"]
     assert [each.source for each in found.ended] == [b"thumbs/a.jpg"]
+
+
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+def test_a_list_from_windows_or_from_find_names_what_it_means(
+    mark: bytes, tmp_path: Path
+) -> None:
+    found = listed(tmp_path, mark + b"a.jpg\r\nb.jpg\r\n")
+    assert found.names == [b"a.jpg", b"b.jpg"]
+    found = listed(tmp_path, mark + b".\n./a.jpg\n")
+    assert (found.names, found.ended) == ([b"a.jpg"], [])
+    # One name that ends like that is a name.
+    assert listed(tmp_path, b"a\r\nb\n").names == [b"a\r", b"b"]
+
+
+def test_what_a_pattern_excludes_is_left_out() -> None:
+    found = Found([b"a/@eaDir/x.jpg", b"a/b.png", b"old/c.jpg", b"c.jpg"])
+    exclude(found, ["*.png", "old"])
+    assert found.names == [b"c.jpg"]

@@ -1,0 +1,39 @@
+"""Why Pillow gave up: damage, or a kind of image that it does not know."""
+
+import re
+
+from image_pipeline.imaging.formats import Kind
+
+# What Pillow says where it does not know a sound variant. Where nothing of
+# this fits, and nothing of _BROKEN, the reason leaves it open.
+_UNKNOWN = ("unsupported", "not supported", "unknown", "decoder error -2")
+_BROKEN = ("truncated", "broken", "corrupt", "invalid", "crc", "decompress")
+
+
+def unopened(name: str, data: bytes, max_pixels: int) -> str:
+    """Tell why Pillow finds no image in what begins like one."""
+    if name == "TIFF":  # `tiff.look` has read all of its tags
+        return f"{Kind.NOT_READ}: TIFF of a rare layout"
+    if name not in ("AVIF", "HEIF"):
+        return f"{Kind.DAMAGED}: {name}: its header makes no sense"
+    for box in re.finditer(
+        rb"ispe.{4}(.{4})(.{4})", data[:65_536], re.DOTALL
+    ):
+        width, height = map(int.from_bytes, box.groups())
+        if width * height > max_pixels:
+            return (
+                f"{Kind.TOO_BIG}: its {width} x {height} pixels are more "
+                f"than {max_pixels}; --max-pixels raises it"
+            )
+    return f"{Kind.UNCLEAR}: {name}: damaged, or of a rare kind"
+
+
+def undecoded(name: str, error: Exception) -> str:
+    """Tell damage from what Pillow does not know, where that is clear."""
+    text = str(error) or type(error).__name__
+    if any(word in text.lower() for word in _UNKNOWN):
+        return f"{Kind.NOT_READ}: {name}: {text}"
+    broken = isinstance(error, EOFError | SyntaxError) or any(
+        word in text.lower() for word in _BROKEN
+    )
+    return f"{Kind.DAMAGED if broken else Kind.UNCLEAR}: {name}: {text}"

@@ -1,0 +1,329 @@
+"""Each file is told truthfully: no image, not read here, or damaged."""
+
+import io
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from image_pipeline.demo.photographs import photograph
+from image_pipeline.imaging.formats import HEAD_BYTES, sniff, sniff_unread
+from image_pipeline.imaging.recipe import Box, Format, Recipe
+from image_pipeline.imaging.thumbnail import (
+    CannotMake,
+    Made,
+    make_thumbnails,
+    prepare,
+)
+from tests.image_pipeline.pictures import (
+    QUARTERS,
+    distance,
+    opened,
+    quarters,
+    saved,
+    seen_quarters,
+)
+from tests.support import Program
+
+Start = Callable[..., Program]
+PNG = Recipe((Box(320, 240),), Format.PNG)
+TEXT = b"workflow\0\0" + zlib.compress(bytes(1_100_000))
+
+
+@pytest.fixture(autouse=True)
+def prepared() -> None:
+    prepare()
+
+
+def reason(data: bytes, recipe: Recipe = PNG) -> str:
+    with pytest.raises(CannotMake) as caught:
+        make_thumbnails(data, recipe)
+    return str(caught.value)
+
+
+def ftyp(major: bytes, *compatible: bytes) -> bytes:
+    body = b"ftyp" + major + bytes(4) + b"".join(compatible)
+    return struct.pack(">I", len(body) + 4) + body + bytes(64)
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (ftyp(b"heic", b"mif1", b"heic"), "HEIF"),
+        (ftyp(b"mif1", b"mif1", b"heic"), "HEIF"),  # Nokia, Sony's .HIF
+        (ftyp(b"heix", b"mif1", b"heix"), "HEIF"),
+        (ftyp(b"mif1", b"mif1", b"avif", b"miaf"), "AVIF"),
+        (ftyp(b"MA1B", b"avif"), "AVIF"),
+        (ftyp(b"isom", b"mp42"), None),
+        (ftyp(b"qt  "), None),
+        (b"\xff\x0a" + bytes(20), None),
+    ],
+)
+def test_brands_are_read_to_the_last(head: bytes, name: str | None) -> None:
+    assert sniff(head[:HEAD_BYTES]) == name
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"\xff\x0a" + bytes(20), "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"\xff\x4f\xff\x51" + bytes(20), "JPEG 2000"),
+        (ftyp(b"crx ", b"isom"), "camera raw"),
+        (b"FUJIFILMCCD-RAW 0201", "camera raw"),
+        (b"IIU\0" + bytes(20), "camera raw"),
+        (b"FOVb" + bytes(20), "camera raw"),
+        (b"II\x1a\0\0\0HEAPCCDR", "camera raw"),
+        (b"8BPS\0\x01", "Photoshop"),
+    ],
+)
+def test_a_sound_image_that_is_not_read_here_is_named(
+    head: bytes, name: str
+) -> None:
+    assert sniff_unread(head[:HEAD_BYTES]) == name
+    assert reason(head) == f"not read here: {name}"
+
+
+def test_heic_of_a_phone_is_read_with_its_orientation() -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pillow_heif.from_pillow(quarters(320, 240)).save(
+        buffer, quality=90, exif=exif.tobytes()
+    )
+    made = make_thumbnails(buffer.getvalue(), PNG)
+    assert (made.width, made.height) == (240, 320)
+    assert opened(made.thumbnails[0]).size == (180, 240)
+
+
+# -- camera raw and pages ---------------------------------------------------
+
+
+def tags(entries: dict[int, tuple[str, list[int]]], at: int) -> bytes:
+    """Write an IFD at offset `at`; values that do not fit follow it."""
+    blob, out = b"", struct.pack("<H", len(entries))
+    behind = at + 2 + 12 * len(entries) + 4
+    for tag, (kind, values) in sorted(entries.items()):
+        data = struct.pack(f"<{len(values)}{kind}", *values)
+        if len(data) > 4:
+            place, data_at = data, behind + len(blob)
+            blob += place
+            data = struct.pack("<I", data_at)
+        code = {"H": 3, "I": 4, "B": 1}[kind]
+        out += struct.pack("<HHI", tag, code, len(values)) + data.ljust(
+            4, b"\0"
+        )
+    return out + bytes(4) + blob
+
+
+def raw(embedded: bytes, size: tuple[int, int]) -> bytes:
+    """A DNG: a preview first, and `embedded` (of `size`) beside the raw."""
+    preview = bytes(160 * 120 * 3)
+    start = 4096
+    first = tags(
+        {
+            254: ("I", [1]),
+            256: ("I", [160]),
+            257: ("I", [120]),
+            258: ("H", [8, 8, 8]),
+            259: ("H", [1]),
+            262: ("H", [2]),
+            273: ("I", [start]),
+            277: ("H", [3]),
+            278: ("I", [120]),
+            279: ("I", [len(preview)]),
+            330: ("I", [1024, 2048]),
+            50706: ("B", [1, 4, 0, 0]),
+        },
+        8,
+    )
+    sensor = tags(
+        {
+            254: ("I", [0]),
+            256: ("I", [1600]),
+            257: ("I", [1200]),
+            258: ("H", [16]),
+            259: ("H", [1]),
+            262: ("H", [32803]),
+            273: ("I", [start]),
+            279: ("I", [10]),
+        },
+        1024,
+    )
+    jpeg = tags(
+        {
+            254: ("I", [1]),
+            256: ("I", [size[0]]),
+            257: ("I", [size[1]]),
+            259: ("H", [7]),
+            273: ("I", [start + len(preview)]),
+            279: ("I", [len(embedded)]),
+        },
+        2048,
+    )
+    head = (b"II*\0" + struct.pack("<I", 8) + first).ljust(1024, b"\0")
+    head = (head + sensor).ljust(2048, b"\0")
+    return (head + jpeg).ljust(start, b"\0") + preview + embedded
+
+
+def test_camera_raw_is_made_from_a_full_size_picture_or_not_at_all() -> None:
+    full = saved(quarters(1600, 1200), "JPEG")
+    made = make_thumbnails(raw(full, (1600, 1200)), PNG)
+    assert (made.width, made.height) == (1600, 1200)
+    assert "embedded picture" in made.notes[0]
+    assert distance(seen_quarters(opened(made.thumbnails[0])), QUARTERS) < 9  # type: ignore[arg-type]
+    small = saved(quarters(320, 240), "JPEG")
+    assert reason(raw(small, (320, 240))).startswith(
+        "not read here: camera raw"
+    )
+
+
+def test_a_preview_page_is_passed_over() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (160, 120)).save(
+        buffer,
+        "TIFF",
+        save_all=True,
+        append_images=[quarters(640, 480)],
+        tiffinfo={254: 1},
+    )
+    data = bytearray(buffer.getvalue())
+    marked = data.rindex(b"\xfe\0\4\0\1\0\0\0")
+    data[marked + 8] = 0  # Pillow marks both pages
+    made = make_thumbnails(bytes(data), PNG)
+    assert (made.width, made.height) == (640, 480)
+
+
+# -- metadata never costs a picture -----------------------------------------
+
+
+def chunk(kind: bytes, body: bytes, checksum: int | None = None) -> bytes:
+    if checksum is None:
+        checksum = zlib.crc32(kind + body)
+    return (
+        struct.pack(">I", len(body))
+        + kind
+        + body
+        + struct.pack(">I", checksum)
+    )
+
+
+def with_chunk(inserted: bytes) -> bytes:
+    data = saved(quarters(), "PNG")
+    at = data.index(b"IDAT") - 4
+    return data[:at] + inserted + data[at:]
+
+
+@pytest.mark.parametrize(
+    ("inserted", "note"),
+    [
+        (chunk(b"zTXt", TEXT), ""),
+        (chunk(b"iTXt", b"workflow\0\1\0\0\0" + TEXT[10:]), ""),
+        (chunk(b"tEXt", b"icc_profile\0hello"), ""),
+        (chunk(b"tEXt", b"transparency\0hello"), ""),
+        (chunk(b"tEXt", b"a\0b", checksum=1), "its damaged tEXt is ignored"),
+        (chunk(b"zTXt", b"a\0\5nothing"), ""),
+        (chunk(b"iCCP", b"p\0\0nothing"), "its colour profile does not fit"),
+        (chunk(b"gAMA", b"", checksum=1), "its damaged gAMA is ignored"),
+        (chunk(b"pHYs", b"x"), ""),
+        (chunk(b"eXIf", b"nonsense"), ""),
+    ],
+)
+def test_metadata_never_costs_a_picture(inserted: bytes, note: str) -> None:
+    made = make_thumbnails(with_chunk(inserted), PNG)
+    assert seen_quarters(opened(made.thumbnails[0])) == list(QUARTERS)
+    assert note in "; ".join(made.notes)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("colours", [0, 2])
+def test_a_transparent_colour_is_transparent_in_every_depth(
+    depth: int, colours: int
+) -> None:
+    if colours == 2 and depth < 8:
+        return
+    most = 2**depth - 1
+    samples = 3 if colours else 1
+    row = [most] * samples * 8 + [0] * samples * 8
+    bits = "".join(format(value, f"0{depth}b") for value in row)
+    header = struct.pack(">IIBBBBB", 16, 4, depth, colours, 0, 0, 0)
+    packed = int(bits, 2).to_bytes(len(bits) // 8)
+    data = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"tRNS", struct.pack(">H", most) * samples)
+        + chunk(b"IDAT", zlib.compress((b"\0" + packed) * 4))
+        + chunk(b"IEND", b"")
+    )
+    image = opened(make_thumbnails(data, PNG).thumbnails[0]).convert("RGBA")
+    assert image.getpixel((2, 2))[3] == 0  # type: ignore[index]
+    assert image.getpixel((13, 2)) == (0, 0, 0, 255)
+
+
+# -- JPEG -------------------------------------------------------------------
+
+
+def test_jpeg_of_twelve_bits_is_not_called_damaged() -> None:
+    data = bytearray(saved(quarters(), "JPEG"))
+    at = data.index(b"\xff\xc0") + 4
+    data[at] = 12
+    assert reason(bytes(data)) == "not read here: JPEG of 12 bits"
+
+
+def test_adobe_rgb_that_is_told_by_exif_is_converted() -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA005] = {1: "R03"}
+    exif._ifds.setdefault(0xA005, {1: "R03"})
+    image = Image.new("RGB", (64, 64), (60, 200, 60))
+    plain = make_thumbnails(saved(image, "JPEG", quality=95), PNG)
+    told = make_thumbnails(saved(image, "JPEG", quality=95, exif=exif), PNG)
+
+    def green(made: Made) -> tuple[int, ...]:
+        pixel = opened(made.thumbnails[0]).convert("RGB").getpixel((32, 32))
+        assert isinstance(pixel, tuple)
+        return tuple(map(int, pixel))
+
+    assert abs(green(plain)[0] - 60) < 4
+    assert green(told)[0] < 10  # outside sRGB: as green as it gets
+    assert green(told)[1] >= 199
+
+
+# -- the summary ------------------------------------------------------------
+
+
+def test_a_mixed_folder_is_summed_up_by_reason_and_one_clash_stops_nothing(
+    start: Start, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    photo = photograph(1, 320, 240)
+    for number in range(5):
+        (photos / f"IMG_{number}.jpg").write_bytes(photo)
+        (photos / f"raw{number}.raf").write_bytes(b"FUJIFILMCCD-RAW 0201")
+    (photos / "scan.j2k").write_bytes(b"\xff\x4f\xff\x51" + bytes(60))
+    (photos / "page.jpg").write_bytes(b"<html>")
+    (photos / "cut.jpg").write_bytes(photo[: len(photo) // 2])
+    (photos / "n.png").write_bytes(saved(quarters(), "PNG"))
+    (photos / "n.png.jpg").write_bytes(photo)
+    (photos / "raw0.raf.jpg").write_bytes(photo)
+    report = tmp_path / "report"
+    program = start(
+        *("image_pipeline", "run", str(photos), str(tmp_path / "thumbs")),
+        *("--transport", "inproc", "--report", str(report)),
+    )
+    assert program.wait() == 1
+    assert "16 files in" in program.stdout
+    assert "7 made, 0 current, 0 skipped, 9 failed" in program.stdout
+    assert "5 files: not read here: camera raw (raw0.raf, " in program.stderr
+    assert "n.png.jpg: n.png and n.png.jpg would both" in program.stderr
+    records = map(json.loads, report.read_text().splitlines())
+    kinds = {each["source"]: each["kind"] for each in records}
+    assert kinds["scan.j2k"] == kinds["raw1.raf"] == "not read here"
+    assert kinds["page.jpg"] == "no image"
+    assert kinds["cut.jpg"] == "damaged"
+    assert kinds["IMG_1.jpg"] == ""
