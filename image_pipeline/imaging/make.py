@@ -3,11 +3,17 @@
 Workers load `make` by its name, `image_pipeline.imaging.make:make`.
 """
 
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
 
 from image_pipeline.imaging import thumbnail
 from image_pipeline.imaging.wire import decode
 from image_pipeline.outcome import CannotMake, Made, Unfit
+
+with suppress(ImportError):  # the extra `heic`
+    # Now: once a worker is shut in, it can load no library of the system.
+    import_module("_pillow_heif")
 
 _prepare = cache(thumbnail.prepare)
 
