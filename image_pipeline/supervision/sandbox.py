@@ -23,11 +23,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+import zmq
+
 MEMORY_BYTES = 2 * 2**30  # of address space, with what Python itself maps
-# What is read later on: modules, and what the C library needs to look up a
-# host that a socket connects to once more.
+# What is read later on: modules, wherever they were installed, and what the
+# C library needs to look up a host that a socket connects to once more.
 READABLE = (
     *{Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib")},
+    Path(zmq.__file__).parents[1],
     Path(__file__).parents[1],
     *(
         Path("/etc", name)

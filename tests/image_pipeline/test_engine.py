@@ -115,6 +115,18 @@ def build(environment: dict[str, str], folder: Path) -> None:
     )
 
 
+def said_by_the_containers(environment: dict[str, str]) -> str:
+    """Return the last lines of each, for the message of a failed test."""
+    said = ""
+    for role in ("ventilator", "sink", "worker"):
+        logs = ("podman", "logs", "--tail", "5", f"{PROJECT}_{role}_1")
+        done = subprocess.run(
+            logs, env=environment, capture_output=True, timeout=60
+        )
+        said += f"{role}: {done.stdout + done.stderr!r}\n"
+    return said
+
+
 def has(image: str, environment: dict[str, str]) -> bool:
     asked = ("podman", "image", "exists", image)
     return not subprocess.run(asked, env=environment, timeout=60).returncode
@@ -150,7 +162,8 @@ def test_forty_photographs_are_made_although_a_worker_is_killed(
     made = tmp_path / "thumbnails"
     deadline = time.monotonic() + 60
     while len(list(made.glob("*.jpg"))) < PHOTOGRAPHS // 4:
-        assert time.monotonic() < deadline, "no thumbnails within a minute"
+        if time.monotonic() > deadline:
+            pytest.fail(said_by_the_containers(environment))
         time.sleep(0.02)
     container = f"{PROJECT}_worker_1"
     asked = ("podman", "inspect", "--format", "{{.State.Pid}}", container)

@@ -124,7 +124,7 @@ RECEIPTS = ("--receipts", "tcp://127.0.0.1:*")
         ("run SRC DST --max-pixels 18446744073709551616", 2, "--max-pixels"),
         ("run SRC LOOP", 3, "cannot write to"),
         (f"run SRC EMPTY/{LONG} --gallery", 3, "File name too long"),
-        (f"run SRC EMPTY/{LONG} --dry-run", 3, "File name too long"),
+        (f"run SRC EMPTY/{LONG} --dry-run", 0, "1 would be tried"),
         ("run SRC DST --files-from /proc/self/mem", 2, "/proc/self/mem"),
         ("run SRC DST --scheduler here", 3, "no Dask scheduler answers"),
         ("worker --tasks here", 3, "cannot connect to here: Invalid arg"),
