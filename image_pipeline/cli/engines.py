@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from image_pipeline.cli.options import INCOMPLETE, MAKE, fail
+from image_pipeline.cli.options import INCOMPLETE, MAKE, fail, say
 
 if TYPE_CHECKING:
     from image_pipeline.cli.display import Deliver
@@ -26,9 +26,18 @@ def start_workers(transport: str, workers: int | None) -> "Supervisor":
             from image_pipeline.supervision.threads import Threads
 
             return Threads(count, MAKE)
+        say_whether_shut_in()
         return Processes(count, MAKE)
     except Incomplete as error:
         fail(error, INCOMPLETE)
+
+
+def say_whether_shut_in() -> None:
+    """Say so where decoders keep the rights of the user."""
+    from image_pipeline.supervision.sandbox import landlock_version
+
+    if not landlock_version():
+        say("no landlock in this kernel: decoders can open files", err=True)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from image_pipeline.cli.engines import say_whether_shut_in
 from image_pipeline.cli.options import (
     FOLDER,
     INCOMPLETE,
@@ -147,7 +148,11 @@ def worker(
     quiet: bool,
     keys: Path | None,
 ) -> None:
-    """Turn images into thumbnails until Ctrl-C."""
+    """Turn images into thumbnails until Ctrl-C.
+
+    The processes that decode have 2 GiB of memory and, where the kernel has
+    landlock, no file of yours.
+    """
     import socket
 
     from image_pipeline.cli.signals import stop_on_signals
@@ -160,6 +165,7 @@ def worker(
         raise click.UsageError(
             f"--name: give at most {MAX_TEXT - 20} printable letters"
         )
+    say_whether_shut_in()
     try:
         with (
             stop_on_signals() as stop,
