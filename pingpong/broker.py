@@ -67,8 +67,7 @@ def forward(
     """Carry requests in and replies out until `stop`.
 
     A request is only taken from the ROUTER when the DEALER has room for it.
-    Its send never waits all the same: at a stop the workers may be gone
-    before we hear of it, and their room with them. The client asks again.
+    Its send never waits all the same: at a stop the workers may be gone.
     """
     with_room, without = zmq.Poller(), zmq.Poller()
     with_room.register(router, zmq.POLLIN)

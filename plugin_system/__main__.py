@@ -174,10 +174,8 @@ def call(
         _print_json({"result": result})
     elif isinstance(result, bytes):
         if sys.stdout.isatty():
-            raise click.ClickException(
-                f"the result is {len(result)} bytes, not for a terminal; "
-                "redirect it to a file: > FILE"
-            )
+            why = f"the result is {len(result)} bytes, not for a terminal"
+            raise click.ClickException(f"{why}; redirect it: > FILE")
         click.echo(result, nl=False)
     elif isinstance(result, str):
         click.echo(result)
@@ -201,8 +199,7 @@ def check(plugin: str, json: bool, plugins: tuple[Path, ...]) -> None:
     if plugin not in found:
         names = ", ".join(found)
         raise click.UsageError(f"no such plugin: {plugin}; there are {names}")
-    rows = []
-    where = ""
+    rows, where = [], ""
     for row in run(found[plugin], plugin == "chaos"):
         rows.append(row)
         if json:
@@ -215,10 +212,9 @@ def check(plugin: str, json: bool, plugins: tuple[Path, ...]) -> None:
     if json:
         _print_json([row.as_json() for row in rows])
     else:
-        click.echo(
-            f"{len(rows)} faults, {len(rows) - len(bad)} as expected. "
-            "RECOVERED: until the next good reply."
-        )
+        good = f"{len(rows) - len(bad)} as expected"
+        note = "RECOVERED: until the next good reply."
+        click.echo(f"{len(rows)} faults, {good}. {note}")
     sys.exit(1 if bad else 0)
 
 

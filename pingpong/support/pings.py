@@ -61,9 +61,8 @@ def fleet(
 ) -> None:
     """Run the clients of `plan`, each in a thread; fill in `report`.
 
-    `take` is called with the number of a client and the outcome of a ping,
-    or the number of its next try. Every client has a payload of its own, so
-    an answer that crossed over to another client would not go unseen.
+    `take` gets a client's number and an outcome, or the next try's number.
+    Each client has its own payload, so an answer to another would be seen.
     """
     lock = Lock()
 
