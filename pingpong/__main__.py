@@ -1,8 +1,4 @@
-"""The command line: parse, call, print, and turn outcomes into exit codes.
-
-Everything heavy is imported by the command that needs it, so that --help
-is there at once.
-"""
+"""The command line; a command imports what is heavy, so --help is quick."""
 
 import sys
 from collections.abc import Callable, Iterator

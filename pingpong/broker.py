@@ -54,11 +54,11 @@ def serve_with_workers(
                 forward(router, dealer, stop)
             finally:
                 stop.set()
-        tallies = [done.result() for done in running]
-    return Tally(
-        answered=sum(tally.answered for tally in tallies),
-        refused=sum(tally.refused for tally in tallies),
-    )
+    total = Tally()
+    for done in running:
+        total.answered += done.result().answered
+        total.refused += done.result().refused
+    return total
 
 
 def forward(

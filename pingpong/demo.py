@@ -72,14 +72,11 @@ def play(
     endpoint: str, stop: Stop, told: "queue.SimpleQueue[News | None]"
 ) -> Report:
     """Run the clients; tell all that happens, and None at the end."""
-
-    def tell(number: int, news: Outcome | int) -> None:
-        told.put((number, news))
-
     report = Report()
     try:
         with zmq.Context() as context:
-            fleet(context, endpoint, stop, report, tell, PLAN)
+            place = (context, endpoint, stop)
+            fleet(*place, report, lambda *news: told.put(news), PLAN)
         return report
     finally:
         told.put(None)

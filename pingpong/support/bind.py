@@ -37,7 +37,8 @@ def bound(
             yield bind
         finally:
             bind.close()
-            remove(endpoint)
+            if path := ipc_path(endpoint):  # libzmq leaves its file
+                path.unlink(missing_ok=True)
 
 
 def refuse_what_is_taken(endpoint: str) -> None:
@@ -57,12 +58,6 @@ def refuse_what_is_taken(endpoint: str) -> None:
         except ConnectionRefusedError:
             return  # its server was killed and left it
     raise OSError(errno.EADDRINUSE, "a live server's", str(path))
-
-
-def remove(endpoint: str) -> None:
-    """Delete the file of an ipc endpoint: libzmq only does so for a `*`."""
-    if path := ipc_path(endpoint):
-        path.unlink(missing_ok=True)
 
 
 def ipc_path(endpoint: str) -> Path | None:
