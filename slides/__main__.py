@@ -147,7 +147,7 @@ def record(names: tuple[str, ...]) -> None:
     NAMES are those of files in slides/recordings, all of them if left out.
     """
     from slides import HERE
-    from slides.record import record as run
+    from slides.terminal import record as run
 
     folder = HERE / "recordings"
     chosen = [folder / f"{name}.txt" for name in names]
@@ -160,7 +160,7 @@ def record(names: tuple[str, ...]) -> None:
 @main.command()
 def chart() -> None:
     """Draw the bars of slides/charts from slides/data/bench.json."""
-    from slides.chart import draw
+    from slides.numbers import draw
 
     with _explained("draw"):
         for path in draw():
@@ -170,7 +170,7 @@ def chart() -> None:
 @main.command()
 def demo() -> None:
     """Play the demos of the three examples, in the talk's order."""
-    from slides.demos import DEMOS, headline, play, summary
+    from slides.terminal import DEMOS, headline, play, summary
 
     played = []
     try:
@@ -225,8 +225,8 @@ def bench(
     from rich.console import Console
 
     from slides.bench import measure
-    from slides.chart import draw
-    from slides.figures import keep as write
+    from slides.numbers import draw
+    from slides.numbers import keep as write
 
     # As Ctrl-C does, it ends all that was started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
