@@ -202,20 +202,8 @@ def rehearse() -> None:
 @main.command()
 @click.argument("package", type=click.Choice(PACKAGES), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--full", is_flag=True, help="Measure more: ten minutes.")
-@click.option(
-    "--photographs",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Photographs for image_pipeline instead of made-up ones.",
-)
 @click.option("--keep", is_flag=True, help="Put it into deck and README.")
-def bench(
-    package: str | None,
-    as_json: bool,
-    full: bool,
-    photographs: Path | None,
-    keep: bool,
-) -> None:
+def bench(package: str | None, as_json: bool, keep: bool) -> None:
     """Measure a package beside its rivals, or all three.
 
     It takes a few minutes and wants a machine that is quiet.
@@ -233,12 +221,7 @@ def bench(
     console, found = Console(), {}
     with _explained("measure"):
         for name in [package] if package else PACKAGES:
-            result = measure(
-                name,
-                full=full,
-                photographs=photographs,
-                say=partial(click.echo, err=True),
-            )
+            result = measure(name, partial(click.echo, err=True))
             found[name] = result.as_dict()
             if not as_json:
                 console.print(f"\n{name}", *result.tables(), sep="\n")

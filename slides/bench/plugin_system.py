@@ -1,30 +1,49 @@
 """What a call costs, and a fault, beside other ways to call a process.
 
-Turns of a hundred calls. A ratio is the median of the ratios of neighbouring
-turns: the machine may change its pace between two rounds, and then a ratio
-of overall medians would set one pace against another.
+A ratio is the median of the ratios of neighbouring turns of a hundred calls,
+as the pace of a machine changes between two rounds. The rivals' servers die
+with the bench, however it dies, and Ctrl-C does not reach them.
 """
 
 import logging
+import multiprocessing
 import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from importlib.util import find_spec
+from multiprocessing import resource_tracker
+from pathlib import Path
 from statistics import median
+from typing import Any
 
+import zmq
+
+from pingpong.support.process import running
 from plugin_system.errors import PluginCrashed, PluginTimeout
 from plugin_system.executor import Executor
+from plugin_system.host.launcher import die_with
 from plugin_system.host.restarts import RestartPolicy
+from plugin_system.host.runtime_folder import RuntimeFolder
 from plugin_system.registry import Registration
-from slides.bench import plugin_rivals as rivals
-from slides.bench.kit import Bench, Row, new, row, seconds
-from slides.bench.plugin_rivals import DATA, Ways
+from slides.bench import rivals
+from slides.bench.kit import Bench, Row, in_python, new, row, seconds
 
+DATA = bytes(100)
 TURN = 100
 POLICY = RestartPolicy(deaths=10_000, backoff=0)
 TARGET = "plugin_system.samples.chaos:plugin"
+
+
+Ways = dict[str, Callable[[], Any]]
+
+
+def echo(data: bytes) -> bytes:
+    return data
 
 
 def measure(
@@ -35,24 +54,16 @@ def measure(
 ) -> Bench:
     """Measure calls, faults and starts; `say` hears of the progress."""
     bench = new("grpcio")
-    bench.about = "Ratio: to bare REQ/REP, median over neighbouring turns."
     # What the plugins print while they are killed is no news here.
     logging.getLogger("plugin_system.plugin").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
-        executor = stack.enter_context(
-            Executor(
-                [
-                    Registration("echo", "slides.bench.plugin_rivals:plugin"),
-                    Registration("chaos", TARGET),
-                ],
-                policy=POLICY,
-            )
-        )
-        others = rivals.ways(stack, bench.left_out)
+        chaos = [Registration("chaos", TARGET)]
+        executor = stack.enter_context(Executor(chaos, policy=POLICY))
+        others = rivals_of_call(stack, bench.left_out)
         bare = next(iter(others))
         ways = {
             bare: others.pop(bare),
-            "Executor.call": lambda: executor.call("echo", "echo", DATA),
+            "Executor.call": lambda: executor.call("chaos", "echo", DATA),
             **others,
         }
         say(f"{calls} calls")
@@ -60,9 +71,10 @@ def measure(
         executor.ping("chaos")
         say(f"{faults} faults")
         bench.rows += _faults(executor, faults)
-        bench.rows.append(_pool_after_a_kill())
+        told = [_pool_after_a_kill()]
+        bench.rows.append(row("ProcessPoolExecutor: SIGKILL to told", told))
     say(f"{starts} starts")
-    bench.rows += _starts(starts)
+    bench.rows.append(_starts(starts))
     return bench
 
 
@@ -94,10 +106,9 @@ def _faults(executor: Executor, faults: int) -> list[Row]:
     for _ in range(faults // 3):
         executor.ping("chaos")
         begun = time.monotonic()
-        try:
+        with suppress(PluginTimeout):
             executor.call("chaos", "hang", "asleep", timeout=0.1)
-        except PluginTimeout:
-            late.append(time.monotonic() - begun - 0.1)
+        late.append(time.monotonic() - begun - 0.1)
     executor.ping("chaos")
     return [
         row("SIGKILL in a call to PluginCrashed", crashed),
@@ -108,52 +119,115 @@ def _faults(executor: Executor, faults: int) -> list[Row]:
 
 def _crash(executor: Executor) -> float:
     begun = time.monotonic()
-    try:
+    with suppress(PluginCrashed):
         executor.call("chaos", "crash", "SIGKILL")
-    except PluginCrashed:
-        return time.monotonic() - begun
-    raise AssertionError("it was killed and replied")
+    return time.monotonic() - begun
 
 
-def _pool_after_a_kill() -> Row:
-    with rivals.pool_of_one() as pool:
-        with rivals.interrupts_blocked():
-            pool.submit(rivals.echo, DATA).result()
+def _pool_after_a_kill() -> float:
+    with pool_of_one() as pool:
+        with interrupts_blocked():
+            pool.submit(echo, DATA).result()
         begun = time.monotonic()
-        try:
+        with suppress(BrokenProcessPool):
             pool.submit(_die).result()
-        except BrokenProcessPool as error:
-            taken = time.monotonic() - begun
-            first = type(error).__name__
-        try:
-            pool.submit(rivals.echo, DATA).result()
-            after = "the pool answers again"
-        except BrokenProcessPool:
-            after = "the pool stays broken for good"
-    return row(
-        "ProcessPoolExecutor: SIGKILL to told",
-        [taken],
-        note=f"{first}, without signal or exit code; {after}",
-    )
+        return time.monotonic() - begun
 
 
 def _die() -> None:
     os.kill(os.getpid(), 9)
 
 
-def _starts(count: int) -> list[Row]:
+def _starts(count: int) -> Row:
     names = [f"plugin-{number}" for number in range(count)]
-    registrations = [Registration(name, TARGET) for name in names]
-    with Executor(registrations) as executor:
-        together = seconds(lambda: executor.start())
-    with Executor(registrations) as executor:
+    with Executor([Registration(name, TARGET) for name in names]) as executor:
         single = [seconds(partial(executor.start, name)) for name in names]
-    return [
-        row("start of a plugin, one after another", single),
-        row(
-            f"start of {count} plugins together",
-            [together],
-            ratio=together / sum(single),
-            note=f"ratio to {count} starts one after another",
-        ),
-    ]
+    return row("start of a plugin, one after another", single)
+
+
+# -- the rivals ---------------------------------------------------------
+
+
+def rivals_of_call(stack: ExitStack, left_out: dict[str, str]) -> Ways:
+    """Return functions that ask, bare ZeroMQ first; `stack` ends servers."""
+    runtime = RuntimeFolder()  # the next one sweeps it, should this be killed
+    stack.callback(runtime.close)
+    folder = runtime.path
+    with interrupts_blocked():
+        found: Ways = {
+            "bare REQ/REP over ipc, no deadline": _zmq(stack, folder),
+            "ProcessPoolExecutor.submit": _pool(stack),
+        }
+        if find_spec("grpc"):
+            found["gRPC over a Unix socket"] = _grpc(stack, folder)
+        else:
+            left_out["gRPC"] = "grpcio is not installed"
+    return found
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Start processes that never hear of Ctrl-C: a mask is inherited.
+
+    A terminal sends it to all of them, and each would print a traceback.
+    Here it waits, since a start cut in half leaves a process behind.
+    """
+    heard: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+    resource_tracker.ensure_running()  # its own start would lift the mask
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if heard:
+        raise KeyboardInterrupt
+
+
+def pool_of_one() -> ProcessPoolExecutor:
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(
+        1, mp_context=spawn, initializer=die_with, initargs=(os.getpid(),)
+    )
+
+
+def _zmq(stack: ExitStack, folder: Path) -> Callable[[], Any]:
+    endpoint = f"ipc://{folder}/zmq"
+    stack.enter_context(running(*in_python(serve_zmq, endpoint)))
+    context = stack.enter_context(zmq.Context())
+    requests = stack.enter_context(context.socket(zmq.REQ))
+    requests.linger = 0
+    requests.connect(endpoint)
+
+    def ask() -> bytes:
+        requests.send(DATA)
+        return requests.recv()
+
+    return ask
+
+
+def _pool(stack: ExitStack) -> Callable[[], Any]:
+    pool = stack.enter_context(pool_of_one())
+    pool.submit(echo, DATA).result()  # starts its process
+    return lambda: pool.submit(echo, DATA).result()
+
+
+def _grpc(stack: ExitStack, folder: Path) -> Callable[[], Any]:
+    address = f"unix:{folder}/grpc"
+    stack.enter_context(running(*in_python(serve_grpc, address)))
+    ask = stack.enter_context(rivals.grpc_client(address))
+    return lambda: ask(DATA)
+
+
+def serve_zmq(endpoint: str) -> None:
+    """A bare REP: no schema, no deadline, no check."""
+    with zmq.Context() as context, context.socket(zmq.REP) as replies:
+        replies.bind(endpoint)
+        print("ready", flush=True)
+        while True:
+            replies.send(replies.recv())
+
+
+def serve_grpc(address: str) -> None:
+    rivals.serve_grpc(echo, address)
