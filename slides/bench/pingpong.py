@@ -52,9 +52,8 @@ def measure(
         times: dict[str, list[float]] = {name: [] for name in contenders}
         for number in range(ROUNDS):
             say(f"round {number + 1} of {ROUNDS}")
-            share = count * (number + 1) // ROUNDS - count * number // ROUNDS
             for name, ping in contenders.items():
-                times[name] += ping(share + WARM_UP)[WARM_UP:]
+                times[name] += ping(count // ROUNDS + WARM_UP)[WARM_UP:]
     base = median(times[BASELINE])
     bench.rows = [
         row(name, taken, median(taken) / base)
@@ -77,14 +76,14 @@ def line_up(
         "REQ/REP, inproc": enter(req_rep_inproc(payload)),
         "HTTP/1.1 keep-alive": enter(http(python(rivals.serve_http))),
     }
-    first, *others = sorted(os.sched_getaffinity(0))
-    for name, cores in (("one core", [first]), ("two cores", others[:1])):
-        for core in cores:
-            server = python(rivals.serve_tcp, core)
-            ping = enter(rival(payload, rivals.tcp_client, server))
-            contenders[f"raw TCP socket, {name}"] = pinned(ping, first)
-    if not others:
-        left_out["raw TCP socket, two cores"] = "there is only one"
+    cores = sorted(os.sched_getaffinity(0))
+    left_out["raw TCP socket, two cores"] = "there is only one"
+    for core, where in zip(cores, ("one core", "two cores"), strict=False):
+        name = f"raw TCP socket, {where}"
+        left_out.pop(name, None)
+        server = python(rivals.serve_tcp, core)
+        ping = enter(rival(payload, rivals.tcp_client, server))
+        contenders[name] = pinned(ping, cores[0])
     try:
         server = rivals.nginx(Path(folder))
         contenders["nginx and uWSGI"] = enter(http(server))

@@ -9,11 +9,10 @@ import logging
 import multiprocessing
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.util import find_spec
 from multiprocessing import resource_tracker
@@ -31,7 +30,7 @@ from plugin_system.host.restarts import RestartPolicy
 from plugin_system.host.runtime_folder import RuntimeFolder
 from plugin_system.registry import Registration
 from slides.bench import rivals
-from slides.bench.kit import Bench, Row, in_python, new, row, seconds
+from slides.bench.kit import Bench, Row, in_python, new, row, seconds, until
 
 DATA = bytes(100)
 TURN = 100
@@ -59,18 +58,13 @@ def measure(
     with ExitStack() as stack:
         chaos = [Registration("chaos", TARGET)]
         executor = stack.enter_context(Executor(chaos, policy=POLICY))
-        others = rivals_of_call(stack, bench.left_out)
-        bare = next(iter(others))
-        ways = {
-            bare: others.pop(bare),
-            "Executor.call": lambda: executor.call("chaos", "echo", DATA),
-            **others,
-        }
+        call = partial(executor.call, "chaos")
+        ways = line_up(stack, partial(call, "echo", DATA), bench.left_out)
         say(f"{calls} calls")
         bench.rows = _round_trips(ways, calls)
         executor.ping("chaos")
         say(f"{faults} faults")
-        bench.rows += _faults(executor, faults)
+        bench.rows += _faults(call, faults)
         told = [_pool_after_a_kill()]
         bench.rows.append(row("ProcessPoolExecutor: SIGKILL to told", told))
     say(f"{starts} starts")
@@ -96,20 +90,17 @@ def _round_trips(ways: Ways, calls: int) -> list[Row]:
     ]
 
 
-def _faults(executor: Executor, faults: int) -> list[Row]:
+def _faults(call: Callable[..., Any], faults: int) -> list[Row]:
     crashed, recovered, late = [], [], []
-    for _ in range(faults):
-        crashed.append(_crash(executor))
-        recovered.append(
-            seconds(lambda: executor.call("chaos", "echo", DATA))
-        )
-    for _ in range(faults // 3):
-        executor.ping("chaos")
-        begun = time.monotonic()
-        with suppress(PluginTimeout):
-            executor.call("chaos", "hang", "asleep", timeout=0.1)
-        late.append(time.monotonic() - begun - 0.1)
-    executor.ping("chaos")
+    crash = partial(call, "crash", "SIGKILL")
+    hang = partial(call, "hang", "asleep", timeout=0.1)
+    echo = partial(call, "echo", DATA)
+    for number in range(faults):
+        crashed.append(until(PluginCrashed, crash))
+        recovered.append(seconds(echo))
+        if number % 3 == 0:
+            late.append(until(PluginTimeout, hang) - 0.1)
+            echo()
     return [
         row("SIGKILL in a call to PluginCrashed", crashed),
         row("PluginCrashed to the next good reply", recovered),
@@ -117,21 +108,11 @@ def _faults(executor: Executor, faults: int) -> list[Row]:
     ]
 
 
-def _crash(executor: Executor) -> float:
-    begun = time.monotonic()
-    with suppress(PluginCrashed):
-        executor.call("chaos", "crash", "SIGKILL")
-    return time.monotonic() - begun
-
-
 def _pool_after_a_kill() -> float:
     with pool_of_one() as pool:
         with interrupts_blocked():
             pool.submit(echo, DATA).result()
-        begun = time.monotonic()
-        with suppress(BrokenProcessPool):
-            pool.submit(_die).result()
-        return time.monotonic() - begun
+        return until(BrokenProcessPool, lambda: pool.submit(_die).result())
 
 
 def _die() -> None:
@@ -148,7 +129,9 @@ def _starts(count: int) -> Row:
 # -- the rivals ---------------------------------------------------------
 
 
-def rivals_of_call(stack: ExitStack, left_out: dict[str, str]) -> Ways:
+def line_up(
+    stack: ExitStack, call: Callable[[], Any], left_out: dict[str, str]
+) -> Ways:
     """Return functions that ask, bare ZeroMQ first; `stack` ends servers."""
     runtime = RuntimeFolder()  # the next one sweeps it, should this be killed
     stack.callback(runtime.close)
@@ -156,6 +139,7 @@ def rivals_of_call(stack: ExitStack, left_out: dict[str, str]) -> Ways:
     with interrupts_blocked():
         found: Ways = {
             "bare REQ/REP over ipc, no deadline": _zmq(stack, folder),
+            "Executor.call": call,
             "ProcessPoolExecutor.submit": _pool(stack),
         }
         if find_spec("grpc"):
@@ -215,7 +199,9 @@ def _pool(stack: ExitStack) -> Callable[[], Any]:
 
 def _grpc(stack: ExitStack, folder: Path) -> Callable[[], Any]:
     address = f"unix:{folder}/grpc"
-    stack.enter_context(running(*in_python(serve_grpc, address)))
+    stack.enter_context(
+        running(*in_python(rivals.serve_grpc, address, "echo"))
+    )
     ask = stack.enter_context(rivals.grpc_client(address))
     return lambda: ask(DATA)
 
@@ -227,7 +213,3 @@ def serve_zmq(endpoint: str) -> None:
         print("ready", flush=True)
         while True:
             replies.send(replies.recv())
-
-
-def serve_grpc(address: str) -> None:
-    rivals.serve_grpc(echo, address)

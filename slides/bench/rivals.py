@@ -109,11 +109,12 @@ def serve_http() -> None:
     serve_stream(HttpHandler)
 
 
-def serve_grpc(answer: Ask = reply_to, address: str = f"{HOST}:0") -> None:
+def serve_grpc(address: str = f"{HOST}:0", service: str = "ping") -> None:
     """One method from bytes to bytes, without generated code."""
     import grpc
 
-    method = grpc.unary_unary_rpc_method_handler(lambda data, _: answer(data))
+    reply: Ask = reply_to if service == "ping" else bytes
+    method = grpc.unary_unary_rpc_method_handler(lambda data, _: reply(data))
     handler = grpc.method_handlers_generic_handler("Bench", {"Ask": method})
     server = grpc.server(ThreadPoolExecutor(1))
     server.add_generic_rpc_handlers((handler,))

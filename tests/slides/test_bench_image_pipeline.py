@@ -60,7 +60,7 @@ def test_what_does_not_end_is_killed_with_all_that_it_started(
         assert ended
 
 
-def test_every_contender_gets_a_row_and_every_figure_a_verdict() -> None:
+def test_every_contender_gets_a_row_and_the_rivals_a_limit() -> None:
     said: list[str] = []
     result = measure(4, 1, 20, said.append)
     names = [row.name for row in result.rows]
@@ -68,11 +68,11 @@ def test_every_contender_gets_a_row_and_every_figure_a_verdict() -> None:
     assert names[:3] == ["run, tcp", "run, inproc", "ProcessPoolExecutor"]
     for row in result.rows:
         assert row.cpu_ms and row.ratio and row.median_s > 0
-    assert len(result.claims) >= 4
+    assert any(row.at_least for row in result.rows)
     for rival in ("vipsthumbnail", bench.VIPS):
         assert (rival in names) != (rival in result.left_out)
     as_json = json.loads(json.dumps(result.as_dict()))
-    assert {"machine", "versions", "rows", "claims"} <= as_json.keys()
+    assert {"machine", "versions", "rows"} <= as_json.keys()
     assert said
 
 
