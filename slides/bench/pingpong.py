@@ -24,15 +24,8 @@ from pingpong.messages_pb2 import Ping
 from pingpong.server import serve
 from pingpong.support.process import running, server_command
 from pingpong.support.stop import Stop
-from slides.bench import rivals
-from slides.bench.kit import (
-    Bench,
-    in_python,
-    libzmq_of_c,
-    new,
-    row,
-    seconds,
-)
+from slides.bench import kit, rivals
+from slides.bench.kit import Bench, in_python, new, row, seconds
 
 Measure = Callable[[int], list[float]]
 
@@ -46,7 +39,7 @@ def measure(
     count: int, size: int = 64, say: Callable[[str], None] = lambda _: None
 ) -> Bench:
     """Send `count` pings of `size` bytes by every means that is at hand."""
-    bench = new("grpcio", **libzmq_of_c())
+    bench = new("grpcio", **kit.libzmq_of_c())
     with ExitStack() as stack:
         contenders = line_up(stack, size, bench.left_out)
         times: dict[str, list[float]] = {name: [] for name in contenders}

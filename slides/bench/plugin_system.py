@@ -16,7 +16,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.util import find_spec
 from multiprocessing import resource_tracker
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -36,8 +35,6 @@ DATA = bytes(100)
 TURN = 100
 POLICY = RestartPolicy(deaths=10_000, backoff=0)
 TARGET = "plugin_system.samples.chaos:plugin"
-
-
 Ways = dict[str, Callable[[], Any]]
 
 
@@ -48,10 +45,9 @@ def echo(data: bytes) -> bytes:
 def measure(
     calls: int,
     faults: int = 30,
-    starts: int = 10,
     say: Callable[[str], None] = lambda _: None,
 ) -> Bench:
-    """Measure calls, faults and starts; `say` hears of the progress."""
+    """Measure calls and faults; `say` hears of the progress."""
     bench = new("grpcio")
     # What the plugins print while they are killed is no news here.
     logging.getLogger("plugin_system.plugin").setLevel(logging.CRITICAL)
@@ -67,8 +63,6 @@ def measure(
         bench.rows += _faults(call, faults)
         told = [_pool_after_a_kill()]
         bench.rows.append(row("ProcessPoolExecutor: SIGKILL to told", told))
-    say(f"{starts} starts")
-    bench.rows.append(_starts(starts))
     return bench
 
 
@@ -119,13 +113,6 @@ def _die() -> None:
     os.kill(os.getpid(), 9)
 
 
-def _starts(count: int) -> Row:
-    names = [f"plugin-{number}" for number in range(count)]
-    with Executor([Registration(name, TARGET) for name in names]) as executor:
-        single = [seconds(partial(executor.start, name)) for name in names]
-    return row("start of a plugin, one after another", single)
-
-
 # -- the rivals ---------------------------------------------------------
 
 
@@ -135,18 +122,32 @@ def line_up(
     """Return functions that ask, bare ZeroMQ first; `stack` ends servers."""
     runtime = RuntimeFolder()  # the next one sweeps it, should this be killed
     stack.callback(runtime.close)
-    folder = runtime.path
+    enter = stack.enter_context
+    bare, grpc = f"ipc://{runtime.path}/zmq", f"unix:{runtime.path}/grpc"
     with interrupts_blocked():
-        found: Ways = {
-            "bare REQ/REP over ipc, no deadline": _zmq(stack, folder),
+        enter(running(*in_python(serve_zmq, bare)))
+        requests = enter(enter(zmq.Context()).socket(zmq.REQ))
+        requests.linger = 0
+        requests.connect(bare)
+        pool = enter(pool_of_one())
+        pool.submit(echo, DATA).result()  # starts its process
+        ways: Ways = {
+            "bare REQ/REP over ipc, no deadline": lambda: (
+                requests.send(DATA),
+                requests.recv(),
+            ),
             "Executor.call": call,
-            "ProcessPoolExecutor.submit": _pool(stack),
+            "ProcessPoolExecutor.submit": lambda: pool.submit(
+                echo, DATA
+            ).result(),
         }
         if find_spec("grpc"):
-            found["gRPC over a Unix socket"] = _grpc(stack, folder)
+            enter(running(*in_python(rivals.serve_grpc, grpc, "echo")))
+            ask = enter(rivals.grpc_client(grpc))
+            ways["gRPC over a Unix socket"] = partial(ask, DATA)
         else:
             left_out["gRPC"] = "grpcio is not installed"
-    return found
+    return ways
 
 
 @contextmanager
@@ -174,36 +175,6 @@ def pool_of_one() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
         1, mp_context=spawn, initializer=die_with, initargs=(os.getpid(),)
     )
-
-
-def _zmq(stack: ExitStack, folder: Path) -> Callable[[], Any]:
-    endpoint = f"ipc://{folder}/zmq"
-    stack.enter_context(running(*in_python(serve_zmq, endpoint)))
-    context = stack.enter_context(zmq.Context())
-    requests = stack.enter_context(context.socket(zmq.REQ))
-    requests.linger = 0
-    requests.connect(endpoint)
-
-    def ask() -> bytes:
-        requests.send(DATA)
-        return requests.recv()
-
-    return ask
-
-
-def _pool(stack: ExitStack) -> Callable[[], Any]:
-    pool = stack.enter_context(pool_of_one())
-    pool.submit(echo, DATA).result()  # starts its process
-    return lambda: pool.submit(echo, DATA).result()
-
-
-def _grpc(stack: ExitStack, folder: Path) -> Callable[[], Any]:
-    address = f"unix:{folder}/grpc"
-    stack.enter_context(
-        running(*in_python(rivals.serve_grpc, address, "echo"))
-    )
-    ask = stack.enter_context(rivals.grpc_client(address))
-    return lambda: ask(DATA)
 
 
 def serve_zmq(endpoint: str) -> None:

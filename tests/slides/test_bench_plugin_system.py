@@ -23,7 +23,7 @@ def test_a_short_bench_has_every_row(
     monkeypatch.setattr(
         plugin_system, "find_spec", lambda _: None
     )  # no grpcio
-    result = measure(calls=100, faults=3, starts=2)
+    result = measure(calls=100, faults=3)
     names = [row.name for row in result.rows]
     assert names[0].startswith("bare REQ/REP")
     assert names[1] == "Executor.call"
@@ -35,7 +35,7 @@ def test_a_short_bench_has_every_row(
 
 @pytest.mark.skipif(not find_spec("grpc"), reason="no grpcio here")
 def test_grpc_is_a_row_where_it_is_installed() -> None:
-    result = measure(calls=100, faults=3, starts=2)
+    result = measure(calls=100, faults=3)
     assert "gRPC over a Unix socket" in [row.name for row in result.rows]
     assert not result.left_out
 
