@@ -1,17 +1,11 @@
 """Every figure of the talk, measured in one run against the rivals.
 
-`kit`        machine, versions, rows, claims, tables
-`stopwatch`  a whole command: its time, CPU and memory
-`pingpong`, `image_pipeline`, `plugin_system`  one bench for each package,
-             with its rivals beside it
-
 Contenders take turns, round by round, so that other work on the machine
 slows all of them alike. Absolute times belong to the machine; compare the
 ratios.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slides import DeckError
@@ -23,11 +17,7 @@ PACKAGES = ("pingpong", "image_pipeline", "plugin_system")
 
 
 def measure(
-    package: str,
-    *,
-    full: bool = False,
-    photographs: Path | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    package: str, say: Callable[[str], None] = lambda _: None
 ) -> "Bench":
     """Measure one package; `say` hears of the progress.
 
@@ -40,10 +30,9 @@ def measure(
 
     try:
         if package == "pingpong":
-            return pingpong.measure(40_000 if full else 4_000, say=say)
+            return pingpong.measure(4_000, say=say)
         if package == "plugin_system":
-            return plugin_system.measure(30_000 if full else 3_000, say=say)
-        size = image_pipeline.FULL if full else image_pipeline.QUICK
-        return image_pipeline.measure(photographs, size, say)
+            return plugin_system.measure(3_000, say=say)
+        return image_pipeline.measure(say=say)
     except (OSError, ZMQError, CallError) as error:
         raise DeckError(f"Cannot measure {package}: {error}.") from error
