@@ -1,8 +1,7 @@
 """Every figure of the talk, measured in one run against the rivals.
 
 Contenders take turns, round by round, so that other work on the machine
-slows all of them alike. Absolute times belong to the machine; compare the
-ratios.
+slows all of them alike. Compare the ratios: times belong to a machine.
 """
 
 from collections.abc import Callable
@@ -19,10 +18,7 @@ PACKAGES = ("pingpong", "image_pipeline", "plugin_system")
 def measure(
     package: str, say: Callable[[str], None] = lambda _: None
 ) -> "Bench":
-    """Measure one package; `say` hears of the progress.
-
-    Raises DeckError where a contender fails.
-    """
+    """Measure one package; raise DeckError where a contender fails."""
     from zmq import ZMQError
 
     from plugin_system.errors import CallError

@@ -27,7 +27,7 @@ from image_pipeline.imaging.thumbnail import (
     make_thumbnails,
     prepare,
 )
-from slides.bench.kit import Bench, Row, Taken, in_python, new, taken_by
+from slides.bench.kit import Bench, Row, Say, Taken, in_python, new, taken_by
 
 WORKERS = 2
 SIDE, QUALITY = 256, 80
@@ -39,14 +39,10 @@ VIPS = "pyvips, 2 threads"
 LIMITS = {"vipsthumbnail": 1.67, VIPS: 1.05, POOL: 0.95}
 
 Command = Callable[[Path, Path], list[str]]
-Say = Callable[[str], None]
 
 
 def measure(
-    photographs: int = 200,
-    rounds: int = 3,
-    tiny: int = 2_000,
-    say: Say = lambda _: None,
+    photographs: int = 200, rounds: int = 3, say: Say = lambda _: None
 ) -> Bench:
     """Measure on made-up photographs; `say` hears of the progress.
 
@@ -54,18 +50,12 @@ def measure(
     """
     bench = new("pillow", "pyvips")
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        source = folder / "photographs"
+        source = Path(name) / "photographs"
         source.mkdir()
         say(f"making {photographs} photographs")
         taken_by(in_python(fill, source, photographs))
         compare(bench, source, rounds, say)
-        say(f"{tiny} tiny images")
-        overhead(bench, folder / "tiny", tiny, rounds)
     return bench
-
-
-# -- the contenders ---------------------------------------------------------
 
 
 def run(transport: str, source: Path, target: Path) -> list[str]:
@@ -107,8 +97,7 @@ def vips_threads(source: str, target: str) -> None:
 
     def make(path: str) -> None:
         image = pyvips.Image.thumbnail(path, SIDE, height=SIDE, size="down")
-        name = Path(path).name
-        image.jpegsave(f"{target}/{name}", Q=QUALITY, strip=True)
+        image.jpegsave(f"{target}/{Path(path).name}", Q=QUALITY, strip=True)
 
     with ThreadPoolExecutor(WORKERS) as executor:
         for _ in executor.map(make, files(source)):
@@ -137,9 +126,6 @@ def missing(program: str) -> str:
     return "" if shutil.which(program) else "not on the PATH"
 
 
-# -- the comparison ---------------------------------------------------------
-
-
 def compare(bench: Bench, photographs: Path, rounds: int, say: Say) -> None:
     contenders: dict[str, Command] = {
         RUN: partial(run, "tcp"),
@@ -164,19 +150,6 @@ def compare(bench: Bench, photographs: Path, rounds: int, say: Say) -> None:
     add_rows(bench, taken, count)
 
 
-def overhead(bench: Bench, source: Path, count: int, rounds: int) -> None:
-    """Tiny images show what the pipeline costs beyond their pixels."""
-    data = [photograph(seed, 64, 48) for seed in range(16)]
-    source.mkdir()
-    for number in range(count):
-        (source / f"{number:06}.jpg").write_bytes(data[number % 16])
-    taken: dict[str, list[Taken]] = {RUN: [], POOL: []}
-    for _ in range(rounds):
-        taken[RUN].append(once(partial(run, "tcp"), source))
-        taken[POOL].append(once(partial(in_python, pool), source))
-    add_rows(bench, taken, count, f", {count} tiny")
-
-
 def once(command: Command, source: Path) -> Taken:
     """Run `command` into a fresh folder; it must fill it."""
     with tempfile.TemporaryDirectory(dir=source.parent) as name:
@@ -188,17 +161,14 @@ def once(command: Command, source: Path) -> Taken:
         return taken
 
 
-def add_rows(
-    bench: Bench, taken: dict[str, list[Taken]], count: int, task: str = ""
-) -> None:
+def add_rows(bench: Bench, taken: dict[str, list[Taken]], count: int) -> None:
     base = median(each.wall_s for each in taken[RUN])
     for name, runs in taken.items():
         wall = median(each.wall_s for each in runs)
         cpu_ms = median(each.cpu_s for each in runs) / count * 1e3
-        shown = f"{name.split(',')[0]}{task}" if task else name
         limit = LIMITS.get(name)
         bench.rows.append(
-            Row(shown, wall, count, wall / base, None, cpu_ms, limit)
+            Row(name, wall, count, wall / base, None, cpu_ms, limit)
         )
 
 

@@ -25,7 +25,7 @@ from pingpong.server import serve
 from pingpong.support.process import running, server_command
 from pingpong.support.stop import Stop
 from slides.bench import kit, rivals
-from slides.bench.kit import Bench, in_python, new, row, seconds
+from slides.bench.kit import Bench, Say, in_python, new, row, seconds
 
 Measure = Callable[[int], list[float]]
 
@@ -35,9 +35,7 @@ BASELINE = "REQ/REP, tcp"
 C_TWIN = Path(pingpong.__file__).parent / "c" / "build"
 
 
-def measure(
-    count: int, size: int = 64, say: Callable[[str], None] = lambda _: None
-) -> Bench:
+def measure(count: int, size: int = 64, say: Say = lambda _: None) -> Bench:
     """Send `count` pings of `size` bytes by every means that is at hand."""
     bench = new("grpcio", **kit.libzmq_of_c())
     with ExitStack() as stack:
@@ -49,8 +47,7 @@ def measure(
                 times[name] += ping(count // ROUNDS + WARM_UP)[WARM_UP:]
     base = median(times[BASELINE])
     bench.rows = [
-        row(name, taken, median(taken) / base)
-        for name, taken in times.items()
+        row(k, each, median(each) / base) for k, each in times.items()
     ]
     return bench
 
@@ -67,14 +64,14 @@ def line_up(
         BASELINE: enter(req_rep("tcp://127.0.0.1:*", payload)),
         "REQ/REP, ipc": enter(req_rep(f"ipc://{folder}/py", payload)),
         "REQ/REP, inproc": enter(req_rep_inproc(payload)),
-        "HTTP/1.1 keep-alive": enter(http(python(rivals.serve_http))),
+        "HTTP/1.1 keep-alive": enter(http(python(rivals.serve, "http"))),
     }
     cores = sorted(os.sched_getaffinity(0))
     left_out["raw TCP socket, two cores"] = "there is only one"
     for core, where in zip(cores, ("one core", "two cores"), strict=False):
         name = f"raw TCP socket, {where}"
         left_out.pop(name, None)
-        server = python(rivals.serve_tcp, core)
+        server = python(rivals.serve, "tcp", core)
         ping = enter(rival(payload, rivals.tcp_client, server))
         contenders[name] = pinned(ping, cores[0])
     try:
@@ -95,10 +92,7 @@ def line_up(
 
 
 def pinned(ping: Measure, core: int) -> Measure:
-    """Keep the client on `core`: two on one core need no wake-up of another.
-
-    The server pins itself.
-    """
+    """Keep the client on `core`; the server pins itself."""
 
     def times(count: int) -> list[float]:
         before = os.sched_getaffinity(0)

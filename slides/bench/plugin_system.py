@@ -29,7 +29,16 @@ from plugin_system.host.restarts import RestartPolicy
 from plugin_system.host.runtime_folder import RuntimeFolder
 from plugin_system.registry import Registration
 from slides.bench import rivals
-from slides.bench.kit import Bench, Row, in_python, new, row, seconds, until
+from slides.bench.kit import (
+    Bench,
+    Row,
+    Say,
+    in_python,
+    new,
+    row,
+    seconds,
+    until,
+)
 
 DATA = bytes(100)
 TURN = 100
@@ -42,11 +51,7 @@ def echo(data: bytes) -> bytes:
     return data
 
 
-def measure(
-    calls: int,
-    faults: int = 30,
-    say: Callable[[str], None] = lambda _: None,
-) -> Bench:
+def measure(calls: int, faults: int = 30, say: Say = lambda _: None) -> Bench:
     """Measure calls and faults; `say` hears of the progress."""
     bench = new("grpcio")
     # What the plugins print while they are killed is no news here.
@@ -78,10 +83,7 @@ def _round_trips(ways: Ways, calls: int) -> list[Row]:
             taken[name] += turn
             bare = bare or median(turn)
             ratios[name].append(median(turn) / bare)
-    return [
-        row(name, each, ratio=median(ratios[name]))
-        for name, each in taken.items()
-    ]
+    return [row(k, each, median(ratios[k])) for k, each in taken.items()]
 
 
 def _faults(call: Callable[..., Any], faults: int) -> list[Row]:
@@ -106,14 +108,8 @@ def _pool_after_a_kill() -> float:
     with pool_of_one() as pool:
         with interrupts_blocked():
             pool.submit(echo, DATA).result()
-        return until(BrokenProcessPool, lambda: pool.submit(_die).result())
-
-
-def _die() -> None:
-    os.kill(os.getpid(), 9)
-
-
-# -- the rivals ---------------------------------------------------------
+        killed = pool.submit(signal.raise_signal, signal.SIGKILL)
+        return until(BrokenProcessPool, killed.result)
 
 
 def line_up(

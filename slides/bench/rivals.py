@@ -16,7 +16,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,6 @@ def reply_to(request: bytes) -> bytes:
 
 
 def framed(message: bytes) -> bytes:
-    """A stream has no messages: the length tells where each ends."""
     return LENGTH.pack(len(message)) + message
 
 
@@ -87,26 +86,19 @@ def http_client(address: str) -> Iterator[Ask]:
         connection.request("POST", "/", request)
         return connection.getresponse().read()
 
-    try:
+    with closing(connection):
         yield ask
-    finally:
-        connection.close()
 
 
-def serve_stream(handler: type[socketserver.BaseRequestHandler]) -> None:
+def serve(kind: str, core: str = "") -> None:
+    """Run the server of that kind, on one core if it is told which."""
+    if core:
+        os.sched_setaffinity(0, {int(core)})
+    handler = {"tcp": TcpHandler, "http": HttpHandler}[kind]
     with socketserver.ThreadingTCPServer((HOST, 0), handler) as server:
         server.daemon_threads = True
         print(server.server_address[1], flush=True)
         server.serve_forever()
-
-
-def serve_tcp(core: str) -> None:
-    os.sched_setaffinity(0, {int(core)})
-    serve_stream(TcpHandler)
-
-
-def serve_http() -> None:
-    serve_stream(HttpHandler)
 
 
 def serve_grpc(address: str = f"{HOST}:0", service: str = "ping") -> None:
@@ -133,8 +125,6 @@ def grpc_client(address: str) -> Iterator[Ask]:
         call = channel.unary_unary("/Bench/Ask")
         yield lambda request: call(request, timeout=TIMEOUT)
 
-
-# -- the usual stack: nginx, and uWSGI behind it over a Unix socket -----
 
 UWSGI = ("uwsgi_python3", "uwsgi")  # Debian's name, and that of pyuwsgi
 CONFIG = """
