@@ -37,7 +37,6 @@ OVER = {
     "pingpong": 1_284,
     "image_pipeline": 7_705,
     "slides": 1_880,
-    "slides/bench": 1_012,
 }
 MESSAGING = (  # what works for any bytes in and any bytes out
     "ventilator",
