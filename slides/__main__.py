@@ -144,17 +144,26 @@ def check() -> None:
 def record(names: tuple[str, ...]) -> None:
     """Run the commands of the recordings again and keep what they print.
 
-    NAMES are those of files in slides/recordings, all of them if left out.
+    NAMES are those of files in slides/recordings and of live shows, all of
+    them if left out.
     """
     from slides import HERE
+    from slides.live.shows import COMMANDS
+    from slides.live.stage import TRACES
     from slides.record import record as run
+    from slides.record import record_show
 
     folder = HERE / "recordings"
-    chosen = [folder / f"{name}.txt" for name in names]
-    for path in chosen or sorted(folder.glob("*.txt")):
-        with _explained(f"record {path.stem}"):
-            path.write_text(run(path), encoding="utf-8")
-        click.echo(f"recorded {path.stem}")
+    texts = sorted(path.stem for path in folder.glob("*.txt"))
+    for name in names or (*texts, *COMMANDS):
+        with _explained(f"record {name}"):
+            if name in COMMANDS:
+                path, said = TRACES / f"{name}.json", record_show(name)
+            else:
+                path = folder / f"{name}.txt"
+                said = run(path)
+            path.write_text(said, encoding="utf-8")
+        click.echo(f"recorded {name}")
 
 
 @main.command()

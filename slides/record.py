@@ -6,6 +6,7 @@ process numbers only; `timeless` takes these out, so that the two can be
 compared.
 """
 
+import json
 import os
 import re
 import shlex
@@ -13,11 +14,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from slides import ROOT, DeckError
+from slides.live.shows import COMMANDS, Event, Show
 
 LONGEST_S = 120
+KILL_AFTER = 12  # results, in a show
 TYPED = "$ "
 
 VOLATILE = [
@@ -100,3 +104,29 @@ def _run(command: str) -> str:
             f"`{command}` ended with {ended.returncode}: {ended.stdout}"
         )
     return ended.stdout
+
+
+def record_show(name: str) -> str:
+    """Play a show and kill a worker in it; return the trace as JSON.
+
+    Raises `DeckError` when the run does not come to its end.
+    """
+    show = Show(*COMMANDS[name])
+    show.start()
+    events: list[Event] = []
+    is_killed = False
+    try:
+        for event in show.follow(LONGEST_S):
+            events.append(event)
+            made = sum(each["kind"] == "made" for each in events)
+            if made >= KILL_AFTER and event["kind"] == "started":
+                if not is_killed:
+                    show.tell(f"kill {event['worker']}")
+                is_killed = True
+    finally:
+        show.end()
+    if not events or events[-1]["kind"] != "over":
+        raise DeckError(f"The show {name} did not come to its end.")
+    today = datetime.now(UTC).date().isoformat()
+    rows = ",\n".join(json.dumps(event) for event in events)
+    return f'{{"recorded": "{today}", "events": [\n{rows}\n]}}\n'

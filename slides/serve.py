@@ -1,22 +1,28 @@
 """Serve the deck on loopback; the page reloads when a source changes.
 
-The page asks for the version twice a second, and the question is what makes
-the deck anew: no watcher, no thread of our own, nothing to stop.
+The page listens to one stream for as long as it is open. Whoever listens is
+what makes the deck anew: no watcher, nothing to stop. Beside it are the live
+shows, whose processes end with the server.
 """
 
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from slides import DECK, DeckError
+from slides.live import web
+from slides.live.shows import Shows
 from slides.site import build
 
 TICK_S = 0.02
+ASK_S = 0.5  # how often a listener looks for a newer deck
 
 
 class Live:
@@ -61,20 +67,41 @@ class Live:
 
 
 class Handler(SimpleHTTPRequestHandler):
+    server: "Server"
+
     def __init__(self, live: Live, *args: Any) -> None:
         self.live = live
         super().__init__(*args, directory=str(live.out))
 
     def do_GET(self) -> None:
-        if self.path != "/version":
+        show = web.find(self.server.shows, self.path)
+        if self.path != "/version" and not show:
             super().do_GET()
-            return
-        body = self.live.version().encode()
-        self.send_response(200)
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Content-Length", str(len(body)))
+        elif not web.is_ours(dict(self.headers), self.server.server_port):
+            self.send_error(HTTPStatus.FORBIDDEN)
+        else:
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            with suppress(OSError):  # the page was left
+                if show:
+                    web.stream(show, self.wfile.write)
+                self._send_versions()
+
+    def do_POST(self) -> None:
+        headers = dict(self.headers)
+        status = HTTPStatus.FORBIDDEN
+        if web.is_ours(headers, self.server.server_port):
+            status = web.command(self.server.shows, self.path, headers)
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
         self.end_headers()
-        self.wfile.write(body)
+
+    def _send_versions(self) -> None:
+        while True:
+            version = self.live.version()
+            self.wfile.write(f"data: {version}\n\n".encode())
+            time.sleep(ASK_S)
 
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "no-store")
@@ -85,6 +112,14 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
+    def __init__(self, *args: Any) -> None:
+        self.shows = Shows()
+        super().__init__(*args)
+
+    def server_close(self) -> None:
+        super().server_close()
+        self.shows.close()
+
     def handle_error(self, *request: Any) -> None:
         """Say nothing of a page that was left before it had loaded."""
         if not isinstance(sys.exception(), ConnectionError):
