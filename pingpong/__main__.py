@@ -1,8 +1,4 @@
-"""The command line: parse, call, print, and turn outcomes into exit codes.
-
-Everything heavy is imported by the command that needs it, so that --help
-is there at once.
-"""
+"""The command line; a command imports what is heavy, so --help is quick."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +15,7 @@ from pingpong import __version__
 ENDPOINT = "tcp://127.0.0.1:5555"
 # Bytes; the server's limit of 1 MiB less the id and the lengths.
 SIZE = click.IntRange(0, 1024 * 1024 - 64)
+Decorator = Callable[..., Any]
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 
@@ -27,35 +24,20 @@ class Seconds(click.FloatRange):
 
     name = "seconds"
 
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> float:
-        seconds = float(super().convert(value, param, ctx))
+    def convert(self, value: Any, *where: Any) -> float:
+        seconds = float(super().convert(value, *where))
         if isnan(seconds):
-            self.fail(f"{value} is no number of seconds.", param, ctx)
+            self.fail(f"{value} is no number of seconds.", *where)
         return seconds
 
 
 SECONDS = Seconds(0, 86_400)
+TRY = Seconds(0.001, 86_400)
 
 
-def option(
-    names: str, default: object, kind: "click.ParamType[Any]", text: str
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option(
-        *names.split(),
-        default=default,
-        type=kind,
-        help=text,
-        show_default=True,
-    )
-
-
-def json_option(text: str) -> Callable[..., Any]:
-    return click.option("--json", is_flag=True, help=text)
+def option(names: str, default: object, kind: Any, text: str) -> Decorator:
+    also: Any = {"default": default, "type": kind, "show_default": True}
+    return click.option(*names.split(), help=text, **also)
 
 
 @contextmanager
@@ -75,6 +57,8 @@ def sentences(doing: str) -> Iterator[None]:
     except BrokenPipeError:
         raise  # click ends quietly when nobody reads on
     except (zmq.ZMQError, OSError, RuntimeError) as error:
+        if isinstance(error, OSError):  # a full disk? Python would retry
+            sys.stdout = None
         number = getattr(error, "errno", None)  # no thread is left: none
         why = zmq.strerror(number) if number else str(error)
         raise click.ClickException(f"Cannot {doing}: {why}.") from None
@@ -97,10 +81,7 @@ def main() -> None:
 
 @main.command()
 @option("--bind", ENDPOINT, click.STRING, "Endpoint, tcp or ipc.")
-@option(
-    *("--workers", 1, click.IntRange(1, 64)),
-    "Threads; more than one stand behind ROUTER/DEALER.",
-)
+@option("--workers", 1, click.IntRange(1, 64), "Threads that answer.")
 @option("--work", 0.0, SECONDS, "Pretend to work, in seconds.")
 @click.option("--insecure", is_flag=True, help="Bind beyond loopback.")
 def server(bind: str, workers: int, work: float, insecure: bool) -> None:
@@ -111,11 +92,7 @@ def server(bind: str, workers: int, work: float, insecure: bool) -> None:
         from pingpong.broker import serve_with_workers
         from pingpong.server import serve
         from pingpong.support.bind import bound, raise_file_limit
-        from pingpong.support.endpoint import (
-            check_bind,
-            check_exposure,
-            needs_ipv6,
-        )
+        from pingpong.support.endpoint import check_bind, check_exposure
         from pingpong.support.monitor import watched
         from pingpong.support.stop import Stop
 
@@ -126,7 +103,6 @@ def server(bind: str, workers: int, work: float, insecure: bool) -> None:
         stop = stack.enter_context(Stop())
         stack.enter_context(stop.on_signals())
         context = stack.enter_context(zmq.Context())
-        context.ipv6 = needs_ipv6(bind)
         kind = zmq.REP if workers == 1 else zmq.ROUTER
         front = stack.enter_context(bound(context, kind, bind))
         with watched(front) as seen:
@@ -142,27 +118,15 @@ def server(bind: str, workers: int, work: float, insecure: bool) -> None:
 
 @main.command()
 @option("--connect", ENDPOINT, click.STRING, "Endpoint of the server.")
-@option(
-    *("-c --count", 10, click.IntRange(0)),
-    "Pings to send; 0 goes on until Ctrl-C.",
-)
+@option("-c --count", 10, click.IntRange(0), "Pings to send; 0: no end.")
 @option("-i --interval", 1.0, SECONDS, "Seconds between two pings.")
-@option(
-    *("-W --timeout", 1.0, Seconds(0.001, 86_400)),
-    "Seconds to wait for an answer before asking again.",
-)
-@option(
-    *("-w --deadline", 0.0, SECONDS),
-    "Seconds after which to end, answered or not; 0 for never.",
-)
-@option(
-    *("--retries", 5, click.IntRange(0, 1_000_000)),
-    "Times to ask again before a ping is lost.",
-)
+@option("-W --timeout", 1.0, TRY, "Seconds to wait before asking again.")
+@option("-w --deadline", 0.0, SECONDS, "Seconds until the end; 0: none.")
+@option("--retries", 5, click.IntRange(0, 10**6), "New tries of a ping.")
 @option("-s --size", 56, SIZE, "Bytes of payload.")
 @option("--clients", 1, click.IntRange(1, 100), "Clients at once.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the summary.")
-@json_option("Print a summary in JSON, and nothing else.")
+@click.option("--json", is_flag=True, help="Print one summary, in JSON.")
 def client(
     connect: str,
     count: int,
@@ -183,19 +147,19 @@ def client(
         import zmq
 
         from pingpong.support.endpoint import check_connect, needs_ipv6
-        from pingpong.support.pings import fleet
+        from pingpong.support.pings import Plan, fleet
         from pingpong.support.stats import Outcome, Report
         from pingpong.support.stop import Stop, on_quit
 
         report = Report()
+        plan = Plan(clients, count, timeout, retries, interval, size)
 
         def say(number: int, news: Outcome | int) -> None:
             if quiet or json:
                 return
+            text = str(news)
             if isinstance(news, int):
                 text = f"no answer in {timeout:g} s, try {news}"
-            else:
-                text = str(news)
             click.echo(f"client {number}: {text}" if clients > 1 else text)
 
         check_connect(connect)
@@ -206,15 +170,7 @@ def client(
         context.ipv6 = needs_ipv6(connect)
         if not json:  # ping -q prints this line, too
             click.echo(f"PING {connect}: {size} bytes of payload")
-        fleet(
-            *(context, connect, stop, report, say),
-            clients=clients,
-            count=count,
-            timeout=timeout,
-            retries=retries,
-            interval=interval,
-            size=size,
-        )
+        fleet(context, connect, stop, report, say, plan)
         if json:
             click.echo(dumps({"endpoint": connect, **report.as_dict()}))
         else:
@@ -229,22 +185,17 @@ def client(
 def demo() -> None:
     """Watch a server being killed, and nothing lost (about 5 seconds)."""
     with sentences("play the demo"), ExitStack() as stack:
-        from pingpong.demo import CLIENTS, COUNT, run
+        from pingpong.demo import PLAN, run
         from pingpong.support.stop import Stop
 
         stop = stack.enter_context(Stop())
         stack.enter_context(stop.on_signals())
-        report = run(
-            stop,
-            partial(click.secho, bold=True, fg="cyan"),
-            lambda text: click.echo(f"   {text}"),
-        )
-        complete = report.received == COUNT * len(CLIENTS)
+        title = partial(click.secho, bold=True, fg="cyan")
+        report = run(stop, title, lambda text: click.echo(f"   {text}"))
+        complete = report.received == PLAN.count * PLAN.clients
         click.secho(str(report), bold=True, fg="green" if complete else "red")
-        if report.lost:
-            sys.exit(1)
         if not complete:
-            sys.exit(INTERRUPTED)
+            sys.exit(1 if report.lost else INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -54,11 +54,11 @@ def serve_with_workers(
                 forward(router, dealer, stop)
             finally:
                 stop.set()
-        tallies = [done.result() for done in running]
-    return Tally(
-        answered=sum(tally.answered for tally in tallies),
-        refused=sum(tally.refused for tally in tallies),
-    )
+    total = Tally()
+    for done in running:
+        total.answered += done.result().answered
+        total.refused += done.result().refused
+    return total
 
 
 def forward(
@@ -67,8 +67,7 @@ def forward(
     """Carry requests in and replies out until `stop`.
 
     A request is only taken from the ROUTER when the DEALER has room for it.
-    Its send never waits all the same: at a stop the workers may be gone
-    before we hear of it, and their room with them. The client asks again.
+    Its send never waits all the same: at a stop the workers may be gone.
     """
     with_room, without = zmq.Poller(), zmq.Poller()
     with_room.register(router, zmq.POLLIN)

@@ -14,16 +14,12 @@ from time import monotonic
 
 import zmq
 
-from pingpong.support.pings import fleet
+from pingpong.support.pings import Plan, fleet
 from pingpong.support.process import running, server_command
 from pingpong.support.stats import Outcome, Report
 from pingpong.support.stop import Stop
 
-CLIENTS = range(1, 4)
-COUNT = 36  # pings of each client
-INTERVAL = 0.1  # seconds
-TIMEOUT = 0.3  # seconds for one try
-RETRIES = 50
+PLAN = Plan(clients=3, count=36, timeout=0.3, retries=50, interval=0.1)
 PATIENCE = 30.0  # seconds for all of it
 
 # A client's number, and the end of a ping or the number of its next try.
@@ -32,10 +28,7 @@ Tell = Callable[[str], None]
 
 
 def run(stop: Stop, title: Tell, show: Tell) -> Report:
-    """Play it; return what became of the pings. `stop` ends it early.
-
-    Raises TimeoutError after PATIENCE seconds.
-    """
+    """Play it, until `stop`; raise TimeoutError after PATIENCE."""
     with ExitStack() as stack:
         enter = stack.enter_context
         endpoint = enter(held_endpoint())
@@ -50,7 +43,7 @@ def run(stop: Stop, title: Tell, show: Tell) -> Report:
         stack.callback(stop.set)
         playing = pool.submit(play, endpoint, stop, told)
         news = listen(told)
-        for number, outcome in each(news, Outcome, COUNT // 3):
+        for number, outcome in each(news, Outcome, PLAN.count // 3):
             show(f"client {number}: {outcome}")
 
         if not stop.wait(0):
@@ -79,21 +72,11 @@ def play(
     endpoint: str, stop: Stop, told: "queue.SimpleQueue[News | None]"
 ) -> Report:
     """Run the clients; tell all that happens, and None at the end."""
-
-    def tell(number: int, news: Outcome | int) -> None:
-        told.put((number, news))
-
     report = Report()
     try:
         with zmq.Context() as context:
-            fleet(
-                *(context, endpoint, stop, report, tell),
-                clients=len(CLIENTS),
-                count=COUNT,
-                timeout=TIMEOUT,
-                retries=RETRIES,
-                interval=INTERVAL,
-            )
+            place = (context, endpoint, stop)
+            fleet(*place, report, lambda *news: told.put(news), PLAN)
         return report
     finally:
         told.put(None)
@@ -118,7 +101,7 @@ def each(
         had[number] += isinstance(item, kind)
         if had[number] == wanted and isinstance(item, kind):
             yield number, item
-        if all(had[client] >= wanted for client in CLIENTS):
+        if all(had[n + 1] >= wanted for n in range(PLAN.clients)):
             return
 
 
@@ -126,9 +109,8 @@ def each(
 def held_endpoint() -> Iterator[str]:
     """A port that stays ours while no server is on it.
 
-    It is bound but never listened on: a server may share it, since libzmq
-    sets SO_REUSEADDR too, but the kernel gives it to nobody who asks for
-    any port, nor to a client's end, which could then connect to itself.
+    A server may share it, since libzmq sets SO_REUSEADDR too; the kernel
+    gives it to nobody who asks for any port, nor to a client's end.
     """
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -29,9 +29,8 @@ class Tally:
     refused: int = 0
 
     def __str__(self) -> str:
-        return (
-            f"Answered {self.answered} pings, refused {self.refused} requests"
-        )
+        refused = f"refused {self.refused} requests"
+        return f"Answered {self.answered} pings, {refused}"
 
     def add(self, pong: Pong) -> None:
         if pong.error:

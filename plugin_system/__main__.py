@@ -8,6 +8,7 @@ failed, 2 the command line was wrong, 3 the plugin crashed, 4 timed out,
 import logging
 import signal
 import sys
+from base64 import b64encode
 from contextlib import suppress
 from json import dumps, loads
 from pathlib import Path
@@ -61,8 +62,7 @@ class Sentences(click.Group):
             sys.stdout = None
             _fail(str(error), 1)
         finally:
-            # All is said and undone. What still comes ends us at once,
-            # without the traceback of whatever Python does at its end.
+            # What comes while Python ends must not show a traceback.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -112,10 +112,9 @@ def list_(plugins: tuple[Path, ...]) -> None:
         for name, registration in found.items():
             status = executor.status(name)
             methods = wrap(" ".join(status.methods) or "-", 43)
-            click.echo(
-                f"{name:12} {status.version or '-':8} {status.state:12} "
-                f"{methods[0]}"
-            )
+            version = status.version or "-"
+            state = f"{name:12} {version:8} {status.state:12}"
+            click.echo(f"{state} {methods[0]}")
             for more in methods[1:]:
                 click.echo(f"{'':34} {more}")
             click.echo(f"{'':12} from {registration.source}")
@@ -175,10 +174,8 @@ def call(
         _print_json({"result": result})
     elif isinstance(result, bytes):
         if sys.stdout.isatty():
-            raise click.ClickException(
-                f"the result is {len(result)} bytes, not for a terminal; "
-                "redirect it to a file: > FILE"
-            )
+            why = f"the result is {len(result)} bytes, not for a terminal"
+            raise click.ClickException(f"{why}; redirect it: > FILE")
         click.echo(result, nl=False)
     elif isinstance(result, str):
         click.echo(result)
@@ -200,11 +197,9 @@ def check(plugin: str, json: bool, plugins: tuple[Path, ...]) -> None:
     logging.getLogger("plugin_system.plugin").setLevel(logging.CRITICAL)
     found, _ = _discover(plugins)
     if plugin not in found:
-        raise click.UsageError(
-            f"no such plugin: {plugin}; there are {', '.join(found)}"
-        )
-    rows = []
-    where = ""
+        names = ", ".join(found)
+        raise click.UsageError(f"no such plugin: {plugin}; there are {names}")
+    rows, where = [], ""
     for row in run(found[plugin], plugin == "chaos"):
         rows.append(row)
         if json:
@@ -217,10 +212,9 @@ def check(plugin: str, json: bool, plugins: tuple[Path, ...]) -> None:
     if json:
         _print_json([row.as_json() for row in rows])
     else:
-        click.echo(
-            f"{len(rows)} faults, {len(rows) - len(bad)} as expected. "
-            "RECOVERED: until the next good reply."
-        )
+        good = f"{len(rows) - len(bad)} as expected"
+        note = "RECOVERED: until the next good reply."
+        click.echo(f"{len(rows)} faults, {good}. {note}")
     sys.exit(1 if bad else 0)
 
 
@@ -255,9 +249,8 @@ def _argument(text: str) -> Any:
         if text.startswith("-"):
             raise click.NoSuchOption(text) from None
         quoted = dumps(text, ensure_ascii=False)
-        raise click.UsageError(
-            f"{text} is no JSON; if it is text, quote it twice: '{quoted}'"
-        ) from None
+        hint = f"if it is text, quote it twice: '{quoted}'"
+        raise click.UsageError(f"{text} is no JSON; {hint}") from None
 
 
 def _bytes_of(argument: str) -> bytes:
@@ -269,10 +262,8 @@ def _bytes_of(argument: str) -> bytes:
     except OSError as error:
         raise click.UsageError(f"{argument}: {error.strerror}") from None
     if len(data) > MAX_MESSAGE_BYTES:
-        raise click.UsageError(
-            f"{argument} has more than {MAX_MESSAGE_BYTES} bytes, which is "
-            "what a message holds"
-        )
+        most = f"{MAX_MESSAGE_BYTES} bytes, which is what a message holds"
+        raise click.UsageError(f"{argument} has more than {most}")
     return data
 
 
@@ -292,14 +283,10 @@ def _fail(sentence: str, code: int) -> NoReturn:
 
 
 def _print_json(value: Any) -> None:
-    def bytes_as_text(each: Any) -> Any:
-        from base64 import b64encode
-
+    def base64(each: bytes) -> dict[str, str]:
         return {"base64": b64encode(each).decode()}
 
-    click.echo(
-        dumps(value, indent=2, ensure_ascii=False, default=bytes_as_text)
-    )
+    click.echo(dumps(value, indent=2, ensure_ascii=False, default=base64))
 
 
 if __name__ == "__main__":

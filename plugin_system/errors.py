@@ -6,7 +6,7 @@ True is an honest doubt: a plugin that replied and died at once usually
 takes its reply with it, so a crash never proves that nothing was done.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class CallError(Exception):
@@ -24,6 +24,18 @@ class CallError(Exception):
         self.plugin = plugin
         self.sentence = sentence
         self.maybe_done = maybe_done
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive pickle, copy and process pools, which know only `args`."""
+        return _restore, (type(self), self.args, vars(self).copy())
+
+
+def _restore(
+    kind: type[CallError], args: tuple[Any, ...], fields: dict[str, Any]
+) -> CallError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(fields)
+    return error
 
 
 class PluginCrashed(CallError):

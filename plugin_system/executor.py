@@ -4,6 +4,7 @@ with Executor() as executor:
     executor.call("text", "count", "to be or not to be", timeout=1.0)
 """
 
+import os
 import threading
 import time
 from collections.abc import Iterable
@@ -15,12 +16,13 @@ from typing import Any, Self
 
 import zmq
 
-from plugin_system.errors import CallError, NoSuchPlugin
+from plugin_system.errors import CallError, NoSuchPlugin, PluginUnavailable
 from plugin_system.host import linux
 from plugin_system.host.incarnation import Host
 from plugin_system.host.output import OutputReader
 from plugin_system.host.restarts import RestartPolicy
 from plugin_system.host.runtime_folder import RuntimeFolder
+from plugin_system.host.spawner import Spawner
 from plugin_system.host.supervisor import Status, Supervisor
 from plugin_system.registry import Registration, discover
 
@@ -57,16 +59,17 @@ class Executor:
             born.callback(context.destroy, linger=0)
             output = OutputReader()
             born.callback(output.close)
-            spawner = ThreadPoolExecutor(1, "plugin spawner")
-            born.callback(spawner.shutdown, wait=False)
-            spawner.submit(int)  # its thread starts now, or never
+            spawner = Spawner()
+            born.callback(spawner.close)
             self._undo = born.pop_all()
         self._host = Host(folder.path, context, output, spawner)
         self._supervisors = {
             each.name: Supervisor(each, self._host, policy or RestartPolicy())
             for each in registrations
         }
-        self._closing = threading.Lock()
+        # A signal handler may close it during `close`, in the same thread.
+        self._closing = threading.RLock()
+        self._pid = os.getpid()
 
     def call(
         self, plugin: str, method: str, *arguments: Any, timeout: float = 5.0
@@ -119,7 +122,13 @@ class Executor:
         return self._find(plugin).status()
 
     def close(self) -> None:
-        """End all plugins, within 3 seconds. Calls under way are ended."""
+        """End all plugins, within 3 seconds. Calls under way are ended.
+
+        May be called again, from anywhere, at any time. In a process that
+        was forked from ours it does nothing: the plugins are not its own.
+        """
+        if os.getpid() != self._pid:
+            return
         with self._closing:
             if self._host.closing.is_set():
                 return
@@ -146,6 +155,13 @@ class Executor:
         self.close()
 
     def _find(self, plugin: str) -> Supervisor:
+        if os.getpid() != self._pid:
+            raise PluginUnavailable(
+                plugin,
+                "this executor belongs to the process that was forked; make "
+                "one after the fork",
+                retry_after=None,
+            )
         try:
             return self._supervisors[plugin]
         except KeyError:

@@ -148,28 +148,26 @@ def record(names: tuple[str, ...]) -> None:
     them if left out.
     """
     from slides import HERE
+    from slides.live.recorder import record as play
     from slides.live.shows import COMMANDS
     from slides.live.stage import TRACES
-    from slides.record import record as run
-    from slides.record import record_show
+    from slides.terminal import record as run
 
     folder = HERE / "recordings"
-    texts = sorted(path.stem for path in folder.glob("*.txt"))
-    for name in names or (*texts, *COMMANDS):
+    makers = dict.fromkeys(sorted(folder.glob("*.txt")), run)
+    makers |= {TRACES / f"{name}.json": play for name in COMMANDS}
+    by_name = {path.stem: path for path in makers}
+    for name in names or by_name:
         with _explained(f"record {name}"):
-            if name in COMMANDS:
-                path, said = TRACES / f"{name}.json", record_show(name)
-            else:
-                path = folder / f"{name}.txt"
-                said = run(path)
-            path.write_text(said, encoding="utf-8")
+            path = by_name.get(name, folder / f"{name}.txt")
+            path.write_text(makers.get(path, run)(path), encoding="utf-8")
         click.echo(f"recorded {name}")
 
 
 @main.command()
 def chart() -> None:
     """Draw the bars of slides/charts from slides/data/bench.json."""
-    from slides.chart import draw
+    from slides.numbers import draw
 
     with _explained("draw"):
         for path in draw():
@@ -179,7 +177,7 @@ def chart() -> None:
 @main.command()
 def demo() -> None:
     """Play the demos of the three examples, in the talk's order."""
-    from slides.demos import DEMOS, headline, play, summary
+    from slides.terminal import DEMOS, headline, play, summary
 
     played = []
     try:
@@ -211,20 +209,8 @@ def rehearse() -> None:
 @main.command()
 @click.argument("package", type=click.Choice(PACKAGES), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--full", is_flag=True, help="Measure more: ten minutes.")
-@click.option(
-    "--photographs",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Photographs for image_pipeline instead of made-up ones.",
-)
 @click.option("--keep", is_flag=True, help="Put it into deck and README.")
-def bench(
-    package: str | None,
-    as_json: bool,
-    full: bool,
-    photographs: Path | None,
-    keep: bool,
-) -> None:
+def bench(package: str | None, as_json: bool, keep: bool) -> None:
     """Measure a package beside its rivals, or all three.
 
     It takes a few minutes and wants a machine that is quiet.
@@ -234,20 +220,15 @@ def bench(
     from rich.console import Console
 
     from slides.bench import measure
-    from slides.chart import draw
-    from slides.figures import keep as write
+    from slides.numbers import draw
+    from slides.numbers import keep as write
 
     # As Ctrl-C does, it ends all that was started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console, found = Console(), {}
     with _explained("measure"):
         for name in [package] if package else PACKAGES:
-            result = measure(
-                name,
-                full=full,
-                photographs=photographs,
-                say=partial(click.echo, err=True),
-            )
+            result = measure(name, partial(click.echo, err=True))
             found[name] = result.as_dict()
             if not as_json:
                 console.print(f"\n{name}", *result.tables(), sep="\n")

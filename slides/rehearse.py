@@ -23,7 +23,7 @@ from pathlib import Path
 
 from slides import HERE, ROOT
 from slides.deck import CONSOLES, STAYS, Slide
-from slides.record import TYPED, timeless, typed
+from slides.terminal import TYPED, timeless, typed
 
 COMMAND = re.compile(r"(python -m|make) \w")  # as told in a sentence
 LIMIT_S = 600.0

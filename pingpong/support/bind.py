@@ -9,6 +9,7 @@ from pathlib import Path
 
 import zmq
 
+from pingpong.support.endpoint import needs_ipv6
 from pingpong.support.receive import MAX_MESSAGE
 
 LINGER = 500  # milliseconds that a last reply has to leave
@@ -19,17 +20,13 @@ HANDSHAKE = 2_000  # milliseconds; a peer that says nothing is cut off
 def bound(
     context: zmq.SyncContext, kind: int, endpoint: str
 ) -> Iterator[zmq.SyncSocket]:
-    """A socket of `kind` (REP, ROUTER) bound to `endpoint`, with its limits.
-
-    Its `last_endpoint` is the real one where `endpoint` has a wildcard.
-    Raises zmq.ZMQError or OSError where it cannot bind.
-    """
+    """A bound REP or ROUTER. Raises zmq.ZMQError or OSError."""
     refuse_what_is_taken(endpoint)
     with context.socket(kind) as bind:
+        bind.ipv6 = needs_ipv6(endpoint)
         bind.linger = LINGER
-        # A frame of up to MAX_MESSAGE is for us to judge, and a little more
-        # so that we can say that it is too long. For a longer one libzmq
-        # drops the connection, also before the handshake.
+        # Up to here we can say that a frame is too long. For a longer one
+        # libzmq drops the connection, also before the handshake.
         bind.maxmsgsize = 2 * MAX_MESSAGE
         bind.handshake_ivl = HANDSHAKE
         # A REQ peer has one request in flight; this bounds other peers. It
@@ -40,7 +37,8 @@ def bound(
             yield bind
         finally:
             bind.close()
-            remove(endpoint)
+            if path := ipc_path(endpoint):  # libzmq leaves its file
+                path.unlink(missing_ok=True)
 
 
 def refuse_what_is_taken(endpoint: str) -> None:
@@ -60,12 +58,6 @@ def refuse_what_is_taken(endpoint: str) -> None:
         except ConnectionRefusedError:
             return  # its server was killed and left it
     raise OSError(errno.EADDRINUSE, "a live server's", str(path))
-
-
-def remove(endpoint: str) -> None:
-    """Delete the file of an ipc endpoint: libzmq only does so for a `*`."""
-    if path := ipc_path(endpoint):
-        path.unlink(missing_ok=True)
 
 
 def ipc_path(endpoint: str) -> Path | None:

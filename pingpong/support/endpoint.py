@@ -1,10 +1,8 @@
 """Check an endpoint before libzmq sees it: what passes here, works there.
 
-libzmq reads a port as far as it has digits and keeps 16 bits of it, so
-tcp://127.0.0.1:99999 would silently be port 34463. It accepts a host that
-nobody knows, and looks for it for ever. And what it binds it need not
-connect to: tcp://*:5555 is for a server, tcp://SOURCE:0;HOST:5555 is for a
-client. So there is a check for each.
+libzmq keeps 16 bits of a port: tcp://127.0.0.1:99999 would be port 34463.
+It looks for an unknown host for ever. And tcp://*:5555 is for a server,
+tcp://SOURCE:0;HOST:5555 for a client, so there is a check for each.
 """
 
 import ipaddress
@@ -76,11 +74,7 @@ def check_exposure(endpoint: str) -> None:
 
 
 def needs_ipv6(endpoint: str) -> bool:
-    """Whether a socket needs zmq.IPV6 for an endpoint that passed a check.
-
-    Only then: with that option tcp://127.0.0.1:5555 reports itself as
-    tcp://[::ffff:127.0.0.1]:5555, and a name is looked up for IPv6 first.
-    """
+    """Whether an endpoint needs zmq.IPV6, which changes IPv4 addresses."""
     scheme, address = split(endpoint)
     host, _ = host_and_port(address.rpartition(";")[2])
     if scheme == "ipc" or host == "*" or host in interfaces():
@@ -92,10 +86,8 @@ def split(endpoint: str) -> tuple[str, str]:
     """The transport, tcp or ipc, and the address. Raises Unfit."""
     scheme, _, address = endpoint.partition("://")
     if scheme not in ("tcp", "ipc") or not address:
-        raise Unfit(
-            f"{endpoint} is no endpoint that two processes can share: say "
-            "tcp://HOST:PORT or ipc://PATH"
-        )
+        why = "is no endpoint that two processes can share"
+        raise Unfit(f"{endpoint} {why}: say tcp://HOST:PORT or ipc://PATH")
     try:
         length = len(address.encode())
     except UnicodeEncodeError:
@@ -114,10 +106,8 @@ def check_port(endpoint: str, port: str, *, or_any: bool = False) -> None:
     if NUMBER.fullmatch(port) and int(port) <= 65535:
         return
     if not (or_any and ANY_PORT.fullmatch(port)):
-        raise Unfit(
-            f"{endpoint} does not end in a port: say one from 1 to 65535, "
-            "as in tcp://127.0.0.1:5555"
-        )
+        say = "say one from 1 to 65535, as in tcp://127.0.0.1:5555"
+        raise Unfit(f"{endpoint} does not end in a port: {say}")
 
 
 def resolve(
@@ -133,10 +123,8 @@ def resolve(
         raise Unfit(f"{endpoint}: there is no interface {zone}")
     for family in families if name else ():
         try:
-            found = socket.getaddrinfo(
-                *(name.encode("ascii"), None, family, socket.SOCK_STREAM),
-                flags=flags,
-            )
+            query = (name.encode("ascii"), None, family, socket.SOCK_STREAM)
+            found = socket.getaddrinfo(*query, flags=flags)
             return family, [str(address[4][0]) for address in found]
         except OSError as error:
             why = str(error.strerror)

@@ -1,13 +1,7 @@
 """Count the connections of a socket, also those that never say a word.
 
-Role      observer of a bound socket
-Socket    PAIR, connected to the socket's monitor (inproc)
-Messages  in: monitor events (zmq_socket_monitor documentation)
-
 The application does not hear of a connection that ends without a handshake
-(its peer speaks no ZMTP, says nothing, or gives up early) nor of one that
-is cut off for a frame over MAXMSGSIZE. The monitor does; for it a peer that
-left and one that was cut off in mid-message are both `closed`.
+nor of one that is cut off for a frame over MAXMSGSIZE. The monitor does.
 """
 
 from collections.abc import Iterator
@@ -34,10 +28,8 @@ class Connections:
     closed: int = 0
 
     def __str__(self) -> str:
-        return (
-            f"Connections: {self.accepted} accepted, "
-            f"{self.strangers} without a handshake, {self.closed} closed"
-        )
+        counts = f"{self.accepted} accepted, {self.strangers} without a"
+        return f"Connections: {counts} handshake, {self.closed} closed"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from itertools import count as counter
 from itertools import islice
@@ -17,12 +18,22 @@ from pingpong.support.stats import Outcome, Report
 from pingpong.support.stop import Stop
 
 
-def pings(
-    client: Client, *, count: int, interval: float = 0, payload: bytes = b""
-) -> Iterator[Outcome]:
-    """Ask `count` times (0: until stopped), pausing `interval` seconds."""
-    for seq in islice(counter(1), count or None):
-        if seq > 1 and interval and client.stop.wait(interval):
+@dataclass(frozen=True)
+class Plan:
+    """How many `clients` send `count` pings each, and how; in seconds."""
+
+    clients: int
+    count: int
+    timeout: float
+    retries: int
+    interval: float
+    size: int = 0
+
+
+def pings(client: Client, plan: Plan, payload: bytes) -> Iterator[Outcome]:
+    """Ask `count` times, or until stopped if that is 0."""
+    for seq in islice(counter(1), plan.count or None):
+        if seq > 1 and plan.interval and client.stop.wait(plan.interval):
             return
         ping = Ping(id=random.randrange(1, 2**64), payload=payload)
         before = client.retried
@@ -46,34 +57,25 @@ def fleet(
     stop: Stop,
     report: Report,
     take: Callable[[int, Outcome | int], None],
-    *,
-    clients: int,
-    count: int,
-    timeout: float,
-    retries: int,
-    interval: float,
-    size: int = 0,
+    plan: Plan,
 ) -> None:
-    """Run so many `clients` at once, each in a thread; fill in `report`.
+    """Run the clients of `plan`, each in a thread; fill in `report`.
 
-    `take` is called with the number of a client and the outcome of a ping,
-    or the number of its next try. Every client has a payload of its own, so
-    an answer that crossed over to another client would not go unseen.
+    `take` gets a client's number and an outcome, or the next try's number.
+    Each client has its own payload, so an answer to another would be seen.
     """
     lock = Lock()
 
     def run(number: int) -> None:
-        payload = random.Random(number).randbytes(size)
+        payload = random.Random(number).randbytes(plan.size)
         try:
             with Client(
                 *(context, endpoint, stop),
-                timeout=timeout,
-                retries=retries,
+                timeout=plan.timeout,
+                retries=plan.retries,
                 on_retry=partial(take, number),
             ) as client:
-                for outcome in pings(
-                    client, count=count, interval=interval, payload=payload
-                ):
+                for outcome in pings(client, plan, payload):
                     with lock:
                         report.add(outcome)
                         take(number, outcome)
@@ -81,9 +83,9 @@ def fleet(
             stop.set()  # one client failed in earnest: the others end too
             raise
 
-    with ThreadPoolExecutor(clients) as pool:
+    with ThreadPoolExecutor(plan.clients) as pool:
         try:
-            runs = [pool.submit(run, each + 1) for each in range(clients)]
+            runs = [pool.submit(run, n + 1) for n in range(plan.clients)]
         except RuntimeError:  # no thread is left: the others end too
             stop.set()
             raise

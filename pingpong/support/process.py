@@ -10,8 +10,7 @@ from typing import IO, cast
 
 START_S = 20.0
 
-# A child runs this first. The kernel then kills it when its parent is gone,
-# also by SIGKILL (prctl(2), PR_SET_PDEATHSIG; an exec keeps it).
+# The kernel kills the child when its parent is gone, also by SIGKILL.
 TIED = """
 import ctypes, os, signal, sys
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -25,8 +24,7 @@ if os.getppid() == int(sys.argv[1]):
 def running(*argv: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """A process and the last word of its first line; killed at the end.
 
-    Raises ChildProcessError where it ends, or START_S seconds pass, without
-    a line. A process that announces itself writes its line in one piece.
+    Raises ChildProcessError without a line in START_S seconds.
     """
     with subprocess.Popen(
         tied(argv),

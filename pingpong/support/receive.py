@@ -1,8 +1,7 @@
 """Receive what a poll has announced, and never wait for it.
 
-A message without an envelope makes a REP or REQ socket readable and is then
-dropped inside recv, which would go on waiting for the next one: out of
-reach of every deadline and every signal. So recv never waits; poll does.
+A message without an envelope makes a REP or REQ socket readable; recv drops
+it and would wait for the next one, past every deadline and every signal.
 """
 
 import zmq

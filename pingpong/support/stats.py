@@ -11,10 +11,7 @@ REASONS = 100  # texts that are kept: a server may send another each time
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of one ping: a pong after `rtt` seconds, or else a reason.
-
-    `rtt` counts from the first try, since that is what the caller waited.
-    """
+    """The end of a ping; `rtt` is in seconds, from the first try."""
 
     seq: int
     retries: int
@@ -34,9 +31,7 @@ class Outcome:
 class Report:
     """sent == received + lost + interrupted, for any number of clients.
 
-    Past SAMPLES round trips the times are a uniform sample (algorithm R),
-    so that a client that runs for a month needs no more memory; minimum,
-    mean and maximum stay exact.
+    Past SAMPLES round trips `times` is a uniform sample (algorithm R).
     """
 
     received: int = 0
@@ -95,10 +90,7 @@ class Report:
             "interrupted": self.interrupted,
             "retries": self.retries,
             "reasons": dict(self.reasons),
-            "rtt_ms": {
-                name: round(seconds * 1e3, 4)
-                for name, seconds in self.rtt().items()
-            },
+            "rtt_ms": {k: round(v * 1e3, 4) for k, v in self.rtt().items()},
         }
 
     def __str__(self) -> str:
@@ -110,10 +102,9 @@ class Report:
         )
         if not self.received:
             return counts
-        times = "/".join(
-            f"{value * 1e3:.3f}" for value in self.rtt().values()
-        )
-        return f"{counts}\nrtt {'/'.join(self.rtt())} = {times} ms"
+        rtt = self.rtt()
+        times = "/".join(f"{each * 1e3:.3f}" for each in rtt.values())
+        return f"{counts}\nrtt {'/'.join(rtt)} = {times} ms"
 
 
 def quantile(ordered: list[float], share: float) -> float:

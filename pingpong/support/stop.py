@@ -1,10 +1,8 @@
 """Stop: one signal that wakes every poll at once.
 
-A loop that wakes ten times a second to look at a flag is late and never at
-rest. zmq_poll watches file descriptors beside ZeroMQ sockets, so Stop is a
-descriptor that becomes readable once and stays so: every poll that holds it
-wakes, in every thread. `signal.set_wakeup_fd` lets the C signal handler
-write to it, so a signal that arrives just before the poll is not missed.
+zmq_poll watches file descriptors too, so Stop is one that becomes readable
+and stays so: it wakes every poll in every thread. `signal.set_wakeup_fd`
+writes to it, so a signal that comes just before the poll is not missed.
 """
 
 import os
@@ -19,9 +17,7 @@ from threading import Thread
 from types import FrameType
 from typing import Self
 
-# Seconds. timeout(1) sends a signal twice in one breath, to its child and
-# then to its group.
-GRACE = 0.5
+GRACE = 0.5  # seconds: timeout(1) sends its signal twice at once
 
 
 def ending_signals() -> list[signal.Signals]:
@@ -56,9 +52,8 @@ class Stop:
     def on_signals(self, deadline: float = 0) -> Iterator[None]:
         """Set by the first of `ending_signals`; one after GRACE kills.
 
-        Also set after `deadline` seconds, if it is not 0. A signal that
-        comes when the work is done is ignored from then on: it would only
-        change the exit status.
+        Also set after `deadline` seconds, if it is not 0. After the block
+        more signals are ignored: they would only change the exit status.
         """
         times: list[float] = []
 
@@ -95,11 +90,7 @@ class Stop:
 
 @contextmanager
 def on_quit(show: Callable[[], None]) -> Iterator[None]:
-    """Call `show` at each SIGQUIT (Ctrl-\\), as ping(8) does; not on macOS.
-
-    A thread waits for it. A handler would wake every Stop as well, since
-    `set_wakeup_fd` reports all signals that have one.
-    """
+    """Call `show` at each SIGQUIT (Ctrl-\\); a handler would wake Stop."""
     if sys.platform == "darwin":  # it has no sigwaitinfo
         yield
         return

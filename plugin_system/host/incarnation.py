@@ -13,7 +13,6 @@ import itertools
 import secrets
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +32,7 @@ from plugin_system.errors import (
 )
 from plugin_system.host.output import OutputReader
 from plugin_system.host.process import Process
+from plugin_system.host.spawner import Spawner
 from plugin_system.messages_pb2 import PluginCall, PluginReady, PluginReply
 from plugin_system.registry import Registration
 
@@ -56,10 +56,7 @@ class Host:
     folder: Path
     context: zmq.Context[zmq.Socket[bytes]]
     output: OutputReader
-    # One thread starts all processes and lives as long as the executor: the
-    # kernel takes the end of the thread that started a process for the
-    # death of its parent (prctl(2), PR_SET_PDEATHSIG).
-    spawner: ThreadPoolExecutor
+    spawner: Spawner
     closing: threading.Event = field(default_factory=threading.Event)
     ids: "itertools.count[int]" = field(
         default_factory=lambda: itertools.count(1)

@@ -16,6 +16,7 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PATH = "PLUGIN_SYS_PATH"  # what the host can import
 
 
 def die_with(host_pid: int) -> None:
@@ -39,7 +40,13 @@ def main(host_pid: str, how: str, target: str, *rest: str) -> None:
 
     module, _, name = target.partition(":")
     sys.argv = [target]
-    getattr(import_module(module), name or "plugin").serve()
+    # In private: a program that the plugin runs may be another Python's.
+    sys.path[:] = os.environ.pop(PATH).split(os.pathsep)
+    # As an entry point may be written: module:object.attribute
+    plugin = import_module(module)
+    for attribute in (name or "plugin").split("."):
+        plugin = getattr(plugin, attribute)
+    plugin.serve()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from collections import deque
 from contextlib import suppress
 from typing import IO
 
+from plugin_system.host.log_queue import LogQueue
+
 KEPT_LINES = 20
 MAX_LINE_BYTES = 8192  # a longer line is logged in pieces
 READ_BYTES = 65536  # what a pipe holds
@@ -25,12 +27,15 @@ logging.getLogger("plugin_system").addHandler(logging.NullHandler())
 class Stream:
     """One pipe of one plugin."""
 
-    def __init__(self, pipe: IO[bytes], name: str, level: int) -> None:
+    def __init__(
+        self, pipe: IO[bytes], name: str, level: int, lines: LogQueue
+    ) -> None:
         os.set_blocking(pipe.fileno(), False)
         self.pipe = pipe
         self.ended = False  # at its end of file
         self._log = logging.getLogger(f"plugin_system.plugin.{name}")
         self._level = level
+        self._lines = lines
         self._kept: deque[bytes] = deque(maxlen=KEPT_LINES)
         self._begun = b""
 
@@ -48,13 +53,14 @@ class Stream:
                 self._kept.append(piece)
                 if self._log.isEnabledFor(self._level):
                     text = piece.decode(errors="replace")
-                    self._log.log(self._level, "%s", text)
+                    self._lines.put(self._log, self._level, text)
 
 
 class OutputReader:
     """The thread that reads; `close` ends it."""
 
     def __init__(self) -> None:
+        self.lines = LogQueue()
         self._selector = selectors.DefaultSelector()
         self._lock = threading.Lock()  # no pipe is closed while it is read
         self._wake, wake = os.pipe()
@@ -89,6 +95,7 @@ class OutputReader:
         self._thread.join(timeout=1)
         self._selector.close()
         os.close(self._wake)
+        self.lines.close()
 
     def _run(self) -> None:
         while True:

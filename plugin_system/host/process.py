@@ -11,7 +11,6 @@ import select
 import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import Final
 
@@ -24,6 +23,7 @@ from plugin_system.errors import (
 from plugin_system.host import handshake, linux
 from plugin_system.host.output import OutputReader, Stream
 from plugin_system.host.spawn import spawn
+from plugin_system.host.spawner import Spawner
 from plugin_system.messages_pb2 import PluginReady
 from plugin_system.registry import Registration
 
@@ -42,7 +42,7 @@ class Process:
         self,
         registration: Registration,
         environment: dict[str, str],
-        spawner: ThreadPoolExecutor,
+        spawner: Spawner,
         output: OutputReader,
     ) -> None:
         self.name = registration.name
@@ -58,9 +58,9 @@ class Process:
             self._ready_fd, plugins_end = os.pipe()
             born.callback(os.close, self._ready_fd)
             try:
-                self._process, self.death = spawner.submit(
+                self._process, self.death = spawner.run(
                     spawn, registration, environment, plugins_end
-                ).result()
+                )
             finally:
                 os.close(plugins_end)
             born.callback(os.close, self.death)
@@ -73,7 +73,9 @@ class Process:
                 (self._process.stderr, logging.WARNING),
             ):
                 if pipe:
-                    self._streams.append(Stream(pipe, self.name, level))
+                    self._streams.append(
+                        Stream(pipe, self.name, level, output.lines)
+                    )
                     output.add(self._streams[-1])
             with suppress(ProcessLookupError):
                 linux.limit(self._process.pid, registration.limits)

@@ -22,12 +22,18 @@ def spawn(
     `ready_fd` is the end of the pipe on which it says that it is ready.
     Raises OSError when the system has no process or descriptor left.
     """
+    if not sys.executable or not Path(launcher.__file__).is_file():
+        # In a zipapp or a frozen program, Python would start that again.
+        raise OSError("there is no Python here that could run a plugin")
     launched = [launcher.__file__, str(os.getpid())]
     bare = [sys.executable, "-I", "-S", *launched, "exec"]
     # What the host can import, its own Python plugins can import too.
-    paths = (path or str(Path.cwd()) for path in sys.path)
-    python = {"PYTHONPATH": os.pathsep.join(paths)}
+    paths = os.pathsep.join(
+        path or str(Path.cwd()) for path in sys.path if isinstance(path, str)
+    )
+    python = {"PYTHONPATH": paths}
     if registration.target:
+        python = {launcher.PATH: paths}
         argv = [sys.executable, "-P", *launched, "run", registration.target]
     elif registration.argv[0] == "python":
         argv = [*bare, sys.executable, *registration.argv[1:]]

@@ -1,17 +1,10 @@
 """Every figure of the talk, measured in one run against the rivals.
 
-`kit`        machine, versions, rows, claims, tables
-`stopwatch`  a whole command: its time, CPU and memory
-`pingpong`, `image_pipeline`, `plugin_system`  one bench for each package,
-             with its rivals beside it
-
 Contenders take turns, round by round, so that other work on the machine
-slows all of them alike. Absolute times belong to the machine; compare the
-ratios.
+slows all of them alike. Compare the ratios: times belong to a machine.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slides import DeckError
@@ -23,16 +16,9 @@ PACKAGES = ("pingpong", "image_pipeline", "plugin_system")
 
 
 def measure(
-    package: str,
-    *,
-    full: bool = False,
-    photographs: Path | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    package: str, say: Callable[[str], None] = lambda _: None
 ) -> "Bench":
-    """Measure one package; `say` hears of the progress.
-
-    Raises DeckError where a contender fails.
-    """
+    """Measure one package; raise DeckError where a contender fails."""
     from zmq import ZMQError
 
     from plugin_system.errors import CallError
@@ -40,10 +26,9 @@ def measure(
 
     try:
         if package == "pingpong":
-            return pingpong.measure(40_000 if full else 4_000, say=say)
+            return pingpong.measure(4_000, say=say)
         if package == "plugin_system":
-            return plugin_system.measure(30_000 if full else 3_000, say=say)
-        size = image_pipeline.FULL if full else image_pipeline.QUICK
-        return image_pipeline.measure(photographs, size, say)
+            return plugin_system.measure(3_000, say=say)
+        return image_pipeline.measure(say=say)
     except (OSError, ZMQError, CallError) as error:
         raise DeckError(f"Cannot measure {package}: {error}.") from error

@@ -1,19 +1,27 @@
-"""What all benches share: the machine, the versions, rows, claims, tables."""
+"""What all benches share: rows, claims, tables and a stopwatch."""
 
 import ctypes
 import os
 import platform
 import re
-from collections.abc import Callable, Iterator
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from select import select
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 import zmq
 from rich.table import Table
+
+Say = Callable[[str], None]  # hears of the progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +33,9 @@ class Row:
     count: int
     ratio: float | None = None
     p99_s: float | None = None
-    per_second: float | None = None
     cpu_ms: float | None = None  # for one image
-    note: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
-        return {k: v for k, v in asdict(self).items() if v not in (None, "")}
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A figure to be reached, and what was measured."""
-
-    name: str
-    figure: float
-    limit: str
-    reached: bool
+    at_least: float | None = None  # the ratio that is to be reached
 
 
 @dataclass(slots=True)
@@ -50,75 +45,35 @@ class Bench:
     machine: dict[str, str | int | float]
     versions: dict[str, str]
     rows: list[Row] = field(default_factory=list)
-    claims: list[Claim] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
-    about: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"rows": [row.as_dict() for row in self.rows]}
-
-    def at_most(self, name: str, figure: float, limit: float) -> None:
-        self.claims.append(
-            Claim(name, figure, f"at most {limit:g}", figure <= limit)
-        )
-
-    def at_least(self, name: str, figure: float, limit: float) -> None:
-        self.claims.append(
-            Claim(name, figure, f"at least {limit:g}", figure >= limit)
-        )
+        rows = [
+            {k: v for k, v in asdict(row).items() if v is not None}
+            for row in self.rows
+        ]
+        return asdict(self) | {"rows": rows}
 
     def tables(self) -> Iterator[Table | str]:
         """Yield what `rich` prints."""
-        yield _table(
-            ("", "n", "median ms", "p99 ms", "per s", "CPU ms", "ratio"),
-            [
-                (
-                    row.name,
-                    f"{row.count:,}",
-                    f"{row.median_s * 1e3:,.3f}",
-                    _shown(row.p99_s and row.p99_s * 1e3, ",.3f"),
-                    _shown(row.per_second, ",.0f"),
-                    _shown(row.cpu_ms, ".1f"),
-                    _shown(row.ratio, ".2f"),
-                )
-                for row in self.rows
-            ],
-        )
-        yield from (
-            f"{row.name}: {row.note}." for row in self.rows if row.note
-        )
-        if self.claims:
-            yield _table(
-                ("", "measured", "limit", "reached"),
-                [
-                    (
-                        claim.name,
-                        f"{claim.figure:.2f}",
-                        claim.limit,
-                        "yes" if claim.reached else "no",
-                    )
-                    for claim in self.claims
-                ],
+        heads = ("", "n", "median ms", "p99 ms", "CPU ms", "ratio", "limit")
+        table = Table()
+        for head in heads:
+            table.add_column(head, justify="right" if head else "left")
+        for row in self.rows:
+            table.add_row(
+                row.name,
+                f"{row.count:,}",
+                f"{row.median_s * 1e3:,.3f}",
+                f"{row.p99_s * 1e3:,.3f}" if row.p99_s else "",
+                f"{row.cpu_ms:.1f}" if row.cpu_ms else "",
+                f"{row.ratio:.2f}" if row.ratio else "",
+                f"at least {row.at_least:.2f}" if row.at_least else "",
             )
+        yield table
         yield from (f"Left out: {k} ({v})." for k, v in self.left_out.items())
-        yield self.about
         for facts in (self.machine, self.versions):
             yield ", ".join(f"{k} {v}" for k, v in facts.items())
-
-
-def _shown(figure: float | None, how: str) -> str:
-    return "" if figure is None else format(figure, how)
-
-
-def _table(heads: tuple[str, ...], lines: list[tuple[str, ...]]) -> Table:
-    """A table without the columns that are empty in every line."""
-    table = Table()
-    used = [n for n in range(len(heads)) if any(line[n] for line in lines)]
-    for number in used:
-        table.add_column(heads[number], justify="right" if number else "left")
-    for line in lines:
-        table.add_row(*(line[number] for number in used))
-    return table
 
 
 def seconds(act: Callable[[], Any]) -> float:
@@ -127,21 +82,21 @@ def seconds(act: Callable[[], Any]) -> float:
     return perf_counter() - began
 
 
-def row(
-    name: str, taken: list[float], ratio: float | None = None, note: str = ""
-) -> Row:
+def until(error: type[Exception], act: Callable[[], Any]) -> float:
+    """Return the seconds until `act` raises `error`, as it must."""
+    began = perf_counter()
+    try:
+        act()
+    except error:
+        return perf_counter() - began
+    raise AssertionError(f"no {error.__name__}")
+
+
+def row(name: str, taken: list[float], ratio: float | None = None) -> Row:
     """The row of a contender whose single calls took so many seconds."""
     ordered = sorted(taken)
-    p99 = ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
-    return Row(
-        name,
-        median(ordered),
-        len(ordered),
-        ratio,
-        p99,
-        len(ordered) / sum(ordered),
-        note=note,
-    )
+    p99 = ordered[len(ordered) * 99 // 100]
+    return Row(name, median(ordered), len(ordered), ratio, p99)
 
 
 def new(*packages: str, **more: str) -> Bench:
@@ -155,23 +110,15 @@ def new(*packages: str, **more: str) -> Bench:
         # Above the number of cores, other programs are measured as well.
         "load before": round(os.getloadavg()[0], 2),
     }
-    return Bench(
-        machine,
-        {
-            "python": platform.python_version(),
-            "libzmq": zmq.zmq_version(),
-            **more,
-            **dict(_installed("pyzmq", "protobuf", *packages)),
-        },
-    )
-
-
-def _installed(*packages: str) -> Iterator[tuple[str, str]]:
-    for name in packages:
-        try:
-            yield name, version(name)
-        except PackageNotFoundError:
-            continue
+    versions = {
+        "python": platform.python_version(),
+        "libzmq": zmq.zmq_version(),
+        **more,
+    }
+    for name in ("pyzmq", "protobuf", *packages):
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return Bench(machine, versions)
 
 
 def libzmq_of_c() -> dict[str, str]:
@@ -183,3 +130,52 @@ def libzmq_of_c() -> dict[str, str]:
     parts = [ctypes.c_int() for _ in range(3)]
     library.zmq_version(*map(ctypes.byref, parts))
     return {"libzmq in C": ".".join(str(part.value) for part in parts)}
+
+
+def in_python(function: Callable[..., None], *arguments: object) -> list[str]:
+    """Return the command that calls `function` in a process of its own."""
+    name = function.__name__
+    call = f"{name}({', '.join(map(repr, map(str, arguments)))})"
+    program = f"from {function.__module__} import {name}; {call}"
+    return [sys.executable, "-c", program]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one run took. Children count once they have been waited for."""
+
+    wall_s: float
+    cpu_s: float
+    code: int
+    output: str
+
+
+def taken_by(argv: Sequence[str], timeout: float = 600) -> Taken:
+    """Run `argv` and measure it, or raise TimeoutError."""
+    began = perf_counter()
+    with (
+        tempfile.TemporaryFile() as output,
+        subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process,
+    ):
+        ended = os.pidfd_open(process.pid)
+        try:
+            if not select([ended], [], [], timeout)[0]:
+                raise TimeoutError(f"{argv[0]} did not end in time")
+            wall = perf_counter() - began
+            _, status, usage = os.wait4(process.pid, 0)
+        finally:
+            os.close(ended)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        said = output.read().decode(errors="replace")
+    return Taken(
+        wall, usage.ru_utime + usage.ru_stime, process.returncode, said
+    )

@@ -1,14 +1,12 @@
 """How long a ping takes over each transport, and with the rivals.
 
-Each server is a process of its own, except over inproc, where it is a
-thread by nature. A contender is a function that sends so many pings, one
-after the other, and returns the seconds that each took.
+Each server is a process, except over inproc. A contender is a function that
+sends so many pings, one by one, and returns the seconds that each took.
 """
 
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,9 +24,8 @@ from pingpong.messages_pb2 import Ping
 from pingpong.server import serve
 from pingpong.support.process import running, server_command
 from pingpong.support.stop import Stop
-from slides.bench import nginx
-from slides.bench import pingpong_rivals as rivals
-from slides.bench.kit import Bench, libzmq_of_c, new, row, seconds
+from slides.bench import kit, rivals
+from slides.bench.kit import Bench, Say, in_python, new, row, seconds
 
 Measure = Callable[[int], list[float]]
 
@@ -38,24 +35,19 @@ BASELINE = "REQ/REP, tcp"
 C_TWIN = Path(pingpong.__file__).parent / "c" / "build"
 
 
-def measure(
-    count: int, size: int = 64, say: Callable[[str], None] = lambda _: None
-) -> Bench:
+def measure(count: int, size: int = 64, say: Say = lambda _: None) -> Bench:
     """Send `count` pings of `size` bytes by every means that is at hand."""
-    bench = new("grpcio", **libzmq_of_c())
-    bench.about = f"{count} pings of {size} bytes each, one by one."
+    bench = new("grpcio", **kit.libzmq_of_c())
     with ExitStack() as stack:
         contenders = line_up(stack, size, bench.left_out)
         times: dict[str, list[float]] = {name: [] for name in contenders}
         for number in range(ROUNDS):
             say(f"round {number + 1} of {ROUNDS}")
-            share = count * (number + 1) // ROUNDS - count * number // ROUNDS
             for name, ping in contenders.items():
-                times[name] += ping(share + WARM_UP)[WARM_UP:]
+                times[name] += ping(count // ROUNDS + WARM_UP)[WARM_UP:]
     base = median(times[BASELINE])
     bench.rows = [
-        row(name, taken, median(taken) / base)
-        for name, taken in times.items()
+        row(k, each, median(each) / base) for k, each in times.items()
     ]
     return bench
 
@@ -67,38 +59,50 @@ def line_up(
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     payload = os.urandom(size)
     enter = stack.enter_context
-    http = rivals.http_client
+    http = partial(rival, payload, rivals.http_client)
     contenders = {
         BASELINE: enter(req_rep("tcp://127.0.0.1:*", payload)),
         "REQ/REP, ipc": enter(req_rep(f"ipc://{folder}/py", payload)),
         "REQ/REP, inproc": enter(req_rep_inproc(payload)),
-        "raw TCP socket": enter(
-            rival(python("serve_tcp"), rivals.tcp_client, payload)
-        ),
-        "HTTP/1.1 keep-alive": enter(
-            rival(python("serve_http"), http, payload)
-        ),
+        "HTTP/1.1 keep-alive": enter(http(python(rivals.serve, "http"))),
     }
+    cores = sorted(os.sched_getaffinity(0))
+    left_out["raw TCP socket, two cores"] = "there is only one"
+    for core, where in zip(cores, ("one core", "two cores"), strict=False):
+        name = f"raw TCP socket, {where}"
+        left_out.pop(name, None)
+        server = python(rivals.serve, "tcp", core)
+        ping = enter(rival(payload, rivals.tcp_client, server))
+        contenders[name] = pinned(ping, cores[0])
     try:
-        server = nginx.serving(Path(folder))
-        contenders["nginx and uWSGI"] = enter(rival(server, http, payload))
+        server = rivals.nginx(Path(folder))
+        contenders["nginx and uWSGI"] = enter(http(server))
     except ChildProcessError as error:
         left_out["nginx and uWSGI"] = str(error)
     if (C_TWIN / "client").exists():
-        for name, endpoint in (
-            ("C on libzmq, tcp", "tcp://127.0.0.1:*"),
-            ("C on libzmq, ipc", f"ipc://{folder}/c"),
-        ):
-            contenders[name] = enter(c_twin(endpoint, size))
+        contenders["C on libzmq, tcp"] = enter(c_twin(size))
     else:
         left_out["C on libzmq"] = "not built; run `make pingpong-c`"
     if find_spec("grpc"):
-        contenders["gRPC"] = enter(
-            rival(python("serve_grpc"), rivals.grpc_client, payload)
-        )
+        server = python(rivals.serve_grpc)
+        contenders["gRPC"] = enter(rival(payload, rivals.grpc_client, server))
     else:
         left_out["gRPC"] = "grpcio is not installed"
     return contenders
+
+
+def pinned(ping: Measure, core: int) -> Measure:
+    """Keep the client on `core`; the server pins itself."""
+
+    def times(count: int) -> list[float]:
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {core})
+        try:
+            return ping(count)
+        finally:
+            os.sched_setaffinity(0, before)
+
+    return times
 
 
 def clocked(client: Client, payload: bytes) -> Measure:
@@ -141,18 +145,17 @@ def req_rep_inproc(payload: bytes) -> Iterator[Measure]:
 
 
 @contextmanager
-def python(serve: str) -> Iterator[str]:
-    """A server of the rivals in a process of its own; yields its port."""
-    code = f"from slides.bench import pingpong_rivals as r; r.{serve}()"
-    with running(sys.executable, "-c", code) as (_, address):
+def python(serve: Callable[..., None], *arguments: object) -> Iterator[str]:
+    """Run a server of the rivals in its own process; yield its port."""
+    with running(*in_python(serve, *arguments)) as (_, address):
         yield address
 
 
 @contextmanager
 def rival(
-    server: AbstractContextManager[str],
-    connect: Callable[[str], AbstractContextManager[rivals.Ask]],
     payload: bytes,
+    connect: Callable[[str], AbstractContextManager[rivals.Ask]],
+    server: AbstractContextManager[str],
 ) -> Iterator[Measure]:
     request = Ping(id=1, payload=payload).SerializeToString()
     with server as address, connect(address) as ask:
@@ -162,8 +165,8 @@ def rival(
 
 
 @contextmanager
-def c_twin(endpoint: str, size: int) -> Iterator[Measure]:
-    with running(str(C_TWIN / "server"), endpoint) as (_, real):
+def c_twin(size: int) -> Iterator[Measure]:
+    with running(str(C_TWIN / "server"), "tcp://127.0.0.1:*") as (_, real):
 
         def times(count: int) -> list[float]:
             command = [str(C_TWIN / "client"), real, str(count), str(size)]

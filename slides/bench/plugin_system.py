@@ -1,68 +1,73 @@
 """What a call costs, and a fault, beside other ways to call a process.
 
-Turns of a hundred calls. A ratio is the median of the ratios of neighbouring
-turns: the machine may change its pace between two rounds, and then a ratio
-of overall medians would set one pace against another.
+A ratio is the median of the ratios of neighbouring turns of a hundred calls,
+as the pace of a machine changes between two rounds. The rivals' servers die
+with the bench, however it dies, and Ctrl-C does not reach them.
 """
 
 import logging
+import multiprocessing
 import os
-import time
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from statistics import median
+from typing import Any
 
+import zmq
+
+from pingpong.support.process import running
 from plugin_system.errors import PluginCrashed, PluginTimeout
 from plugin_system.executor import Executor
+from plugin_system.host.launcher import die_with
 from plugin_system.host.restarts import RestartPolicy
+from plugin_system.host.runtime_folder import RuntimeFolder
 from plugin_system.registry import Registration
-from slides.bench import plugin_rivals as rivals
-from slides.bench.kit import Bench, Row, new, row, seconds
-from slides.bench.plugin_rivals import DATA, Ways
+from slides.bench import rivals
+from slides.bench.kit import (
+    Bench,
+    Row,
+    Say,
+    in_python,
+    new,
+    row,
+    seconds,
+    until,
+)
 
+DATA = bytes(100)
 TURN = 100
 POLICY = RestartPolicy(deaths=10_000, backoff=0)
 TARGET = "plugin_system.samples.chaos:plugin"
+Ways = dict[str, Callable[[], Any]]
 
 
-def measure(
-    calls: int,
-    faults: int = 30,
-    starts: int = 10,
-    say: Callable[[str], None] = lambda _: None,
-) -> Bench:
-    """Measure calls, faults and starts; `say` hears of the progress."""
+def echo(data: bytes) -> bytes:
+    return data
+
+
+def measure(calls: int, faults: int = 30, say: Say = lambda _: None) -> Bench:
+    """Measure calls and faults; `say` hears of the progress."""
     bench = new("grpcio")
-    bench.about = "Ratio: to bare REQ/REP, median over neighbouring turns."
     # What the plugins print while they are killed is no news here.
     logging.getLogger("plugin_system.plugin").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
-        executor = stack.enter_context(
-            Executor(
-                [
-                    Registration("echo", "slides.bench.plugin_rivals:plugin"),
-                    Registration("chaos", TARGET),
-                ],
-                policy=POLICY,
-            )
-        )
-        others = rivals.ways(stack, bench.left_out)
-        bare = next(iter(others))
-        ways = {
-            bare: others.pop(bare),
-            "Executor.call": lambda: executor.call("echo", "echo", DATA),
-            **others,
-        }
+        chaos = [Registration("chaos", TARGET)]
+        executor = stack.enter_context(Executor(chaos, policy=POLICY))
+        call = partial(executor.call, "chaos")
+        ways = line_up(stack, partial(call, "echo", DATA), bench.left_out)
         say(f"{calls} calls")
         bench.rows = _round_trips(ways, calls)
         executor.ping("chaos")
         say(f"{faults} faults")
-        bench.rows += _faults(executor, faults)
-        bench.rows.append(_pool_after_a_kill())
-    say(f"{starts} starts")
-    bench.rows += _starts(starts)
+        bench.rows += _faults(call, faults)
+        told = [_pool_after_a_kill()]
+        bench.rows.append(row("ProcessPoolExecutor: SIGKILL to told", told))
     return bench
 
 
@@ -78,27 +83,20 @@ def _round_trips(ways: Ways, calls: int) -> list[Row]:
             taken[name] += turn
             bare = bare or median(turn)
             ratios[name].append(median(turn) / bare)
-    return [
-        row(name, each, ratio=median(ratios[name]))
-        for name, each in taken.items()
-    ]
+    return [row(k, each, median(ratios[k])) for k, each in taken.items()]
 
 
-def _faults(executor: Executor, faults: int) -> list[Row]:
+def _faults(call: Callable[..., Any], faults: int) -> list[Row]:
     crashed, recovered, late = [], [], []
-    for _ in range(faults):
-        crashed.append(_crash(executor))
-        recovered.append(
-            seconds(lambda: executor.call("chaos", "echo", DATA))
-        )
-    for _ in range(faults // 3):
-        executor.ping("chaos")
-        begun = time.monotonic()
-        try:
-            executor.call("chaos", "hang", "asleep", timeout=0.1)
-        except PluginTimeout:
-            late.append(time.monotonic() - begun - 0.1)
-    executor.ping("chaos")
+    crash = partial(call, "crash", "SIGKILL")
+    hang = partial(call, "hang", "asleep", timeout=0.1)
+    echo = partial(call, "echo", DATA)
+    for number in range(faults):
+        crashed.append(until(PluginCrashed, crash))
+        recovered.append(seconds(echo))
+        if number % 3 == 0:
+            late.append(until(PluginTimeout, hang) - 0.1)
+            echo()
     return [
         row("SIGKILL in a call to PluginCrashed", crashed),
         row("PluginCrashed to the next good reply", recovered),
@@ -106,54 +104,79 @@ def _faults(executor: Executor, faults: int) -> list[Row]:
     ]
 
 
-def _crash(executor: Executor) -> float:
-    begun = time.monotonic()
+def _pool_after_a_kill() -> float:
+    with pool_of_one() as pool:
+        with interrupts_blocked():
+            pool.submit(echo, DATA).result()
+        killed = pool.submit(signal.raise_signal, signal.SIGKILL)
+        return until(BrokenProcessPool, killed.result)
+
+
+def line_up(
+    stack: ExitStack, call: Callable[[], Any], left_out: dict[str, str]
+) -> Ways:
+    """Return functions that ask, bare ZeroMQ first; `stack` ends servers."""
+    runtime = RuntimeFolder()  # the next one sweeps it, should this be killed
+    stack.callback(runtime.close)
+    enter = stack.enter_context
+    bare, grpc = f"ipc://{runtime.path}/zmq", f"unix:{runtime.path}/grpc"
+    with interrupts_blocked():
+        enter(running(*in_python(serve_zmq, bare)))
+        requests = enter(enter(zmq.Context()).socket(zmq.REQ))
+        requests.linger = 0
+        requests.connect(bare)
+        pool = enter(pool_of_one())
+        pool.submit(echo, DATA).result()  # starts its process
+        ways: Ways = {
+            "bare REQ/REP over ipc, no deadline": lambda: (
+                requests.send(DATA),
+                requests.recv(),
+            ),
+            "Executor.call": call,
+            "ProcessPoolExecutor.submit": lambda: pool.submit(
+                echo, DATA
+            ).result(),
+        }
+        if find_spec("grpc"):
+            enter(running(*in_python(rivals.serve_grpc, grpc, "echo")))
+            ask = enter(rivals.grpc_client(grpc))
+            ways["gRPC over a Unix socket"] = partial(ask, DATA)
+        else:
+            left_out["gRPC"] = "grpcio is not installed"
+    return ways
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Start processes that never hear of Ctrl-C: a mask is inherited.
+
+    A terminal sends it to all of them, and each would print a traceback.
+    Here it waits, since a start cut in half leaves a process behind.
+    """
+    heard: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+    resource_tracker.ensure_running()  # its own start would lift the mask
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
-        executor.call("chaos", "crash", "SIGKILL")
-    except PluginCrashed:
-        return time.monotonic() - begun
-    raise AssertionError("it was killed and replied")
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if heard:
+        raise KeyboardInterrupt
 
 
-def _pool_after_a_kill() -> Row:
-    with rivals.pool_of_one() as pool:
-        with rivals.interrupts_blocked():
-            pool.submit(rivals.echo, DATA).result()
-        begun = time.monotonic()
-        try:
-            pool.submit(_die).result()
-        except BrokenProcessPool as error:
-            taken = time.monotonic() - begun
-            first = type(error).__name__
-        try:
-            pool.submit(rivals.echo, DATA).result()
-            after = "the pool answers again"
-        except BrokenProcessPool:
-            after = "the pool stays broken for good"
-    return row(
-        "ProcessPoolExecutor: SIGKILL to told",
-        [taken],
-        note=f"{first}, without signal or exit code; {after}",
+def pool_of_one() -> ProcessPoolExecutor:
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(
+        1, mp_context=spawn, initializer=die_with, initargs=(os.getpid(),)
     )
 
 
-def _die() -> None:
-    os.kill(os.getpid(), 9)
-
-
-def _starts(count: int) -> list[Row]:
-    names = [f"plugin-{number}" for number in range(count)]
-    registrations = [Registration(name, TARGET) for name in names]
-    with Executor(registrations) as executor:
-        together = seconds(lambda: executor.start())
-    with Executor(registrations) as executor:
-        single = [seconds(partial(executor.start, name)) for name in names]
-    return [
-        row("start of a plugin, one after another", single),
-        row(
-            f"start of {count} plugins together",
-            [together],
-            ratio=together / sum(single),
-            note=f"ratio to {count} starts one after another",
-        ),
-    ]
+def serve_zmq(endpoint: str) -> None:
+    """A bare REP: no schema, no deadline, no check."""
+    with zmq.Context() as context, context.socket(zmq.REP) as replies:
+        replies.bind(endpoint)
+        print("ready", flush=True)
+        while True:
+            replies.send(replies.recv())

@@ -1,23 +1,94 @@
 """What a page may ask of the shows, and which pages may.
 
-    GET  /live/NAME                    events, as Server-Sent Events
+    GET  /version                      the deck's, again and again
+    GET  /live/NAME                    events of a show
     POST /live/NAME/start              start it, from the beginning
     POST /live/NAME/kill?worker=WHO    kill a worker of this run
 
 A click kills a process, so not every page in the browser may ask: Host and
 Origin have to be those of the deck, and a command needs a header that a form
-of another site cannot send.
+of another site cannot send. Both answers to a GET are Server-Sent Events.
 """
 
 import json
+import sys
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from slides.live.shows import News, Show, Shows
 
 HEADER = "X-Live"
-PATIENCE_S = 0.5
+PATIENCE_S = 0.5  # then a stream says that there is nothing new
+
+
+class Server(ThreadingHTTPServer):
+    """The deck and its shows, whose processes end with it."""
+
+    def __init__(self, *args: Any) -> None:
+        self.shows = Shows()
+        super().__init__(*args)
+
+    def server_close(self) -> None:
+        super().server_close()
+        self.shows.close()
+
+    def handle_error(self, *request: Any) -> None:
+        """Say nothing of a page that was left before it had loaded."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*request)
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Answers with a file of the deck, a stream, or what a show did."""
+
+    server: Server
+
+    def __init__(
+        self, version: Callable[[], str], *args: Any, directory: str
+    ) -> None:
+        self.version = version
+        super().__init__(*args, directory=directory)
+
+    def do_GET(self) -> None:
+        show = find(self.server.shows, self.path)
+        if self.path != "/version" and not show:
+            super().do_GET()
+        elif not is_ours(dict(self.headers), self.server.server_port):
+            self.send_error(HTTPStatus.FORBIDDEN)
+        else:
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            with suppress(OSError):  # the page was left
+                if show:
+                    stream(show, self.wfile.write)
+                self._send_versions()
+
+    def do_POST(self) -> None:
+        headers = dict(self.headers)
+        status = HTTPStatus.FORBIDDEN
+        if is_ours(headers, self.server.server_port):
+            status = command(self.server.shows, self.path, headers)
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _send_versions(self) -> None:
+        while True:
+            self.wfile.write(f"data: {self.version()}\n\n".encode())
+            time.sleep(PATIENCE_S)
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-store")
+        super().end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the terminal is for what is wrong with the deck."""
 
 
 def is_ours(headers: Mapping[str, str], port: int) -> bool:

@@ -66,15 +66,15 @@ def in_thread() -> Iterator[Callable[..., Future[Any]]]:
 @pytest.fixture
 def new_context(
     in_thread: object,  # noqa: ARG001 (threads end after their contexts)
-    new_context: Callable[[], zmq.Context[Any]],
-) -> Callable[[], zmq.Context[Any]]:
+    new_context: Callable[[], zmq.SyncContext],
+) -> Callable[[], zmq.SyncContext]:
     """Make contexts whose sockets wait with a bound (see `make_patient`).
 
     At the end each must terminate within a deadline, which also wakes every
     thread that still waits in it.
     """
 
-    def make() -> zmq.Context[Any]:
+    def make() -> zmq.SyncContext:
         context = new_context()
         make_patient(context)
         return context

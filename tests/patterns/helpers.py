@@ -1,13 +1,15 @@
 """What several chapters need: patient contexts, endpoints, monitors."""
 
+import asyncio
+import functools
 import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, ParamSpec
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -15,6 +17,7 @@ from zmq.utils.monitor import recv_monitor_message
 from tests import support
 
 PATIENCE_S = support.PATIENCE_S
+P = ParamSpec("P")
 
 
 def make_patient(context: zmq.Context[Any]) -> None:
@@ -35,7 +38,7 @@ def bind_anywhere(binder: zmq.Socket[Any]) -> str:
     return binder.get_string(zmq.LAST_ENDPOINT)
 
 
-def is_silent(listener: zmq.Socket[Any], for_s: float = 0.1) -> bool:
+def is_silent(listener: zmq.SyncSocket, for_s: float = 0.1) -> bool:
     """True where nothing arrives within `for_s` seconds.
 
     Silence proves little by itself. Use it after a later message has
@@ -50,6 +53,18 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"never became true: {what}"
         time.sleep(0.005)
+
+
+def in_a_loop(
+    test: Callable[P, Coroutine[Any, Any, None]],
+) -> Callable[P, None]:
+    """Run a test as the one task of an event loop, within a deadline."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        asyncio.run(asyncio.wait_for(test(*args, **kwargs), PATIENCE_S))
+
+    return run
 
 
 def kill(program: support.Program) -> None:
@@ -75,7 +90,7 @@ def stop(program: support.Program) -> None:
 class Monitor:
     """The events of one socket (libzmq documentation, zmq_socket_monitor)."""
 
-    def __init__(self, events: zmq.Socket[Any]) -> None:
+    def __init__(self, events: zmq.SyncSocket) -> None:
         self._events = events
         self.seen: list[zmq.Event] = []
 
@@ -106,7 +121,7 @@ class Monitor:
 
 
 @contextmanager
-def watch(watched: zmq.Socket[Any]) -> Iterator[Monitor]:
+def watch(watched: zmq.SyncSocket) -> Iterator[Monitor]:
     """Watch a socket; enter this before the bind or connect it is about."""
     events = watched.get_monitor_socket()
     try:

@@ -3,8 +3,9 @@
 Sockets: the ventilator's PUSH binds, each worker's PULL connects; results
 go the same way, from many PUSH to the sink's PULL. Messages: one way, each
 to exactly one worker. Why: the shortest way to parallel work. The dealer is
-blind, though: to late workers, to slow ones and to dead ones (Guide,
-chapter 1, "Divide and Conquer").
+blind, though: to late workers, to slow ones and to dead ones. Sources:
+Guide, chapter 1, "Divide and Conquer"; libzmq documentation, zmq_socket and
+zmq_socket_monitor.
 """
 
 import time
@@ -37,9 +38,11 @@ def bind_and_wait(
     workers: int,
     timeout_s: float,
 ) -> None:
-    """Bind, and return once `workers` peers have completed a handshake.
+    """Bind, and return once so many handshakes have succeeded.
 
-    Raises TimeoutError when some of them do not come in time.
+    Raises TimeoutError when some of them do not come in time. It counts
+    handshakes: a worker that connects again counts twice. Over inproc there
+    are none: let each worker send a message on the socket it works with.
     """
     ready = ventilator.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
     try:
@@ -278,6 +281,38 @@ def test_counting_handshakes_is_a_barrier(
         for task in range(1000):
             ventilator.send(b"%d" % task)
         assert len(_take(one, 500)) == len(_take(two, 500)) == 500
+
+
+def test_a_worker_that_comes_twice_is_counted_twice(
+    context: zmq.SyncContext, endpoint: str
+) -> None:
+    """The barrier counts handshakes: one worker may stand for two."""
+
+    with (
+        context.socket(zmq.PUSH) as ventilator,
+        context.socket(zmq.PULL) as worker,
+    ):
+        for _ in range(2):  # as a worker that has restarted
+            worker.connect(endpoint)
+        bind_and_wait(ventilator, endpoint, 2, PATIENCE_S)
+        for task in range(10):
+            ventilator.send(b"%d" % task)
+        assert sorted(int(worker.recv()) for _ in range(10)) == [*range(10)]
+
+
+def test_over_inproc_there_is_no_handshake_to_count(
+    context: zmq.SyncContext,
+) -> None:
+    """Over inproc the barrier never opens, though the worker is there."""
+    with (
+        context.socket(zmq.PUSH) as ventilator,
+        context.socket(zmq.PULL) as worker,
+    ):
+        worker.connect("inproc://tasks")
+        with pytest.raises(TimeoutError, match="1 of 1 are missing"):
+            bind_and_wait(ventilator, "inproc://tasks", 1, 0.05)
+        ventilator.send(b"7")
+        assert _take(worker, 1) == [7]
 
 
 @pytest.mark.parametrize("timeout_s", [0.05, -1.0], ids=["wait", "over"])

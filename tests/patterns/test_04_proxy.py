@@ -2,8 +2,9 @@
 
 Sockets: the proxy's XSUB and XPUB both bind; publishers connect to the one,
 subscribers to the other. Messages: news down, subscriptions up. Why: many
-publishers and many subscribers come and go, and only one address is fixed
-(Guide, chapter 2, "The Dynamic Discovery Problem").
+publishers and many subscribers come and go, and only one address is fixed.
+Sources: Guide, chapter 2, "The Dynamic Discovery Problem"; libzmq
+documentation, zmq_proxy.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,12 @@ from contextlib import ExitStack
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, bind_anywhere, wiretap
+from tests.patterns.helpers import (
+    PATIENCE_S,
+    bind_anywhere,
+    is_silent,
+    wiretap,
+)
 from tests.support import terminate
 
 PUBLISHERS = "inproc://publishers"
@@ -37,13 +43,16 @@ def forward(
 def forward_and_record(
     context: zmq.SyncContext, publishers: str, subscribers: str, record: str
 ) -> None:
-    """The same, with a copy of all that passes for a recorder."""
+    """The same, with a copy of all that passes for a recorder.
+
+    Over PUB, which drops what a slow recorder has no room for.
+    """
     with (
         context.socket(zmq.XSUB) as upstream,
         context.socket(zmq.XPUB) as downstream,
-        context.socket(zmq.PUSH) as capture,
+        context.socket(zmq.PUB) as capture,
     ):
-        capture.connect(record)
+        capture.bind(record)
         upstream.bind(publishers)
         downstream.bind(subscribers)
         zmq.proxy(upstream, downstream, capture)
@@ -136,11 +145,12 @@ def test_a_capture_socket_gets_a_copy_of_all_that_passes(
 ) -> None:
     """A capture socket gets a copy of what passes, in both directions."""
     with (
-        context.socket(zmq.PULL) as recorder,
+        context.socket(zmq.SUB) as recorder,
         context.socket(zmq.XPUB) as publisher,
         context.socket(zmq.SUB) as subscriber,
     ):
-        recorder.bind(CAPTURE)
+        recorder.subscribe(b"")
+        recorder.connect(CAPTURE)
         in_thread(
             forward_and_record, context, PUBLISHERS, SUBSCRIBERS, CAPTURE
         )
@@ -151,6 +161,78 @@ def test_a_capture_socket_gets_a_copy_of_all_that_passes(
         publisher.send_multipart([b"news", b"rain"])
         assert subscriber.recv_multipart() == [b"news", b"rain"]
         assert recorder.recv_multipart() == [b"news", b"rain"]
+
+
+def _forward_and_push(context: zmq.SyncContext) -> None:
+    """The trap: a capture socket that waits for its recorder."""
+    with (
+        context.socket(zmq.XSUB) as upstream,
+        context.socket(zmq.XPUB) as downstream,
+        context.socket(zmq.PUSH) as capture,
+    ):
+        capture.bind(CAPTURE)
+        upstream.bind(PUBLISHERS)
+        downstream.bind(SUBSCRIBERS)
+        zmq.proxy(upstream, downstream, capture)
+
+
+def _news_until_silence(
+    context: zmq.SyncContext, subscriber: zmq.SyncSocket
+) -> int:
+    """Publish a hundred messages; return how many came before a silence."""
+    subscriber.subscribe(b"")
+    subscriber.connect(SUBSCRIBERS)
+    with context.socket(zmq.XPUB) as publisher:
+        publisher.connect(PUBLISHERS)
+        publisher.recv()
+        for heard in range(100):
+            publisher.poll(0)  # or it looks only now and then for room
+            publisher.send(b"news")
+            if is_silent(subscriber, for_s=1.0):
+                return heard
+            subscriber.recv()
+    return 100
+
+
+def test_a_capture_over_push_stops_the_news(
+    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+) -> None:
+    """Over PUSH a recorder that stands still stops all subscribers, too."""
+    context.sndhwm = context.rcvhwm = 10
+    with (
+        context.socket(zmq.PULL) as recorder,
+        context.socket(zmq.SUB) as subscriber,
+    ):
+        recorder.connect(CAPTURE)
+        in_thread(_forward_and_push, context)
+        heard = _news_until_silence(context, subscriber)
+        assert heard == 19  # and the subscription: two queues of ten
+
+        while not is_silent(recorder):
+            recorder.recv()
+        assert subscriber.recv() == b"news"  # now it goes on
+
+
+def test_a_capture_over_pub_lets_the_news_go_on(
+    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+) -> None:
+    """Over PUB a recorder that stands still has gaps, and nobody waits."""
+    context.sndhwm = context.rcvhwm = 10
+    with (
+        context.socket(zmq.SUB) as recorder,
+        context.socket(zmq.SUB) as subscriber,
+    ):
+        recorder.subscribe(b"")
+        recorder.connect(CAPTURE)
+        in_thread(
+            forward_and_record, context, PUBLISHERS, SUBSCRIBERS, CAPTURE
+        )
+        assert _news_until_silence(context, subscriber) == 100
+        recorded = 0
+        while not is_silent(recorder):
+            recorder.recv()
+            recorded += 1
+        assert recorded == 20
 
 
 def test_a_proxy_ends_with_its_context(

@@ -3,13 +3,17 @@
 Sockets: any; one binds, the other connects, in whichever order. Messages:
 they wait while there is no connection. Why: a peer may start late, crash,
 move or stand still, and ZeroMQ connects again by itself. It does not send
-again what was under way, and without heartbeats it does not notice a peer
-that is alive and silent (libzmq documentation, zmq_setsockopt).
+again what was under way, it subscribes again only when the program next
+calls it, and without heartbeats it does not notice a peer that is alive and
+silent. Sources: libzmq documentation, zmq_setsockopt; libzmq's issue
+tracker, 3937 and 4767 (heartbeats), 2267 (subscriptions).
 """
 
 import os
 import signal
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -39,8 +43,35 @@ def notice_silence(client: zmq.SyncSocket, within_s: float) -> None:
 
     Call it before connecting. A ping goes out in every half of the time,
     and any traffic within the other half counts as an answer.
+
+    Never on a socket that receives in bulk. When its queue is full, libzmq
+    stops reading, takes a healthy peer for a silent one, and aborts.
     """
     client.heartbeat_ivl = client.heartbeat_timeout = int(within_s * 500)
+
+
+def read_late(context: zmq.SyncContext, care: str) -> None:
+    """Be busy, again and again, while the queue of this reader fills."""
+    with context.socket(zmq.PUSH) as out, context.socket(zmq.PULL) as reader:
+        out.sndhwm = reader.rcvhwm = 10
+        if care in {"reader", "reader without a mark"}:
+            notice_silence(reader, within_s=0.1)
+        if care == "reader without a mark":
+            reader.rcvhwm = 0
+        if care == "sender":
+            notice_silence(out, within_s=0.1)
+        if care == "keepalive":  # the kernel asks, whatever we are doing
+            reader.tcp_keepalive = reader.tcp_keepalive_idle = 1
+        reader.connect(bind_anywhere(out))
+        out.sndtimeo = 50
+        for _ in range(3):
+            with suppress(zmq.Again):
+                for _ in range(5_000):
+                    out.send(bytes(200))
+            threading.Event().wait(0.15)  # the reader has other work
+            while reader.poll(20):
+                reader.recv()
+    print("ALIVE", flush=True)
 
 
 def swallow(context: zmq.SyncContext, endpoint: str) -> None:
@@ -138,7 +169,7 @@ def test_a_subscription_is_renewed_by_itself(
     endpoint: str,
     spawn: Callable[..., Program],
 ) -> None:
-    """A subscriber that reconnects subscribes again by itself."""
+    """A subscriber that reads and reconnects subscribes again by itself."""
     with context.socket(zmq.SUB) as subscriber:
         subscriber.subscribe(b"news")
         subscriber.connect(endpoint)
@@ -147,6 +178,36 @@ def test_a_subscription_is_renewed_by_itself(
             news = b"news from %d" % publisher.pid
             assert subscriber.recv() == news
             kill(publisher)
+
+
+@pytest.mark.parametrize("subscriber", ["connects", "binds"])
+def test_a_subscription_is_renewed_at_the_next_call(
+    context: zmq.SyncContext, endpoint: str, subscriber: str
+) -> None:
+    """Connected is not subscribed: that needs a call of the subscriber.
+
+    The subscription is sent by the thread that owns the socket, not by the
+    one in the background. A program that looks away misses what is said.
+    """
+    with context.socket(zmq.SUB) as sub, watch(sub) as monitor:
+        sub.subscribe(b"news")
+        join = sub.connect if subscriber == "connects" else sub.bind
+        join(endpoint)
+        for round_ in range(2):  # a publisher, and the one after it
+            with context.socket(zmq.XPUB) as publisher:
+                if subscriber == "connects":
+                    publisher.bind(endpoint)
+                else:
+                    publisher.connect(endpoint)
+                monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+                if round_ or subscriber == "binds":
+                    assert is_silent(publisher)
+                    publisher.send(b"news that nobody gets")
+                    sub.poll(0)  # any call will do
+                assert publisher.recv() == b"\x01news"
+                publisher.send(b"news")
+                assert sub.recv() == b"news"
+            monitor.wait_for(zmq.EVENT_DISCONNECTED)
 
 
 def test_one_socket_has_many_peers_on_many_transports(
@@ -254,3 +315,27 @@ def test_heartbeats_notice_a_peer_that_is_silent_but_alive(
         care.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         careful.send(b"welcome back")
         assert careful.recv() == b"welcome back"
+
+
+def test_heartbeats_of_a_reader_that_is_late_abort_the_process(
+    spawn: Callable[..., Program],
+) -> None:
+    """Heartbeats at a reader whose queue is full abort the process.
+
+    No peer has died. The same with DEALER and SUB, and with default marks.
+    """
+    reader = spawn(read_late, "reader")
+    assert reader.wait() == -signal.SIGABRT
+    assert "_input_stopped" in reader.stderr
+
+
+@pytest.mark.parametrize(
+    "care", ["reader without a mark", "sender", "keepalive"]
+)
+def test_a_reader_that_is_late_may_be_watched_otherwise(
+    spawn: Callable[..., Program], care: str
+) -> None:
+    """Heartbeats at the sender, no mark, or TCP keepalive: all survive."""
+    reader = spawn(read_late, care)
+    assert reader.wait() == 0, reader.stderr
+    assert reader.stdout == "ALIVE\n"

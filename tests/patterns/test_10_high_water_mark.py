@@ -3,8 +3,8 @@
 Sockets: all types, over inproc, where the mark is exact: the sum of what
 the sender and the receiver allow. Messages: counted, not weighed. Why: a
 reader that stands still must not eat the memory of the writer. Which of the
-two happens is the first thing to know of a socket type (libzmq
-documentation, zmq_socket, "Action in mute state").
+two happens is the first thing to know of a socket type. Sources: libzmq
+documentation, zmq_socket, "Action in mute state"; RFC 23 (ZMTP).
 """
 
 import socket
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, bind_anywhere, stop
+from tests.patterns.helpers import PATIENCE_S, bind_anywhere, is_silent, stop
 from tests.support import Program
 
 MARK = 5
@@ -213,6 +213,37 @@ def test_the_mark_counts_messages(
     """The mark counts messages, neither their bytes nor their frames."""
     with _joined(context, zmq.PUSH, zmq.PULL) as (out, _):
         assert fill(out, frames, limit=100) == 2 * MARK
+
+
+def _speak_zmtp(endpoint: str) -> socket.socket:
+    """Connect as a PUSH that no libzmq keeps in order (RFC 23)."""
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    peer = socket.create_connection((host, int(port)), PATIENCE_S)
+    peer.sendall(
+        b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(52, b"\0")
+    )
+    ready = b"\x05READY\x0bSocket-Type\0\0\0\x04PUSH"
+    peer.sendall(b"\x04" + bytes([len(ready)]) + ready)
+    return peer
+
+
+def test_a_message_that_never_ends_passes_every_mark(
+    context: zmq.SyncContext,
+) -> None:
+    """A message that never ends passes every mark, and every size limit.
+
+    A mark counts messages, neither parts nor bytes, and MAXMSGSIZE limits a
+    part. Against a stranger who sends so, only keys help (chapter 16).
+    """
+    part = b"\x01\xff" + bytes(255)  # "more follows", and its length
+    with context.socket(zmq.PULL) as into:
+        into.rcvhwm, into.maxmsgsize = 1, 255
+        with _speak_zmtp(bind_anywhere(into)) as stranger:
+            for _ in range(100):  # 25 MB, more than the kernel's buffers
+                stranger.sendall(part * 1000)
+            assert is_silent(into), "all of it is held, and none of it shown"
+            stranger.sendall(b"\x00\x00")  # the last part, empty
+            assert len(into.recv_multipart()) == 100_001
 
 
 def test_the_mark_holds_for_each_peer(context: zmq.SyncContext) -> None:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import pytest
 import zmq
@@ -29,7 +28,7 @@ REELS = 64  # a film far larger than the buffers of the kernel
 
 
 def hand_over(
-    context: zmq.Context[Any], endpoint: str, message: bytes, linger_ms: int
+    context: zmq.SyncContext, endpoint: str, message: bytes, linger_ms: int
 ) -> None:
     """Queue a message for whoever will be at `endpoint`, and leave."""
     with context.socket(zmq.PUSH) as push:
@@ -39,7 +38,7 @@ def hand_over(
     context.term()  # returns: it is delivered, or LINGER is over
 
 
-def send_film(context: zmq.Context[Any], endpoint: str) -> None:
+def send_film(context: zmq.SyncContext, endpoint: str) -> None:
     """Send a film; stay until it is delivered, but not for ever."""
     with context.socket(zmq.PUSH) as push:
         push.linger = 20_000
@@ -61,7 +60,7 @@ print("sent", flush=True)
 
 
 def test_send_returns_before_there_is_anybody_to_receive(
-    context: zmq.Context[Any], endpoint: str
+    context: zmq.SyncContext, endpoint: str
 ) -> None:
     """A send that has returned means queued, not delivered."""
     with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
@@ -74,7 +73,7 @@ def test_send_returns_before_there_is_anybody_to_receive(
 
 
 def test_only_an_answer_says_that_a_message_was_dealt_with(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """To know that a message was dealt with, wait for the reply to it."""
     with context.socket(zmq.REQ) as client, context.socket(zmq.REP) as server:
@@ -88,7 +87,7 @@ def test_only_an_answer_says_that_a_message_was_dealt_with(
 
 
 def test_the_io_thread_receives_while_the_program_looks_away(
-    context: zmq.Context[Any], spawn: Callable[..., Program]
+    context: zmq.SyncContext, spawn: Callable[..., Program]
 ) -> None:
     """Messages arrive while the program does not call ZeroMQ at all."""
     with context.socket(zmq.PULL) as pull:
@@ -113,7 +112,7 @@ def _io_threads() -> set[str]:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_fifty_sockets_share_the_io_threads_of_their_context(
-    context: zmq.Context[Any], threads: int
+    context: zmq.SyncContext, threads: int
 ) -> None:
     """A context has one I/O thread, not one for each socket or connection.
 
@@ -136,7 +135,7 @@ def test_fifty_sockets_share_the_io_threads_of_their_context(
 
 
 def test_inproc_needs_no_io_thread_and_tcp_does(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """Between threads no I/O thread is involved, so none is needed."""
     context.set(zmq.IO_THREADS, 0)
@@ -153,7 +152,7 @@ def test_inproc_needs_no_io_thread_and_tcp_does(
 
 @pytest.mark.parametrize("linger_ms", [0, 300])
 def test_linger_gives_up_when_its_time_is_over(
-    new_context: Callable[[], zmq.Context[Any]],
+    new_context: Callable[[], zmq.SyncContext],
     endpoint: str,
     linger_ms: int,
 ) -> None:
@@ -171,7 +170,7 @@ def test_linger_gives_up_when_its_time_is_over(
 
 
 def test_linger_minus_one_waits_for_a_peer_that_may_never_come(
-    new_context: Callable[[], zmq.Context[Any]],
+    new_context: Callable[[], zmq.SyncContext],
     in_thread: Callable[..., Future[None]],
     endpoint: str,
 ) -> None:
@@ -190,7 +189,7 @@ def test_linger_minus_one_waits_for_a_peer_that_may_never_come(
 
 
 def test_falling_off_the_end_loses_what_is_still_queued(
-    context: zmq.Context[Any], start: Callable[..., Program], tmp_path: Path
+    context: zmq.SyncContext, start: Callable[..., Program], tmp_path: Path
 ) -> None:
     """A script that just ends loses messages, and its exit status is 0."""
     (tmp_path / "script.py").write_text(FALLS_OFF_THE_END)
@@ -208,7 +207,7 @@ def test_falling_off_the_end_loses_what_is_still_queued(
 
 
 def test_with_and_a_bounded_linger_deliver_everything(
-    context: zmq.Context[Any], spawn: Callable[..., Program]
+    context: zmq.SyncContext, spawn: Callable[..., Program]
 ) -> None:
     """A `with` block and a bounded LINGER deliver what is still queued."""
     with context.socket(zmq.PULL) as pull:

@@ -5,24 +5,26 @@ each has a number of its own (errno) and leaves the socket usable. An error
 inside libzmq is different: it asserts and ends the process, and no test can
 show it (README.md says where that is documented).
 
-Sockets: REP binds and serves until its context ends. Sources: libzmq
-documentation, zmq_ctx_term and "ERRORS" of each function; Guide, chapter 2,
-"Handling Errors and ETERM"; pyzmq, Context.destroy.
+Sockets: REP binds and serves until its context ends. Messages: a request
+and its echo. Why: a program that names what is wrong is mended by the person
+who reads it. Sources: libzmq documentation, zmq_ctx_term and "ERRORS" of
+each function; Guide, chapter 2, "Handling Errors and ETERM"; pyzmq,
+Context.destroy.
 """
 
 import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
 
 import pytest
 import zmq
 
 from tests.patterns.helpers import PATIENCE_S, bind_anywhere
+from tests.support import Program
 
 
-def echo_until_the_end(context: zmq.Context[Any], endpoint: str) -> str:
+def echo_until_the_end(context: zmq.SyncContext, endpoint: str) -> str:
     """Answer every request; leave when the context is terminated."""
     with context.socket(zmq.REP) as server:
         server.bind(endpoint)
@@ -33,8 +35,20 @@ def echo_until_the_end(context: zmq.Context[Any], endpoint: str) -> str:
                 return "closed my socket and left"
 
 
-def bind_or_say_why(socket: zmq.Socket[Any], endpoint: str) -> str:
+def poll_a_closed_socket(context: zmq.SyncContext, first: str) -> None:
+    """Close a socket that a poller knows, and say what the poller finds."""
+    poller = zmq.Poller()
+    server = context.socket(zmq.REP)
+    poller.register(server, zmq.POLLIN)
+    if first == "unregister":
+        poller.unregister(server)
+    server.close()
+    print(poller.poll(0), flush=True)
+
+
+def bind_or_say_why(socket: zmq.SyncSocket, endpoint: str) -> str:
     """Bind, or return a sentence that a person can act on."""
+    socket.ipv6 = "[" in endpoint  # else even ::1 is "no such device"
     try:
         socket.bind(endpoint)
     except zmq.ZMQError as error:
@@ -51,7 +65,7 @@ def bind_or_say_why(socket: zmq.Socket[Any], endpoint: str) -> str:
 
 
 def test_terminating_the_context_wakes_a_blocked_thread(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
     in_thread: Callable[..., Future[str]],
 ) -> None:
     """ETERM wakes a thread that waits in recv, so that it can leave."""
@@ -67,7 +81,7 @@ def test_terminating_the_context_wakes_a_blocked_thread(
 
 
 def test_term_waits_until_every_socket_is_closed(
-    new_context: Callable[[], zmq.Context[Any]],
+    new_context: Callable[[], zmq.SyncContext],
     in_thread: Callable[..., Future[None]],
 ) -> None:
     """A socket that stays open keeps `term` waiting."""
@@ -84,7 +98,7 @@ def test_term_waits_until_every_socket_is_closed(
 
 
 def test_destroy_closes_the_sockets_of_other_threads(
-    new_context: Callable[[], zmq.Context[Any]],
+    new_context: Callable[[], zmq.SyncContext],
     in_thread: Callable[..., Future[int]],
 ) -> None:
     """Where `term` waits for a thread, `destroy` closes its socket.
@@ -112,7 +126,7 @@ def test_destroy_closes_the_sockets_of_other_threads(
 
 
 def test_an_address_in_use_is_an_error_with_a_name(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """A second server on one port gets EADDRINUSE; port * is always free."""
     with context.socket(zmq.REP) as first, context.socket(zmq.REP) as second:
@@ -131,20 +145,36 @@ def test_an_address_in_use_is_an_error_with_a_name(
     [
         ("tcp://no-such-card:*", "is not an address of this machine"),
         ("tcp://192.0.2.1:*", "is not an address of this machine"),
+        ("tcp://[2001:db8::1]:*", "is not an address of this machine"),
         ("tcp://127.0.0.1", "is no endpoint"),
         ("http://127.0.0.1:80", "is no endpoint"),
     ],
 )
 def test_a_wrong_endpoint_becomes_a_sentence(
-    context: zmq.Context[Any], endpoint: str, sentence: str
+    context: zmq.SyncContext, endpoint: str, sentence: str
 ) -> None:
     """A wrong endpoint is refused at once, by the call that was given it."""
     with context.socket(zmq.REP) as server:
         assert sentence in bind_or_say_why(server, endpoint)
 
 
+def test_ipv6_is_an_option_of_the_socket(context: zmq.SyncContext) -> None:
+    """Without the option IPV6, an IPv6 address is "No such device"."""
+    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+        with pytest.raises(zmq.ZMQError) as refused:
+            server.bind("tcp://[::1]:*")
+        assert refused.value.errno == errno.ENODEV
+
+        bound = bind_or_say_why(server, "tcp://[::1]:*")
+        assert bound.startswith("bound to tcp://[::1]:")
+        client.ipv6 = True
+        client.connect(bound.removeprefix("bound to "))
+        client.send(b"hello")
+        assert server.recv() == b"hello"
+
+
 def test_what_nobody_thought_of_is_not_swallowed(
-    context: zmq.Context[Any], endpoint: str
+    context: zmq.SyncContext, endpoint: str
 ) -> None:
     """An error that the program does not expect is raised, not hidden."""
     with context.socket(zmq.REP) as server:
@@ -154,7 +184,7 @@ def test_what_nobody_thought_of_is_not_swallowed(
 
 
 def test_nothing_to_receive_is_eagain_and_poll_asks_first(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """EAGAIN means not now: nothing to receive yet, or no room to send."""
     with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
@@ -174,7 +204,7 @@ def test_nothing_to_receive_is_eagain_and_poll_asks_first(
 
 
 def test_a_call_out_of_turn_is_efsm_and_leaves_the_socket_whole(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """EFSM means out of turn; the socket still works in the right order."""
     with context.socket(zmq.REQ) as client, context.socket(zmq.REP) as server:
@@ -198,7 +228,7 @@ def test_a_call_out_of_turn_is_efsm_and_leaves_the_socket_whole(
 
 
 def test_a_peer_that_is_not_there_is_ehostunreach_if_you_ask(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """ROUTER drops what it cannot route; ROUTER_MANDATORY says so."""
     with context.socket(zmq.ROUTER) as router:
@@ -208,6 +238,39 @@ def test_a_peer_that_is_not_there_is_ehostunreach_if_you_ask(
         with pytest.raises(zmq.ZMQError) as unroutable:
             router.send_multipart([b"nobody", b"refused"])
         assert unroutable.value.errno == zmq.EHOSTUNREACH
+
+
+@pytest.mark.parametrize(
+    ("first", "found"),
+    [("close", "[(0, 1)]"), ("unregister", "[]")],
+    ids=["trap", "cure"],
+)
+def test_a_poller_that_holds_a_closed_socket_polls_stdin(
+    spawn: Callable[..., Program], first: str, found: str
+) -> None:
+    """A poller takes a closed socket for descriptor 0, which is stdin.
+
+    Here stdin is at its end, and so is always ready: the loop that polls
+    spins. Unregister a socket before you close it.
+    """
+    program = spawn(poll_a_closed_socket, first)
+    assert program.wait() == 0, program.stderr
+    assert program.stdout == f"{found}\n"
+
+
+def test_a_context_has_room_for_1023_sockets(
+    context: zmq.SyncContext,
+) -> None:
+    """The socket after MAX_SOCKETS is EMFILE; raise it before the first."""
+    assert context.get(zmq.MAX_SOCKETS) == 1023
+    context.set(zmq.MAX_SOCKETS, 2)
+    with context.socket(zmq.REQ), context.socket(zmq.REQ):
+        with pytest.raises(zmq.ZMQError) as one_too_many:
+            context.socket(zmq.REQ)
+        assert one_too_many.value.errno == errno.EMFILE
+        context.set(zmq.MAX_SOCKETS, 2000)  # too late
+        with pytest.raises(zmq.ZMQError):
+            context.socket(zmq.REQ)
 
 
 def test_every_errno_has_a_sentence() -> None:

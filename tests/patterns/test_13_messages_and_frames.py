@@ -5,17 +5,19 @@ on, the envelope that a reply travels back in, and bulk bytes beside a
 header. A message must fit into memory, at both ends; what does not is sent
 in chunks.
 
-Sockets: PUSH and PULL, PUB and SUB, DEALER and REP. Sources: libzmq
+Sockets: PUSH and PULL, PUB and SUB, DEALER and REP. Messages: of several
+frames. Why: whatever belongs together arrives together. Sources: libzmq
 documentation, zmq_msg_send, zmq_socket and ZMQ_MAXMSGSIZE; Guide, chapter 2,
 "Multipart Messages", and chapter 3; pyzmq, Socket.send (copy and track).
 """
 
 import io
+import random
 import select
 import socket as tcp
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import IO, Any
+from typing import IO
 
 import pytest
 import zmq
@@ -32,9 +34,11 @@ from tests.support import Program
 HALF = 20_000_000  # more than the kernel's buffers hold
 PHOTO = bytes(2 * HALF)
 END_OF_FILE = b""
+CHUNK = 65_536
+AHEAD = 4  # chunks that may wait at either end
 
 
-def send_photo(context: zmq.Context[Any], endpoint: str) -> None:
+def send_photo(context: zmq.SyncContext, endpoint: str) -> None:
     """Send a name and a photograph as the two frames of one message."""
     with context.socket(zmq.PUSH) as push:
         push.linger = 60_000
@@ -42,18 +46,20 @@ def send_photo(context: zmq.Context[Any], endpoint: str) -> None:
         push.send_multipart([b"photo.jpg", PHOTO])
 
 
-def send_in_chunks(
-    socket: zmq.Socket[Any], file: IO[bytes], size: int = 65_536
-) -> None:
-    """Send a file of any length through `size` bytes of memory."""
-    while chunk := file.read(size):
-        socket.send(chunk)
-    socket.send(END_OF_FILE)
+def send_in_chunks(push: zmq.SyncSocket, to: str, file: IO[bytes]) -> None:
+    """Send a file of any length through a few chunks of memory."""
+    push.sndhwm = AHEAD  # by default a thousand would wait in memory
+    push.connect(to)
+    while chunk := file.read(CHUNK):
+        push.send(chunk)
+    push.send(END_OF_FILE)
 
 
-def receive_chunks(socket: zmq.Socket[Any]) -> Iterator[bytes]:
+def receive_chunks(pull: zmq.SyncSocket, at: str) -> Iterator[bytes]:
     """Yield the chunks of one file as they arrive."""
-    while chunk := socket.recv():
+    pull.rcvhwm = AHEAD  # before the bind: later it may hang the sender
+    pull.bind(at)
+    while chunk := pull.recv():
         yield chunk
 
 
@@ -86,7 +92,7 @@ def _carry(
 
 
 def test_half_a_message_never_arrives_when_its_sender_is_killed(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
     spawn: Callable[..., Program],
     in_thread: Callable[..., Future[tuple[tcp.socket, tcp.socket]]],
 ) -> None:
@@ -107,7 +113,7 @@ def test_half_a_message_never_arrives_when_its_sender_is_killed(
         with sending, receiving:
             assert is_silent(pull), "nothing before the last byte is here"
             kill(sender)
-        monitor.wait_for(zmq.Event.DISCONNECTED)
+        monitor.wait_for(zmq.EVENT_DISCONNECTED)
         assert is_silent(pull), "and now there never will be"
 
         assert spawn(send_photo, endpoint).wait() == 0
@@ -115,7 +121,7 @@ def test_half_a_message_never_arrives_when_its_sender_is_killed(
 
 
 def test_nothing_leaves_before_the_last_frame_is_sent(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """SNDMORE holds a message back until its last frame is there."""
     with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
@@ -130,7 +136,7 @@ def test_nothing_leaves_before_the_last_frame_is_sent(
 
 
 def test_recv_takes_one_frame_and_leaves_the_rest_for_the_next_call(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """Reading a frame where a message was meant puts a reader out of step."""
     with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
@@ -147,7 +153,7 @@ def test_recv_takes_one_frame_and_leaves_the_rest_for_the_next_call(
 
 
 def test_a_filter_is_a_prefix_of_the_first_frame(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """A topic ends in a delimiter, or `room.1` also hears `room.10`."""
     with context.socket(zmq.XPUB) as pub:
@@ -173,7 +179,7 @@ def test_a_filter_is_a_prefix_of_the_first_frame(
 
 
 def test_an_envelope_ends_in_an_empty_frame(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """REP drops a request without the empty frame, and says nothing."""
     with context.socket(zmq.DEALER) as dealer, context.socket(zmq.REP) as rep:
@@ -189,7 +195,7 @@ def test_an_envelope_ends_in_an_empty_frame(
 
 
 def test_a_receiver_limits_what_a_stranger_can_make_it_hold(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """MAXMSGSIZE cuts off a peer that sends more; without it none is cut.
 
@@ -200,16 +206,16 @@ def test_a_receiver_limits_what_a_stranger_can_make_it_hold(
         pull.maxmsgsize = 1_000  # before the bind that it is meant for
         with watch(push) as monitor:
             push.connect(bind_anywhere(pull))
-            monitor.wait_for(zmq.Event.HANDSHAKE_SUCCEEDED)
+            monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
             push.send(bytes(1_001))
-            monitor.wait_for(zmq.Event.DISCONNECTED)
-            monitor.wait_for(zmq.Event.HANDSHAKE_SUCCEEDED)
+            monitor.wait_for(zmq.EVENT_DISCONNECTED)
+            monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         push.send(bytes(1_000))
         assert pull.recv() == bytes(1_000)
 
 
 def test_the_size_limit_counts_frames_not_messages(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """MAXMSGSIZE limits each frame; a message may have any number of them."""
     with (
@@ -223,29 +229,78 @@ def test_the_size_limit_counts_frames_not_messages(
         assert sum(map(len, pull.recv_multipart())) == 50_000
 
         push.send_multipart([bytes(1_000), bytes(1_001)])
-        monitor.wait_for(zmq.Event.DISCONNECTED)
+        monitor.wait_for(zmq.EVENT_DISCONNECTED)
 
 
+@pytest.mark.parametrize("transport", ["inproc", "ipc"])
 def test_what_does_not_fit_into_memory_travels_in_chunks(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
+    endpoint: str,
+    in_thread: Callable[..., Future[None]],
+    transport: str,
 ) -> None:
-    """A file in chunks starts to arrive before it was read to its end."""
-    film = io.BytesIO(bytes(range(256)) * 1_000)
+    """A file in chunks arrives whole, though little of it is in memory."""
+    place = endpoint if transport == "ipc" else "inproc://chunks"
+    film = io.BytesIO(random.Random(7).randbytes(50 * CHUNK + 1))
     with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
-        pull.bind("inproc://chunks")
-        push.connect("inproc://chunks")
-        push.send(film.read(1_000))
-        assert pull.recv() == film.getvalue()[:1_000]
+        sending = in_thread(send_in_chunks, push, place, film)
+        assert b"".join(receive_chunks(pull, place)) == film.getvalue()
+        sending.result(PATIENCE_S)
 
-        film.seek(0)
-        send_in_chunks(push, film)
-        chunks = list(receive_chunks(pull))
-        assert max(map(len, chunks)) == 65_536
-        assert b"".join(chunks) == film.getvalue()
+
+def test_a_reader_that_stands_still_stops_the_file(
+    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+) -> None:
+    """Only the mark bounds memory: by default a thousand chunks wait."""
+    film = io.BytesIO(bytes(100 * CHUNK))
+    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+        pull.bind("inproc://default")
+        push.connect("inproc://default")
+        while chunk := film.read(CHUNK):
+            push.send(chunk)  # all of it, and nobody has received any
+
+    film.seek(0)
+    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+        push.sndtimeo = 500
+
+        def send() -> None:
+            with pytest.raises(zmq.Again):
+                send_in_chunks(push, "inproc://chunks", film)
+
+        sending = in_thread(send)
+        next(receive_chunks(pull, "inproc://chunks"))  # and no second one
+        sending.result(PATIENCE_S)
+        assert film.tell() <= (1 + 2 * AHEAD + 1) * CHUNK
+
+
+def test_a_mark_lowered_on_a_connection_hangs_its_sender(
+    context: zmq.SyncContext,
+) -> None:
+    """A mark that is lowered after the connect may block a sender for good.
+
+    The reader says that there is room when it has read half of the queue,
+    and to it the queue is still as long as it was. So options come first.
+    """
+    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+        pull.rcvhwm = AHEAD
+        pull.bind("inproc://lowered")
+        push.connect("inproc://lowered")
+        push.sndhwm = AHEAD
+        push.sndtimeo = 50
+        taken = 0
+        with pytest.raises(zmq.Again):
+            while taken < 100:
+                push.send(b"chunk")
+                taken += 1
+        assert taken == 2 * AHEAD
+        while pull.poll(0):
+            pull.recv()
+        with pytest.raises(zmq.Again):
+            push.send(b"there is room, and nobody says so")
 
 
 def test_copy_false_hands_over_the_memory_itself(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """With copy=False the receiver reads the memory of the sender."""
     pixels = bytearray(1_000_000)
@@ -262,7 +317,7 @@ def test_copy_false_hands_over_the_memory_itself(
 
 @pytest.mark.parametrize("wait_first", [False, True], ids=["trap", "cure"])
 def test_memory_that_was_handed_over_must_not_be_changed_until_it_is_sent(
-    context: zmq.Context[Any], endpoint: str, wait_first: bool
+    context: zmq.SyncContext, endpoint: str, wait_first: bool
 ) -> None:
     """A buffer sent with copy=False is free once its tracker is done."""
     pixels = bytearray(1_000_000)

@@ -6,17 +6,18 @@ validate: empty bytes are a message, and so is some garbage. A receiver
 checks what it cannot do without.
 
 Sockets: REQ connects, REP binds. Messages: `Ping` and `Pong` of
-proto/messages.proto, one frame each. Source: protobuf.dev, "Proto3 guide",
-"Updating a Message Type", and "Encoding".
+proto/messages.proto, one frame each. Why: both ends may be written in any
+language, and neither runs what the other has sent. Sources: protobuf.dev,
+"Proto3 guide", "Updating a Message Type", and "Encoding"; Python, pickle.
 """
 
+import os
 import random
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import pytest
 import zmq
@@ -40,7 +41,7 @@ def read_ping(data: bytes) -> Ping | str:
     return ping
 
 
-def answer_pings(context: zmq.Context[Any], endpoint: str) -> None:
+def answer_pings(context: zmq.SyncContext, endpoint: str) -> None:
     """Answer every request; one that cannot be read gets an answer too."""
     with context.socket(zmq.REP) as server:
         server.bind(endpoint)
@@ -78,7 +79,7 @@ def _compile(folder: Path, name: str, fields: str) -> type[Message]:
 
 
 def test_a_message_comes_back_as_it_was_sent(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
     in_thread: Callable[..., Future[None]],
     endpoint: str,
 ) -> None:
@@ -125,7 +126,7 @@ def test_a_reader_that_checks_survives_any_bytes(data: bytes) -> None:
 
 
 def test_a_server_answers_what_it_cannot_read_and_lives(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
     in_thread: Callable[..., Future[None]],
     endpoint: str,
 ) -> None:
@@ -188,6 +189,32 @@ def test_two_messages_in_one_frame_become_a_third() -> None:
     assert Ping.FromString(one + two) == Ping(id=2, payload=b"for the first")
 
     assert [Ping.FromString(frame).id for frame in (one, two)] == [1, 2]
+
+
+class _Present:
+    """An object that, when somebody unpickles it, makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return os.mkdir, (self.folder,)
+
+
+def test_who_receives_a_pickle_runs_what_a_stranger_wrote(
+    context: zmq.SyncContext, tmp_path: Path
+) -> None:
+    """recv_pyobj unpickles, and so runs whatever the sender likes."""
+    with context.socket(zmq.PAIR) as one, context.socket(zmq.PAIR) as other:
+        one.bind("inproc://presents")
+        other.connect("inproc://presents")
+        other.send_pyobj(_Present(tmp_path / "trap"))
+        assert one.recv_pyobj() is None
+        assert (tmp_path / "trap").is_dir(), "a call of the sender's choice"
+
+        other.send_pyobj(_Present(tmp_path / "cure"))
+        assert isinstance(read_ping(one.recv()), str)
+        assert not (tmp_path / "cure").exists()
 
 
 def test_a_program_in_another_language_reads_the_same_bytes() -> None:

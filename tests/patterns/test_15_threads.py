@@ -13,7 +13,6 @@ ZeroMQ" and "Signaling Between Threads".
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
 
 import pytest
 import zmq
@@ -24,7 +23,7 @@ STOP = b"STOP"
 
 
 def relay(
-    context: zmq.Context[Any], upstream: str, downstream: str, step: bytes
+    context: zmq.SyncContext, upstream: str, downstream: str, step: bytes
 ) -> None:
     """One thread of a chain: take a message, sign it, hand it on."""
     with context.socket(zmq.PAIR) as inbox, context.socket(zmq.PAIR) as out:
@@ -35,7 +34,7 @@ def relay(
         out.send(STOP)  # and so the whole chain ends, in order
 
 
-def work(context: zmq.Context[Any], tasks: str, control: str) -> int:
+def work(context: zmq.SyncContext, tasks: str, control: str) -> int:
     """Work on tasks until the control socket says stop; count them."""
     with (
         context.socket(zmq.PULL) as inbox,
@@ -59,7 +58,7 @@ def work(context: zmq.Context[Any], tasks: str, control: str) -> int:
 
 
 def test_a_chain_of_threads_passes_a_message_along(
-    context: zmq.Context[Any], in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
 ) -> None:
     """Three threads pass messages on in order, without a lock."""
     with context.socket(zmq.PAIR) as first, context.socket(zmq.PAIR) as last:
@@ -84,7 +83,7 @@ def test_a_chain_of_threads_passes_a_message_along(
 
 
 def test_threads_meet_in_one_context_and_never_in_two(
-    new_context: Callable[[], zmq.Context[Any]],
+    new_context: Callable[[], zmq.SyncContext],
 ) -> None:
     """The same inproc endpoint in two contexts is two endpoints."""
     here, there = new_context(), new_context()
@@ -104,7 +103,7 @@ def test_threads_meet_in_one_context_and_never_in_two(
 
 
 def test_many_threads_may_use_one_context_at_once(
-    context: zmq.Context[Any], in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
 ) -> None:
     """Any thread may make sockets in a context that all of them share."""
 
@@ -133,7 +132,7 @@ def _take_turns(*steps: Callable[[], object]) -> None:
 
 
 def test_two_threads_in_one_socket_mix_their_messages_up(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """Threads that share a socket put frames into each other's message."""
     with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as shared:
@@ -153,7 +152,7 @@ def test_two_threads_in_one_socket_mix_their_messages_up(
 
 
 def test_two_threads_in_one_req_get_each_others_answers(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """Two threads that share a REQ break its lock-step for each other."""
     with context.socket(zmq.REP) as rep, context.socket(zmq.REQ) as shared:
@@ -173,7 +172,7 @@ def test_two_threads_in_one_req_get_each_others_answers(
 
 
 def test_a_socket_for_each_thread_keeps_their_messages_apart(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """A socket for each thread costs little and mixes nothing up."""
     with (
@@ -196,7 +195,7 @@ def test_a_socket_for_each_thread_keeps_their_messages_apart(
 
 
 def test_a_flag_does_not_stop_a_thread_that_waits_for_a_message(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
     in_thread: Callable[..., Future[None]],
 ) -> None:
     """A thread inside recv cannot see a flag that someone has set."""
@@ -222,7 +221,7 @@ def test_a_flag_does_not_stop_a_thread_that_waits_for_a_message(
 
 
 def test_a_message_stops_a_thread_after_its_last_task(
-    context: zmq.Context[Any], in_thread: Callable[..., Future[int]]
+    context: zmq.SyncContext, in_thread: Callable[..., Future[int]]
 ) -> None:
     """A thread that also listens to a control socket stops when told to."""
     with context.socket(zmq.PUSH) as tasks, context.socket(zmq.PAIR) as boss:

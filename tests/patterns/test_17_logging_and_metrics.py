@@ -14,7 +14,6 @@ import logging
 import signal
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import zmq
@@ -31,7 +30,7 @@ from tests.patterns.helpers import (
 from tests.support import Program
 
 
-def log_over(socket: zmq.Socket[Any], topic: str) -> logging.Logger:
+def log_over(socket: zmq.SyncSocket, topic: str) -> logging.Logger:
     """Make a logger whose records go out as `topic.LEVEL` on a socket."""
     logger = logging.Logger(topic)
     handler = PUBHandler(socket, root_topic=topic)
@@ -40,7 +39,7 @@ def log_over(socket: zmq.Socket[Any], topic: str) -> logging.Logger:
     return logger
 
 
-def report(push: zmq.Socket[Any], metric: bytes, amount: int) -> bool:
+def report(push: zmq.SyncSocket, metric: bytes, amount: int) -> bool:
     """Send a measurement if there is room; say whether it was sent."""
     try:
         push.send_multipart([metric, b"%d" % amount], zmq.DONTWAIT)
@@ -50,7 +49,7 @@ def report(push: zmq.Socket[Any], metric: bytes, amount: int) -> bool:
 
 
 def aggregate(
-    context: zmq.Context[Any], endpoint: str, programs: str = "1"
+    context: zmq.SyncContext, endpoint: str, programs: str = "1"
 ) -> None:
     """Add up what is reported, until so many programs have said `stop`."""
     totals: Counter[str] = Counter()
@@ -62,7 +61,7 @@ def aggregate(
     print(dict(totals), flush=True)
 
 
-def count_records(context: zmq.Context[Any], endpoint: str) -> None:
+def count_records(context: zmq.SyncContext, endpoint: str) -> None:
     """Read numbered records; say how many came and how many are missing."""
     received = 0
     with context.socket(zmq.SUB) as sub:
@@ -81,7 +80,7 @@ def count_records(context: zmq.Context[Any], endpoint: str) -> None:
 
 
 def test_a_listener_subscribes_to_a_program_and_a_level(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """The topic of a record is its program and level, to be filtered on."""
     with context.socket(zmq.XPUB) as pub, context.socket(zmq.SUB) as sub:
@@ -99,7 +98,7 @@ def test_a_listener_subscribes_to_a_program_and_a_level(
 
 
 def test_a_log_over_push_stops_the_program_when_nobody_listens(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """PUSH waits for a listener, so it is the wrong socket for a log."""
     with context.socket(zmq.PUSH) as push:
@@ -110,7 +109,7 @@ def test_a_log_over_push_stops_the_program_when_nobody_listens(
 
 
 def test_a_log_over_pub_costs_nothing_when_nobody_listens(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """PUB drops every record that nobody has subscribed to."""
     with context.socket(zmq.PUB) as pub:
@@ -121,7 +120,7 @@ def test_a_log_over_pub_costs_nothing_when_nobody_listens(
 
 
 def test_a_stalled_listener_does_not_stop_the_program(
-    context: zmq.Context[Any], spawn: Callable[..., Program]
+    context: zmq.SyncContext, spawn: Callable[..., Program]
 ) -> None:
     """PUB drops what a listener cannot take; the numbers show the gap."""
     records = 3_000
@@ -152,7 +151,7 @@ def test_a_stalled_listener_does_not_stop_the_program(
 
 
 def test_metrics_of_many_programs_add_up_in_one_place(
-    context: zmq.Context[Any], spawn: Callable[..., Program], endpoint: str
+    context: zmq.SyncContext, spawn: Callable[..., Program], endpoint: str
 ) -> None:
     """One PULL adds up what any number of PUSH sockets report."""
     aggregator = spawn(aggregate, endpoint, "3")
@@ -171,7 +170,7 @@ def test_metrics_of_many_programs_add_up_in_one_place(
 
 
 def test_a_stalled_aggregator_costs_numbers_but_no_time(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """What finds no room is dropped and counted, so the counts add up."""
     with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
@@ -188,16 +187,16 @@ def test_a_stalled_aggregator_costs_numbers_but_no_time(
 
 
 def test_metrics_go_on_after_the_aggregator_was_killed(
-    context: zmq.Context[Any], spawn: Callable[..., Program], endpoint: str
+    context: zmq.SyncContext, spawn: Callable[..., Program], endpoint: str
 ) -> None:
     """The next aggregator gets what was reported while there was none."""
     first = spawn(aggregate, endpoint)
     with context.socket(zmq.PUSH) as push, watch(push) as monitor:
         push.sndhwm = 100
         push.connect(endpoint)
-        monitor.wait_for(zmq.Event.HANDSHAKE_SUCCEEDED)
+        monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         kill(first)
-        monitor.wait_for(zmq.Event.DISCONNECTED)
+        monitor.wait_for(zmq.EVENT_DISCONNECTED)
 
         sent = sum(report(push, b"requests", 1) for _ in range(1_000))
         assert 0 < sent < 1_000, "the queue has a limit, and nothing blocks"

@@ -93,7 +93,7 @@ def listen_for_beacon(port: int, wait_s: float) -> str | None:
 
 
 def ask_wherever_it_is(
-    context: zmq.Context[Any], find: Callable[[], str | None], wait_s: float
+    context: zmq.SyncContext, find: Callable[[], str | None], wait_s: float
 ) -> str | None:
     """Find a server and ask it; while there is silence, look again."""
     deadline = time.monotonic() + wait_s
@@ -108,7 +108,7 @@ def ask_wherever_it_is(
     return None
 
 
-def serve_and_announce(context: zmq.Context[Any], etcd: str) -> None:
+def serve_and_announce(context: zmq.SyncContext, etcd: str) -> None:
     """Answer with our endpoint, and keep our entry in etcd alive."""
     with context.socket(zmq.REP) as server:
         endpoint = bind_anywhere(server)
@@ -119,7 +119,7 @@ def serve_and_announce(context: zmq.Context[Any], etcd: str) -> None:
                 server.send_string(endpoint)
 
 
-def serve_and_beacon(context: zmq.Context[Any], port: str) -> None:
+def serve_and_beacon(context: zmq.SyncContext, port: str) -> None:
     """Answer with our endpoint, and tell everybody in reach where we are."""
     with context.socket(zmq.REP) as server, _udp() as voice:
         endpoint = bind_anywhere(server)
@@ -187,7 +187,7 @@ def test_a_program_without_an_endpoint_says_what_is_missing() -> None:
 
 
 def test_libzmq_accepts_a_port_that_does_not_exist(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """Beyond 65535 the port wraps around, so check it before libzmq does."""
     with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
@@ -213,7 +213,7 @@ def test_a_wrong_endpoint_ends_the_program_with_a_sentence(text: str) -> None:
 
 
 def test_a_name_in_dns_becomes_an_endpoint_for_each_address(
-    context: zmq.Context[Any],
+    context: zmq.SyncContext,
 ) -> None:
     """A socket connects to every address that DNS has for a name."""
     with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
@@ -226,7 +226,7 @@ def test_a_name_in_dns_becomes_an_endpoint_for_each_address(
         assert server.recv() == b"found by name"
 
 
-def test_dns_names_a_server_that_is_dead(context: zmq.Context[Any]) -> None:
+def test_dns_names_a_server_that_is_dead(context: zmq.SyncContext) -> None:
     """DNS does not know who is alive; connecting to the dead is silent."""
     with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
         endpoint = bind_anywhere(server)
@@ -303,7 +303,7 @@ def test_etcd_forgets_a_server_that_does_not_come_again(etcd: str) -> None:
 
 
 def test_a_client_finds_a_killed_server_where_it_moved_to(
-    context: zmq.Context[Any], etcd: str, spawn: Callable[..., Program]
+    context: zmq.SyncContext, etcd: str, spawn: Callable[..., Program]
 ) -> None:
     """With a registry a client finds a server again that has moved."""
 
@@ -330,7 +330,7 @@ def test_a_client_finds_a_killed_server_where_it_moved_to(
 
 
 def test_a_client_that_hears_nothing_looks_again_and_gives_up(
-    context: zmq.Context[Any], endpoint: str
+    context: zmq.SyncContext, endpoint: str
 ) -> None:
     """A client looks again while there is silence, and gives up in time."""
     context.linger = -1  # the default, by which what it asked would stay
@@ -385,7 +385,7 @@ def test_datagrams_of_strangers_are_no_beacons(
 
 
 def test_a_beacon_leads_to_a_server_that_moved(
-    context: zmq.Context[Any], beacon_port: int, spawn: Callable[..., Program]
+    context: zmq.SyncContext, beacon_port: int, spawn: Callable[..., Program]
 ) -> None:
     """With a beacon a client finds a server that it knows nothing about."""
 

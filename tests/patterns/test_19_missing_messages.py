@@ -11,7 +11,7 @@ Problem Solver"; the other chapters, which show each cause at length.
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 import zmq
@@ -114,9 +114,7 @@ TABLE = {
 }
 
 
-def what_arrives(
-    socket: zmq.Socket[Any], quiet_s: float = 0.1
-) -> list[bytes]:
+def what_arrives(socket: zmq.SyncSocket, quiet_s: float = 0.1) -> list[bytes]:
     """Receive until nothing has come for a while: how a loss looks."""
     arrived = []
     with suppress(zmq.Again):  # what woke the poll was not for us
@@ -125,12 +123,12 @@ def what_arrives(
     return arrived
 
 
-def wait_for(socket: zmq.Socket[Any], count: int) -> list[bytes]:
+def wait_for(socket: zmq.SyncSocket, count: int) -> list[bytes]:
     """Receive so many messages, or raise zmq.Again: how to be sure."""
     return [socket.recv() for _ in range(count)]
 
 
-def _send_all(socket: zmq.Socket[Any]) -> None:
+def _send_all(socket: zmq.SyncSocket) -> None:
     for message in SENT:
         socket.send(message)
 
@@ -145,7 +143,7 @@ def test_every_row_of_the_table_has_its_test() -> None:
     assert tests == set(TABLE)
 
 
-def test_missing_no_subscription(context: zmq.Context[Any]) -> None:
+def test_missing_no_subscription(context: zmq.SyncContext) -> None:
     """A SUB receives nothing until it has subscribed."""
     with context.socket(zmq.XPUB) as pub, context.socket(zmq.SUB) as sub:
         pub.bind("inproc://table")
@@ -159,7 +157,7 @@ def test_missing_no_subscription(context: zmq.Context[Any]) -> None:
         assert wait_for(sub, 3) == SENT
 
 
-def test_missing_late_subscriber(context: zmq.Context[Any]) -> None:
+def test_missing_late_subscriber(context: zmq.SyncContext) -> None:
     """A PUB that does not wait for the subscription talks to nobody."""
     with context.socket(zmq.XPUB) as pub, context.socket(zmq.SUB) as sub:
         endpoint = bind_anywhere(pub)
@@ -173,7 +171,7 @@ def test_missing_late_subscriber(context: zmq.Context[Any]) -> None:
         assert wait_for(sub, 3) == SENT
 
 
-def test_missing_slow_subscriber(context: zmq.Context[Any]) -> None:
+def test_missing_slow_subscriber(context: zmq.SyncContext) -> None:
     """PUB drops what is beyond the high-water mark; XPUB_NODROP refuses."""
     numbers = [b"%d" % number for number in range(10)]
     with context.socket(zmq.XPUB) as pub, context.socket(zmq.SUB) as sub:
@@ -198,7 +196,7 @@ def test_missing_slow_subscriber(context: zmq.Context[Any]) -> None:
         assert arrived + what_arrives(sub) == numbers
 
 
-def test_missing_out_of_turn(context: zmq.Context[Any]) -> None:
+def test_missing_out_of_turn(context: zmq.SyncContext) -> None:
     """Who ignores EFSM has sent one request and believes it was three."""
     with context.socket(zmq.REQ) as req, context.socket(zmq.REP) as rep:
         rep.bind("inproc://table")
@@ -220,7 +218,7 @@ def test_missing_out_of_turn(context: zmq.Context[Any]) -> None:
         assert arrived == SENT
 
 
-def test_missing_first_worker_takes_all(context: zmq.Context[Any]) -> None:
+def test_missing_first_worker_takes_all(context: zmq.SyncContext) -> None:
     """A PUSH shares out evenly only among those who are connected."""
     with (
         context.socket(zmq.PUSH) as push,
@@ -230,11 +228,11 @@ def test_missing_first_worker_takes_all(context: zmq.Context[Any]) -> None:
     ):
         endpoint = bind_anywhere(push)
         early.connect(endpoint)
-        monitor.wait_for(zmq.Event.HANDSHAKE_SUCCEEDED)
+        monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         for _ in range(2):
             _send_all(push)
         late.connect(endpoint)
-        monitor.wait_for(zmq.Event.HANDSHAKE_SUCCEEDED)
+        monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         assert wait_for(early, 6) == SENT * 2
         assert what_arrives(late) == []
 
@@ -243,7 +241,7 @@ def test_missing_first_worker_takes_all(context: zmq.Context[Any]) -> None:
         assert len(wait_for(early, 3)) == len(wait_for(late, 3))
 
 
-def test_missing_forgotten_worker(context: zmq.Context[Any]) -> None:
+def test_missing_forgotten_worker(context: zmq.SyncContext) -> None:
     """An old worker that still runs takes every second message."""
     with (
         context.socket(zmq.PUSH) as push,
@@ -254,14 +252,14 @@ def test_missing_forgotten_worker(context: zmq.Context[Any]) -> None:
         endpoint = bind_anywhere(push)
         old.connect(endpoint)
         new.connect(endpoint)
-        monitor.wait_for(zmq.Event.HANDSHAKE_SUCCEEDED, times=2)
+        monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED, times=2)
         for _ in range(2):
             _send_all(push)
         assert len(wait_for(new, 3)) == 3, "half of them"
         assert is_silent(new)
 
         old.close()
-        monitor.wait_for(zmq.Event.DISCONNECTED)
+        monitor.wait_for(zmq.EVENT_DISCONNECTED)
 
         def all_arrive() -> bool:
             _send_all(push)
@@ -270,7 +268,7 @@ def test_missing_forgotten_worker(context: zmq.Context[Any]) -> None:
         wait_until(all_arrive, "the old worker gets no more messages")
 
 
-def test_missing_shared_socket(context: zmq.Context[Any]) -> None:
+def test_missing_shared_socket(context: zmq.SyncContext) -> None:
     """Two threads in one socket put frames into each other's messages."""
 
     def run(*steps: Callable[[], object]) -> None:
@@ -305,7 +303,7 @@ def test_missing_shared_socket(context: zmq.Context[Any]) -> None:
 
 
 def test_missing_two_contexts(
-    new_context: Callable[[], zmq.Context[Any]],
+    new_context: Callable[[], zmq.SyncContext],
 ) -> None:
     """An inproc endpoint exists only in the context that bound it."""
     context, another = new_context(), new_context()
@@ -324,7 +322,7 @@ def test_missing_two_contexts(
         assert wait_for(pull, 3) == SENT
 
 
-def test_missing_wrong_identity(context: zmq.Context[Any]) -> None:
+def test_missing_wrong_identity(context: zmq.SyncContext) -> None:
     """ROUTER takes the first frame for an identity, and drops strangers."""
     with (
         context.socket(zmq.ROUTER) as router,
@@ -345,7 +343,7 @@ def test_missing_wrong_identity(context: zmq.Context[Any]) -> None:
         assert wait_for(peer, 3) == SENT
 
 
-def test_missing_missing_envelope(context: zmq.Context[Any]) -> None:
+def test_missing_missing_envelope(context: zmq.SyncContext) -> None:
     """REP drops a request that has no empty frame before it."""
     with context.socket(zmq.DEALER) as dealer, context.socket(zmq.REP) as rep:
         rep.bind("inproc://table")
@@ -361,7 +359,7 @@ def test_missing_missing_envelope(context: zmq.Context[Any]) -> None:
         assert arrived == SENT
 
 
-def test_missing_half_read_message(context: zmq.Context[Any]) -> None:
+def test_missing_half_read_message(context: zmq.SyncContext) -> None:
     """Who reads frame by frame takes the second for a message."""
     with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
         pull.bind("inproc://table")
@@ -376,7 +374,7 @@ def test_missing_half_read_message(context: zmq.Context[Any]) -> None:
         assert [pull.recv_multipart()[1] for _ in SENT] == SENT
 
 
-def test_missing_too_large(context: zmq.Context[Any]) -> None:
+def test_missing_too_large(context: zmq.SyncContext) -> None:
     """A frame beyond MAXMSGSIZE never arrives, and nobody says so."""
     pages = [message * 50 for message in SENT]
     with (
@@ -387,8 +385,8 @@ def test_missing_too_large(context: zmq.Context[Any]) -> None:
         pull.maxmsgsize = 100
         push.connect(bind_anywhere(pull))
         push.send(b"".join(pages))
-        monitor.wait_for(zmq.Event.DISCONNECTED)
-        monitor.wait_for(zmq.Event.HANDSHAKE_SUCCEEDED)
+        monitor.wait_for(zmq.EVENT_DISCONNECTED)
+        monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         assert what_arrives(pull) == []
 
         push.send_multipart(pages)
@@ -396,11 +394,11 @@ def test_missing_too_large(context: zmq.Context[Any]) -> None:
 
 
 def test_missing_left_too_early(
-    new_context: Callable[[], zmq.Context[Any]], endpoint: str
+    new_context: Callable[[], zmq.SyncContext], endpoint: str
 ) -> None:
     """LINGER 0 throws away what has not been delivered yet."""
 
-    def send_and_leave(linger_ms: int) -> zmq.Context[Any]:
+    def send_and_leave(linger_ms: int) -> zmq.SyncContext:
         context = new_context()
         with context.socket(zmq.PUSH) as push:
             push.linger = linger_ms
@@ -417,7 +415,7 @@ def test_missing_left_too_early(
         assert wait_for(pull, 3) == SENT
 
 
-def test_missing_wrong_key(context: zmq.Context[Any]) -> None:
+def test_missing_wrong_key(context: zmq.SyncContext) -> None:
     """A peer without CURVE gets nothing through to one that has it."""
     public, secret = zmq.curve_keypair()
     with (
@@ -433,7 +431,7 @@ def test_missing_wrong_key(context: zmq.Context[Any]) -> None:
         plain.connect(endpoint)
         with suppress(zmq.Again):  # refused already: no queue is left
             _send_all(plain)
-        monitor.wait_for(zmq.Event.HANDSHAKE_FAILED_PROTOCOL)
+        monitor.wait_for(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
         assert what_arrives(pull) == []
 
         keyed.curve_serverkey = public
@@ -449,7 +447,7 @@ def test_missing_wrong_key(context: zmq.Context[Any]) -> None:
     [("after the bind", 2_000), ("first", 3_000), ("at the end", 3_000)],
 )
 def test_missing_option_too_late(
-    context: zmq.Context[Any], raised: str, arrived: int
+    context: zmq.SyncContext, raised: str, arrived: int
 ) -> None:
     """A high-water mark set after the bind misses who connects later.
 

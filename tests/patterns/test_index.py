@@ -7,6 +7,7 @@ import pytest
 from tests.patterns.index import (
     README,
     Chapter,
+    Function,
     chapters,
     first_sentence,
     with_index,
@@ -43,7 +44,7 @@ def test_a_pattern_fits_on_a_slide_and_stands_before_the_tests(
     first_test = min(
         node.lineno
         for node in ast.parse(chapter.path.read_text()).body
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        if isinstance(node, Function) and node.name.startswith("test_")
     )
     for node in chapter.patterns:
         assert node.end_lineno

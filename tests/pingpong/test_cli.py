@@ -274,3 +274,17 @@ def test_a_thread_that_the_system_refuses_ends_it_with_a_sentence(
     assert result.exit_code == 1
     assert "Error: Cannot " in result.output
     assert "can't start new thread." in result.output
+
+
+def test_a_full_disk_behind_stdout_is_a_sentence_and_exit_1(
+    start: Start, endpoint: str
+) -> None:
+    """The trap: Python writes again at its end, and exits with 120."""
+    start_server(start, endpoint)
+    client = start(
+        *("pingpong", "client", "--connect", endpoint, "-c", "1", "--json"),
+        within=["sh", "-c", 'exec "$@" > /dev/full', "sh"],
+    )
+    assert client.wait() == 1
+    assert "No space left on device" in client.stderr
+    assert len(client.stderr.splitlines()) == 1

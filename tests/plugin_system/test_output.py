@@ -18,7 +18,9 @@ def test_last_words_are_read_though_the_reader_never_came_to_them(
     """
     reader = OutputReader()
     ours, plugins = os.pipe()
-    stream = Stream(os.fdopen(ours, "rb", 0), "text", logging.WARNING)
+    stream = Stream(
+        os.fdopen(ours, "rb", 0), "text", logging.WARNING, reader.lines
+    )
     os.write(plugins, b"farewell\ngoodbye")
     if ended:
         os.close(plugins)
@@ -38,15 +40,17 @@ def test_a_long_line_is_logged_in_pieces_and_whole(
     caplog.set_level("INFO", "plugin_system.plugin.text")
     reader = OutputReader()
     ours, plugins = os.pipe()
-    stream = Stream(os.fdopen(ours, "rb", 0), "text", logging.INFO)
+    stream = Stream(
+        os.fdopen(ours, "rb", 0), "text", logging.INFO, reader.lines
+    )
     line = "".join(str(number) for number in range(MAX_LINE_BYTES))
     for text in (line, "\n\nend\n"):
         os.write(plugins, text.encode())
     os.close(plugins)
 
     reader.drop(stream)
+    reader.close()
 
     assert "".join(caplog.messages) == line + "end"
     assert "" in caplog.messages  # an empty line is a line
     assert max(map(len, caplog.messages)) <= MAX_LINE_BYTES
-    reader.close()

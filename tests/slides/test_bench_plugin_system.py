@@ -10,16 +10,20 @@ from pathlib import Path
 import pytest
 
 from plugin_system.host.runtime_folder import sweep
-from slides.bench import plugin_rivals as rivals
+from slides.bench import plugin_system
 from slides.bench.plugin_system import measure
 from tests.support import PATIENCE_S, Program
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_short_bench_has_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rivals, "find_spec", lambda _: None)  # no grpcio
-    result = measure(calls=100, faults=3, starts=2)
+def test_a_short_bench_has_every_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        plugin_system, "find_spec", lambda _: None
+    )  # no grpcio
+    result = measure(calls=100, faults=3)
     names = [row.name for row in result.rows]
     assert names[0].startswith("bare REQ/REP")
     assert names[1] == "Executor.call"
@@ -31,7 +35,7 @@ def test_a_short_bench_has_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not find_spec("grpc"), reason="no grpcio here")
 def test_grpc_is_a_row_where_it_is_installed() -> None:
-    result = measure(calls=100, faults=3, starts=2)
+    result = measure(calls=100, faults=3)
     assert "gRPC over a Unix socket" in [row.name for row in result.rows]
     assert not result.left_out
 
@@ -47,9 +51,9 @@ def test_a_bench_that_is_ended_leaves_no_process_and_no_traceback(
     )
     children = Path(f"/proc/{bench.pid}/task/{bench.pid}/children")
     deadline = time.monotonic() + PATIENCE_S
-    # The servers of ZeroMQ and gRPC, of a pipe and a pool, and what
-    # multiprocessing starts for these two.
-    while len(pids := children.read_text().split()) < 5:
+    # The servers of ZeroMQ and gRPC, of a pool, and what
+    # multiprocessing starts for it.
+    while len(pids := children.read_text().split()) < 4:
         assert time.monotonic() < deadline, pids
     if number is signal.SIGINT:
         os.killpg(bench.pid, number)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from slides.demos import DEMOS, Demo, play
+from slides.terminal import DEMOS, Demo, play
 
 
 def test_the_demos_stand_in_the_order_of_the_talk() -> None:

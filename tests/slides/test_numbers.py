@@ -7,10 +7,17 @@ from pathlib import Path
 import pytest
 
 from slides import BENCH, DECK, DeckError, numbers
-from slides.chart import CHARTS, chart
 from slides.deck import read
-from slides.figures import README, readme_tables
-from slides.numbers import LINK, measured, text, written
+from slides.numbers import (
+    CHARTS,
+    LINK,
+    README,
+    chart,
+    measured,
+    readme_tables,
+    text,
+    written,
+)
 
 TABLE = {
     "machine": {"cores": 2},

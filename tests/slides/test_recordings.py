@@ -11,8 +11,15 @@ from tempfile import gettempdir
 import pytest
 
 from slides import HERE
-from slides.demos import DEMOS, Played, headline, summary
-from slides.record import TYPED, record, timeless
+from slides.terminal import (
+    DEMOS,
+    TYPED,
+    Played,
+    headline,
+    record,
+    summary,
+    timeless,
+)
 from tests.support import Program
 
 RECORDINGS = sorted((HERE / "recordings").glob("*.txt"))

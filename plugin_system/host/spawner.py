@@ -1,0 +1,43 @@
+"""The thread that starts all processes of an executor.
+
+The kernel takes the end of the thread that started a process for the death
+of its parent (prctl(2), PR_SET_PDEATHSIG). So it is a thread of our own,
+and a daemon: a pool's thread ends when the main thread does, with the
+program still at work in others.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Order = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...]]
+
+
+class Spawner:
+    """Raises RuntimeError where the system refuses a thread."""
+
+    def __init__(self) -> None:
+        self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        threading.Thread(
+            target=self._run, name="plugin spawner", daemon=True
+        ).start()
+
+    def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Return what `function` returns in that thread, or raise as it."""
+        future: Future[T] = Future()
+        self._orders.put((future, function, arguments))
+        return future.result()
+
+    def close(self) -> None:
+        self._orders.put(None)
+
+    def _run(self) -> None:
+        while order := self._orders.get():
+            future, function, arguments = order
+            try:
+                future.set_result(function(*arguments))
+            except BaseException as error:  # noqa: BLE001 - it is handed over
+                future.set_exception(error)
