@@ -144,17 +144,24 @@ def check() -> None:
 def record(names: tuple[str, ...]) -> None:
     """Run the commands of the recordings again and keep what they print.
 
-    NAMES are those of files in slides/recordings, all of them if left out.
+    NAMES are those of files in slides/recordings and of live shows, all of
+    them if left out.
     """
     from slides import HERE
+    from slides.live.recorder import record as play
+    from slides.live.shows import COMMANDS
+    from slides.live.stage import TRACES
     from slides.terminal import record as run
 
     folder = HERE / "recordings"
-    chosen = [folder / f"{name}.txt" for name in names]
-    for path in chosen or sorted(folder.glob("*.txt")):
-        with _explained(f"record {path.stem}"):
-            path.write_text(run(path), encoding="utf-8")
-        click.echo(f"recorded {path.stem}")
+    makers = dict.fromkeys(sorted(folder.glob("*.txt")), run)
+    makers |= {TRACES / f"{name}.json": play for name in COMMANDS}
+    by_name = {path.stem: path for path in makers}
+    for name in names or by_name:
+        with _explained(f"record {name}"):
+            path = by_name.get(name, folder / f"{name}.txt")
+            path.write_text(makers.get(path, run)(path), encoding="utf-8")
+        click.echo(f"recorded {name}")
 
 
 @main.command()

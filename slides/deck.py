@@ -8,7 +8,8 @@ ordinary Markdown, so that the deck also reads well on GitHub:
     [it is so](../tests/test_x.py#test_name)   a claim and its test
     [code](../pingpong/server.py#serve)        a quote; "poll|send" after
                                                the name lights it in steps
-    ![what it shows](diagrams/name.svg)        a drawing, inlined
+    ![what it shows](diagrams/name.svg)        a drawing, inlined; it is
+                                               played after "live SHOW"
     [136 us](<data/bench.json#...> "us")       a measured number
     Notes:                                     the speaker's, to the end
 

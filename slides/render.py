@@ -14,6 +14,7 @@ from markdown_it.token import Token
 from slides import BENCH, HERE, ROOT, DeckError
 from slides.code import TYPED, block, coloured, read_steps, size, terminal
 from slides.deck import CONSOLES, MARKDOWN, Claim, Slide
+from slides.live.stage import stage
 from slides.numbers import text
 from slides.quote import line_of, quote
 
@@ -90,7 +91,10 @@ def _directive(token: Token, read: set[Path]) -> str:
     """Return what a paragraph of one link or one picture stands for."""
     children = token.children or []
     if len(children) == 1 and children[0].type == "image":
-        return _drawing(HERE / str(children[0].attrs["src"]), read)
+        image = children[0].attrs
+        drawing = _drawing(HERE / str(image["src"]), read)
+        kind, _, show = str(image.get("title", "")).partition(" ")
+        return stage(show, drawing, read) if kind == "live" else drawing
     for first, label, last in zip(
         children, children[1:], children[2:], strict=False
     ):

@@ -1,19 +1,18 @@
 """Serve the deck on loopback; the page reloads when a source changes.
 
-The page asks for the version twice a second, and the question is what makes
-the deck anew: no watcher, no thread of our own, nothing to stop.
+The page listens to one stream for as long as it is open. Whoever listens is
+what makes the deck anew: no watcher, nothing to stop. Beside it are the live
+shows, whose processes end with the server.
 """
 
-import sys
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 from slides import DECK, DeckError
+from slides.live.web import Handler, Server
 from slides.site import build
 
 TICK_S = 0.02
@@ -60,38 +59,8 @@ class Live:
         return not times or gone or max(times) > self._built_at - TICK_S
 
 
-class Handler(SimpleHTTPRequestHandler):
-    def __init__(self, live: Live, *args: Any) -> None:
-        self.live = live
-        super().__init__(*args, directory=str(live.out))
-
-    def do_GET(self) -> None:
-        if self.path != "/version":
-            super().do_GET()
-            return
-        body = self.live.version().encode()
-        self.send_response(200)
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def end_headers(self) -> None:
-        self.send_header("Cache-Control", "no-store")
-        super().end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: the terminal is for what is wrong with the deck."""
-
-
-class Server(ThreadingHTTPServer):
-    def handle_error(self, *request: Any) -> None:
-        """Say nothing of a page that was left before it had loaded."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(*request)
-
-
 def server(live: Live, port: int) -> Server:
     """Bind `port` on loopback (0: any) and return the server, not running."""
     live.version()
-    return Server(("127.0.0.1", port), partial(Handler, live))
+    here = partial(Handler, live.version, directory=str(live.out))
+    return Server(("127.0.0.1", port), here)

@@ -48,6 +48,7 @@ ASSETS = {
 
 TEMPLATES = ("index.html", "print.html", "read.html")
 STYLES = ("theme.css", "deck.css", "read.css")
+SHOWS = ("live/live.css", "live/player.js")
 # On paper a link into the folder of the build would name a path of ours.
 LOCAL = re.compile(r'<a href="source/[^>]*>')
 
@@ -59,7 +60,7 @@ def build(out: Path, *, deck: Path = DECK, version: str = "") -> set[Path]:
     `DeckError` when the deck points at something that is not there.
     """
     slides = read_deck(deck)
-    read = {deck, *(HERE / name for name in (*TEMPLATES, *STYLES))}
+    read = {deck, *(HERE / name for name in (*TEMPLATES, *STYLES, *SHOWS))}
     sections = "".join(
         section(slide, number, read) for number, slide in enumerate(slides, 1)
     )
@@ -80,8 +81,8 @@ def build(out: Path, *, deck: Path = DECK, version: str = "") -> set[Path]:
             sections=shows, seconds=TALK_S, version=version
         )
         (out / name).write_text(made, encoding="utf-8")
-    for name in STYLES:
-        shutil.copyfile(HERE / name, out / name)
+    for name in (*STYLES, *SHOWS):
+        shutil.copyfile(HERE / name, out / Path(name).name)
     for name, digest in ASSETS.items():
         shutil.copyfile(asset(name, digest), out / _carried(name))
     _write_sources(out, shown)

@@ -1,0 +1,220 @@
+"""One run of the image pipeline as a show: events out, commands in.
+
+    python -m slides.live.pipeline tcp|inproc [COUNT]
+
+Each line on stdout is one event, as JSON: `t` in seconds, `kind`, and more.
+
+    begin    total, transport
+    crew     workers: the pid of each one that is alive, 0 for a thread
+    sent     number, again     the ventilator has read it, for its PUSH
+    started  number, worker    the worker's own report of it
+    made     number, worker, again    its receipt is there
+    kill     worker, pid       SIGKILL was sent
+    refused  worker, why
+    over     made, again, lost
+
+A line on stdin, `kill NAME`, kills a worker of this run and nobody else. The
+end of stdin ends everything at once, so nothing outlives the server.
+
+It watches the run where it is handed things in: the source is asked for a
+file each time that one is sent, and `watch` and `record` hear the rest.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from threading import Event, Lock, Thread
+from typing import Any
+
+from image_pipeline import messages_pb2 as pb
+from image_pipeline.demo.photographs import photograph
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.imaging.wire import encode
+from image_pipeline.outcome import (
+    FileRecord,
+    Incomplete,
+    Outcome,
+    Status,
+    Unreadable,
+)
+from image_pipeline.run import run
+from image_pipeline.supervision.processes import Processes
+from image_pipeline.supervision.threads import Threads
+from image_pipeline.transport.endpoints import Transport
+
+COUNT = 45
+WORKERS = 3
+MAKE = "slides.live.paced:make"
+
+Tell = Callable[..., None]
+
+
+@dataclass
+class OnePhotograph:
+    """A source whose files are all the same one; it counts what is read."""
+
+    count: int
+    tell: Tell
+    timeout: float = 30.0
+    force: bool = True
+    instructions: bytes = encode(Recipe())
+    reads: Counter[int] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._bytes = photograph(1)
+
+    @property
+    def names(self) -> Sequence[bytes]:
+        return [b"%d.jpg" % number for number in range(1, self.count + 1)]
+
+    def measure(self, number: int) -> tuple[int, int]:  # noqa: ARG002
+        return len(self._bytes), 1
+
+    def read(self, number: int) -> bytes:
+        self.reads[number] += 1
+        self.tell("sent", number=number, again=self.reads[number] > 1)
+        return self._bytes
+
+    def unfit(self, number: int, reason: str) -> Unreadable:  # noqa: ARG002
+        return Unreadable(Outcome.FAILED, reason)
+
+    def final(
+        self, number: int, outcome: Outcome, reason: str, **made: Any
+    ) -> FileRecord:
+        return FileRecord(self.names[number - 1], outcome, reason, **made)
+
+
+class Nowhere:
+    """A store that keeps nothing: the show is about the way there."""
+
+    def begin(self, instructions: bytes) -> None: ...
+
+    def is_current(self, file: pb.SourceFile) -> bool:  # noqa: ARG002
+        return False
+
+    def keep(self, file: pb.SourceFile, results: list[bytes]) -> None: ...
+
+    def discard(self, file: pb.SourceFile) -> None: ...
+
+
+class PipelineShow:
+    """A run, and everything about it that is told."""
+
+    def __init__(self, transport: Transport, count: int) -> None:
+        self._transport, self._count = transport, count
+        self._began = time.monotonic()
+        self._one_at_a_time = Lock()
+        self._workers: Processes | Threads | None = None
+        self._crew: dict[str, int] = {}
+        self._told: set[tuple[int, str]] = set()  # started, by whom
+        self.records: list[FileRecord] = []
+
+    def tell(self, kind: str, **more: Any) -> None:
+        with self._one_at_a_time:
+            t = round(time.monotonic() - self._began, 3)
+            event = {"t": t, "kind": kind, **more}
+            print(json.dumps(event), flush=True)
+
+    def play(self) -> None:
+        self.tell("begin", total=self._count, transport=self._transport.value)
+        source = OnePhotograph(self._count, self.tell)
+        inproc = self._transport is Transport.INPROC
+        self._workers = (Threads if inproc else Processes)(WORKERS, MAKE)
+        with closing(self._workers), suppress(Incomplete):
+            run(
+                source,
+                Nowhere(),
+                self._workers,
+                self._transport,
+                stop=Event(),
+                record=self._record,
+                watch=self._watch,
+            )
+        made = [r for r in self.records if r.outcome is Outcome.MADE]
+        self.tell(
+            "over",
+            made=len(made),
+            again=sum(r.attempts > 1 for r in made),
+            lost=self._count - len(made),
+        )
+
+    def command(self, line: str) -> None:
+        verb, _, name = line.strip().partition(" ")
+        if verb != "kill" or name not in self._crew:
+            return
+        if not isinstance(self._workers, Processes):
+            why = "a thread cannot be killed"
+            self.tell("refused", worker=name, why=why)
+        elif pid := self._workers.pids.get(name):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                self.tell("kill", worker=name, pid=pid)
+
+    def end(self) -> None:
+        """End at once; the system closes what is left open."""
+        if isinstance(self._workers, Processes):
+            for pid in self._workers.pids.values():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        os._exit(0)
+
+    def _watch(self, status: Status) -> None:
+        workers = self._workers
+        if isinstance(workers, Processes):
+            crew = workers.pids
+        else:
+            crew = {each.name: 0 for each in workers.alive} if workers else {}
+        if crew != self._crew and crew:
+            self._crew = crew
+            self.tell("crew", workers=crew)
+        for worker, (name, _) in status.workers.items():
+            if name:
+                self._started(_number(name), worker)
+
+    def _started(self, number: int, worker: str) -> None:
+        if (number, worker) not in self._told:
+            self._told.add((number, worker))
+            self.tell("started", number=number, worker=worker)
+
+    def _record(self, record: FileRecord) -> None:
+        self.records.append(record)
+        if record.outcome is Outcome.MADE:
+            number = _number(record.source)
+            self._started(number, record.worker)  # no tick has seen it
+            self.tell(
+                "made",
+                number=number,
+                worker=record.worker,
+                again=record.attempts > 1,
+            )
+
+
+def _number(name: bytes) -> int:
+    return int(name.partition(b".")[0])
+
+
+def main() -> None:
+    transport = Transport(sys.argv[1])
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else COUNT
+    show = PipelineShow(transport, count)
+
+    def obey() -> None:
+        for line in sys.stdin:
+            show.command(line)
+        show.end()
+
+    Thread(target=obey, daemon=True).start()
+    with suppress(BrokenPipeError):
+        show.play()
+    sys.stdout.flush()
+    os._exit(0)  # a thread may still be reading stdin
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,375 @@
+"""The shows of the deck: a click kills a process, and nothing is lost.
+
+They are looked at as the room does, in a browser, with the real server; the
+processes are real too, and are looked for by their pid.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from slides.live.shows import COMMANDS
+from slides.live.stage import TRACES
+from tests.support import PATIENCE_S, Program
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+TCP = "parallel-image-processing-live-click-a-worker"
+INPROC = (
+    "parallel-image-processing-part-two-multithreaded-live-click-a-thread"
+)
+COUNTS = ("made", "again", "lost", "total")
+COMMAND = {"X-Live": "1"}
+
+
+def trace(name: str) -> Any:
+    return json.loads((TRACES / f"{name}.json").read_text())
+
+
+class Shown:
+    """A page on the slide of a show, and what it complained of."""
+
+    def __init__(self, page: Page, address: str, slide: str) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.complaints.append(f"{error}"))
+        page.goto(f"{address}#/{slide}")
+        self.slide = page.locator(f"section[id='{slide}']")
+        self.mode = self.slide.locator(".mode")
+
+    def _console(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def press(self, action: str) -> None:
+        self.slide.locator(f"[data-action={action}]").click()
+
+    def worker(self, name: str) -> Locator:
+        return self.slide.locator(f"[data-worker='{name}']")
+
+    def count(self, name: str) -> int:
+        text = self.slide.locator(f"[data-count={name}]").text_content()
+        return int(text or "")
+
+    def counts(self) -> dict[str, int]:
+        return {name: self.count(name) for name in COUNTS}
+
+    def owed(self) -> set[int]:
+        svg = self.slide.locator("svg.diagram")
+        return set(map(int, (svg.get_attribute("data-owed") or "").split()))
+
+    def wait_until_made(self, least: int) -> None:
+        self.page.wait_for_function(
+            """([slide, least]) => +document.querySelector(
+              `section[id='${slide}'] [data-count=made]`).textContent
+              >= least""",
+            arg=[self.slide.get_attribute("id"), least],
+            timeout=PATIENCE_S * 1000,
+        )
+
+    def wait_until_over(self) -> None:
+        controls = self.slide.locator(".show-bar[data-over=true]")
+        expect(controls).to_be_attached(timeout=2 * PATIENCE_S * 1000)
+
+    def go_to(self, moment: float) -> str:
+        """Scrub there; return all that is drawn."""
+        bar = self.slide.locator("[data-action=scrub]")
+        bar.evaluate(
+            """(bar, moment) => { bar.value = moment;
+              bar.dispatchEvent(new Event('input')); }""",
+            moment,
+        )
+        return str(self.slide.locator("svg.diagram").inner_html())
+
+
+@contextmanager
+def opened(browser: Browser, address: str, slide: str) -> Iterator[Shown]:
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    yield Shown(page, address, slide)
+    page.context.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Program]:
+    program = Program("slides", "serve", "--port", "0")
+    yield program
+    program.close()
+
+
+@pytest.fixture
+def address(server: Program) -> str:
+    return server.wait_for(r"Serving (http://\S+)")[1]
+
+
+def told(address: str, show: str, until: str) -> list[dict[str, Any]]:
+    """Listen to a show as a page does, until an event of that kind."""
+    port = int(address.split(":")[2].strip("/"))
+    events: list[dict[str, Any]] = []
+    with closing(HTTPConnection("127.0.0.1", port, PATIENCE_S)) as http:
+        http.request("GET", f"/live/{show}")
+        answer = http.getresponse()
+        while not any(event["kind"] == until for event in events):
+            line = answer.readline()
+            if line.startswith(b"data: "):
+                events += json.loads(line[6:])["events"]
+    return events
+
+
+def post(
+    address: str, path: str, headers: dict[str, str] | None = None
+) -> int:
+    port = int(address.split(":")[2].strip("/"))
+    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as http:
+        http.request("POST", path, headers=headers or {})
+        return http.getresponse().status
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_until_gone(*pids: int) -> None:
+    ends = time.monotonic() + PATIENCE_S
+    while left := [pid for pid in pids if is_alive(pid)]:
+        assert time.monotonic() < ends, f"still there: {left}"
+        time.sleep(0.05)
+
+
+def children(pid: int) -> list[int]:
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)],
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    below = [child for each in found for child in children(int(each))]
+    return [*map(int, found), *below]
+
+
+def test_a_click_kills_a_worker_and_another_makes_what_it_owed(
+    browser: Browser, address: str
+) -> None:
+    with opened(browser, address, TCP) as shown:
+        expect(shown.mode).to_have_text("live")
+        shown.press("start")
+        shown.wait_until_made(6)
+        shown.worker("worker 2").click()
+        expect(shown.slide.locator(".said")).to_contain_text("SIGKILL")
+        owed = shown.owed()
+        shown.wait_until_over()
+        counts = shown.counts()
+        events = told(address, "pipeline-tcp", "over")
+        complaints = shown.complaints
+
+    killed = next(event for event in events if event["kind"] == "kill")
+    makers = {e["number"]: e["worker"] for e in events if e["kind"] == "made"}
+    over = events[-1]
+    wait_until_gone(killed["pid"])
+    assert owed
+    assert all(makers[number] != "worker 2" for number in owed)
+    assert counts == {
+        "made": over["made"],
+        "again": over["again"],
+        "lost": 0,
+        "total": len(makers),
+    }
+    assert counts["again"] > 0
+    assert complaints == []
+
+
+def test_a_thread_cannot_be_killed_by_a_click(
+    browser: Browser, address: str
+) -> None:
+    with opened(browser, address, INPROC) as shown:
+        shown.press("start")
+        shown.wait_until_made(3)
+        shown.worker("thread 2").click()
+        said = shown.slide.locator(".said")
+        expect(said).to_have_text("a thread cannot be killed")
+
+
+@pytest.mark.parametrize(
+    ("show", "slide"), [("pipeline-tcp", TCP), ("pipeline-inproc", INPROC)]
+)
+def test_without_a_server_a_recorded_run_ends_in_its_counts(
+    browser: Browser, deck: Path, show: str, slide: str
+) -> None:
+    over = trace(show)["events"][-1]
+    with opened(browser, (deck / "index.html").as_uri(), slide) as shown:
+        expect(shown.mode).to_have_text(
+            f"recorded on {trace(show)['recorded']}"
+        )
+        shown.page.wait_for_selector(f"section[id='{slide}'] [data-token]")
+        shown.wait_until_over()
+        counts = shown.counts()
+        complaints = shown.complaints
+
+    assert {name: counts[name] for name in ("made", "again", "lost")} == {
+        name: over[name] for name in ("made", "again", "lost")
+    }
+    assert counts["total"] == counts["made"]
+    assert complaints == []
+
+
+def test_a_moment_looks_the_same_whichever_way_one_comes_to_it(
+    browser: Browser, deck: Path
+) -> None:
+    killed = next(
+        event["t"]
+        for event in trace("pipeline-tcp")["events"]
+        if event["kind"] == "kill"
+    )
+    with opened(browser, (deck / "index.html").as_uri(), TCP) as shown:
+        first = shown.go_to(killed + 0.5)
+        early = shown.go_to(2.0)
+        again = shown.go_to(killed + 0.5)
+
+    assert 'class="node harm"' in first
+    assert 'class="node harm"' not in early
+    assert again == first
+
+
+def test_a_pause_holds_the_show_and_a_forward_key_does_not_wait_for_it(
+    browser: Browser, deck: Path
+) -> None:
+    with opened(browser, (deck / "index.html").as_uri(), TCP) as shown:
+        shown.wait_until_made(1)
+        shown.press("pause")
+        bar = shown.slide.locator("[data-action=scrub]")
+        held = bar.input_value()
+        shown.page.evaluate("new Promise(done => setTimeout(done, 300))")
+        after = bar.input_value()
+        shown.page.keyboard.press("ArrowRight")
+        left = shown.page.evaluate("Reveal.getCurrentSlide().id")
+
+    assert after == held
+    assert left != TCP
+
+
+def test_when_the_server_dies_the_page_plays_the_recording(
+    browser: Browser, server: Program, address: str
+) -> None:
+    with opened(browser, address, TCP) as shown:
+        shown.press("start")
+        shown.wait_until_made(1)
+        pids = children(server.pid)
+        server.signal(signal.SIGKILL)
+        expect(shown.mode).to_contain_text("recorded on")
+        shown.wait_until_made(2)
+        complaints = shown.complaints
+
+    assert len(pids) >= 4  # the show and its workers
+    wait_until_gone(*pids)
+    assert complaints == []
+
+
+def test_ctrl_c_with_a_page_that_listens_leaves_no_process(
+    browser: Browser, server: Program, address: str
+) -> None:
+    with opened(browser, address, TCP) as shown:
+        shown.press("start")
+        shown.wait_until_made(1)
+        pids = children(server.pid)
+        server.signal(signal.SIGINT)
+        server.wait()
+
+    assert len(pids) >= 4
+    wait_until_gone(*pids)
+
+
+def test_a_window_that_is_opened_late_shows_the_same_counts(
+    browser: Browser, address: str
+) -> None:
+    with opened(browser, address, TCP) as first:
+        first.press("start")
+        first.wait_until_made(5)
+        with opened(browser, address, TCP) as second:
+            second.wait_until_made(5)
+            first.wait_until_over()
+            second.wait_until_over()
+            assert second.counts() == first.counts()
+            assert first.complaints + second.complaints == []
+
+
+def test_the_speaker_view_opens_no_stream_of_its_own(
+    browser: Browser, address: str
+) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{address}?receiver#/{TCP}")
+    page.wait_for_function("window.Reveal && Reveal.isReady()")
+    killed = page.locator(f"section[id='{TCP}'] svg .bad").first
+    expect(killed).to_be_visible()  # the still drawing
+    page.context.close()
+
+    assert not [url for url in asked if "/live/" in url]
+
+
+def test_who_wants_no_motion_sees_the_still_drawing(
+    browser: Browser, deck: Path
+) -> None:
+    page = browser.new_page(reduced_motion="reduce")
+    page.goto(f"{(deck / 'index.html').as_uri()}#/{TCP}")
+    slide = page.locator(f"section[id='{TCP}']")
+    expect(slide.locator("svg .bad").first).to_be_visible()
+    controls = slide.locator(".show-bar").count()
+    page.context.close()
+
+    assert controls == 0
+
+
+def test_only_the_deck_itself_can_kill(address: str) -> None:
+    host = address.split("/")[2]
+    assert post(address, "/live/pipeline-tcp/start", COMMAND) == 204
+    crew = told(address, "pipeline-tcp", "crew")[-1]["workers"]
+    kill = "/live/pipeline-tcp/kill?worker=worker%201"
+
+    assert post(address, kill) == 403
+    for header in (
+        {"Origin": "https://example.org"},
+        {"Origin": "null"},
+        {"Host": "example.org"},
+        {"Host": host.replace("127.0.0.1", "127.0.0.2")},
+    ):
+        assert post(address, kill, COMMAND | header) == 403, header
+    stranger = f"/live/pipeline-tcp/kill?worker={os.getpid()}"
+    assert post(address, stranger, COMMAND) == 404
+    assert post(address, "/live/no-such-show/start", COMMAND) == 404
+    assert all(map(is_alive, crew.values()))
+    ours = COMMAND | {"Origin": f"http://{host}"}
+    assert post(address, kill, ours) == 204
+    told(address, "pipeline-tcp", "kill")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_trace_is_a_run_in_which_nothing_is_lost(name: str) -> None:
+    events = trace(name)["events"]
+    begin, over = events[0], events[-1]
+    made = [e["number"] for e in events if e["kind"] == "made"]
+    times = [event["t"] for event in events]
+    crew: set[str] = set()
+    for event in events:
+        if event["kind"] == "crew":
+            crew = set(event["workers"])
+        elif event["kind"] == "started":
+            assert event["worker"] in crew
+
+    assert sorted(made) == list(range(1, begin["total"] + 1))
+    assert over["made"] == begin["total"]
+    assert over["lost"] == 0
+    assert times == sorted(times)
