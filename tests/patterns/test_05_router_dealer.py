@@ -44,10 +44,7 @@ def work(context: zmq.SyncContext, workers: str, name: bytes) -> None:
 def broker_for_the_idle(
     context: zmq.SyncContext, clients: str, workers: str
 ) -> None:
-    """Give each request to the worker that has been idle for the longest.
-
-    What a worker had when it died is lost: clients ask again (chapter 1).
-    """
+    """Give each request to the worker that is idle for the longest time."""
     with (
         context.socket(zmq.ROUTER) as frontend,
         context.socket(zmq.ROUTER) as backend,
@@ -72,7 +69,10 @@ def broker_for_the_idle(
 def work_when_idle(
     context: zmq.SyncContext, workers: str, do: Callable[[bytes], bytes]
 ) -> None:
-    """A worker that asks for work: a REQ whose first request is READY."""
+    """A worker that asks for work: a REQ whose first request is READY.
+
+    What it has when it dies is lost, so clients ask again (chapter 1).
+    """
     with context.socket(zmq.REQ) as worker:
         worker.connect(workers)
         worker.send(READY)
