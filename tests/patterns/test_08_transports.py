@@ -277,18 +277,20 @@ def test_multicast_brings_one_file_to_two_receivers_and_sends_it_once(
     sender, *receivers = hosts
     programs = [
         start(
-            *(SYSTEM_PYTHON, MULTICAST, "receive", f"10.57.0.{number}"),
-            *(str(copy), "10.57.0.1"),
-            within=host,
-        )
-        for number, host, copy in zip((2, 3), receivers, copies, strict=True)
-    ]
-    programs.append(
-        start(
             *(SYSTEM_PYTHON, MULTICAST, "send", "10.57.0.1", str(sent), "2"),
             within=sender,
         )
-    )
+    ]
+    for number, (host, copy) in enumerate(
+        zip(receivers, copies, strict=True), start=2
+    ):
+        arguments = (f"10.57.0.{number}", str(copy), "10.57.0.1")
+        programs.append(
+            start(
+                *(SYSTEM_PYTHON, MULTICAST, "receive", *arguments),
+                within=host,
+            )
+        )
     for program in programs:
         assert program.wait() == 0, program.stderr
     for copy in copies:
