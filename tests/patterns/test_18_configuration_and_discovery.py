@@ -273,7 +273,6 @@ def test_datagrams_of_strangers_are_no_beacons(
 ) -> None:
     """Anybody can send a datagram, so a beacon is checked like any input."""
     found = threading.Event()
-
     datagrams = [b"", b"\xff" * 300, b"tcp://127.0.0.1:1", BEACON + b"\xff"]
     datagrams += [BEACON + b"tcp://a:99999", BEACON + b"tcp://[::1]:5555"]
 
