@@ -317,14 +317,17 @@ def test_a_broker_that_knows_who_is_idle_does_not_wait_for_the_slow(
     """
     clients_at, workers_at = "inproc://clients", "inproc://workers"
     done, all_the_rest = Counter[str](), threading.Event()
+    connected, slow_began = threading.Semaphore(0), threading.Event()
 
     def fast(request: bytes) -> bytes:
+        assert slow_began.wait(PATIENCE_S)
         done["fast"] += 1
         if done["fast"] == shares["fast"]:
             all_the_rest.set()
         return request
 
     def slow(request: bytes) -> bytes:
+        slow_began.set()
         assert all_the_rest.wait(PATIENCE_S)
         done["slow"] += 1
         return request
@@ -332,12 +335,14 @@ def test_a_broker_that_knows_who_is_idle_does_not_wait_for_the_slow(
     def work_blindly(do: Callable[[bytes], bytes]) -> None:
         with context.socket(zmq.REP) as worker:
             worker.connect(workers_at)
+            connected.release()
             while True:
                 worker.send(do(worker.recv()))
 
     for do in (fast, slow):
         if kind == "blind":
             in_thread(work_blindly, do)
+            assert connected.acquire(timeout=PATIENCE_S)
         else:
             in_thread(work_when_idle, context, workers_at, do)
     serve = broker if kind == "blind" else broker_for_the_idle
