@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import zmq
 
 from tests.patterns.helpers import PATIENCE_S, make_patient
-from tests.support import Program
+from tests.support import Program, needs, skip_or_fail
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +130,41 @@ def tcp_endpoint() -> str:
     host = ".".join(["127", *(str(1 + n % 250) for n in os.urandom(3))])
     with socket.create_server((host, 0)) as free:
         return f"tcp://{host}:{free.getsockname()[1]}"
+
+
+@pytest.fixture
+def hosts() -> Iterator[list[tuple[str, ...]]]:
+    """Three hosts on one switch: 10.57.0.1, 10.57.0.2 and 10.57.0.3.
+
+    Each is the command that runs a program there.
+    """
+    needs("ip")
+    if os.geteuid():
+        skip_or_fail("network namespaces need root")
+    made: list[str] = []
+
+    def ip(*arguments: str) -> None:
+        subprocess.run(["ip", *arguments], check=True, timeout=10)
+
+    def namespace() -> str:
+        made.append(f"beyond-{uuid4().hex[:8]}")
+        ip("netns", "add", made[-1])
+        ip("-n", made[-1], "link", "set", "lo", "up")
+        return made[-1]
+
+    try:
+        switch = namespace()
+        ip("-n", switch, "link", "add", "sw0", "type", "bridge")
+        ip("-n", switch, "link", "set", "sw0", "up")
+        for number in (1, 2, 3):
+            host, port = namespace(), f"port{number}"
+            veth = ("type", "veth", "peer", "name", "eth0", "netns", host)
+            address = f"10.57.0.{number}/24"
+            ip("-n", switch, "link", "add", port, *veth)
+            ip("-n", switch, "link", "set", port, "master", "sw0", "up")
+            ip("-n", host, "address", "add", address, "dev", "eth0")
+            ip("-n", host, "link", "set", "eth0", "up")
+        yield [("ip", "netns", "exec", host) for host in made[1:]]
+    finally:
+        for name in made:
+            ip("netns", "delete", name)

@@ -103,6 +103,10 @@ class Monitor:
         self.seen.append(event)
         return event
 
+    def changes(self, within_s: float) -> bool:
+        """Wait for an event; False if none comes within `within_s`."""
+        return bool(self._events.poll(int(within_s * 1000)) and self.next())
+
     def so_far(self) -> list[zmq.Event]:
         """Return every event seen up to now, without waiting."""
         while self._events.poll(0):

@@ -15,6 +15,21 @@ README = FOLDER / "README.md"
 BEGIN = "<!-- index: written by `make patterns-index` -->\n"
 END = "<!-- end of index -->\n"
 
+# Where the name of a file, with spaces, is not the title of its chapter.
+TITLES = {
+    "request_reply": "Request and reply",
+    "publish_subscribe": "Publish and subscribe",
+    "push_pull": "Push and pull",
+    "router_dealer": "ROUTER and DEALER",
+    "pair": "PAIR",
+    "stream": "STREAM",
+    "high_water_mark": "High-water mark",
+    "background_io": "Background I/O",
+    "protobuf": "Protocol Buffers",
+    "curve": "CURVE",
+    "asyncio": "asyncio",
+}
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -24,6 +39,7 @@ class Proof:
 
     test: str
     claim: str
+    line: int
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,7 @@ class Chapter:
     """One file: its pattern, which a slide may quote, and its proofs."""
 
     path: Path
+    number: int
     title: str
     claim: str
     patterns: tuple[Function, ...]
@@ -49,11 +66,16 @@ def read_chapter(path: Path) -> Chapter:
     functions = [node for node in module.body if isinstance(node, Function)]
     return Chapter(
         path=path,
-        title=f"{int(number)}. {name}",
+        number=int(number),
+        title=TITLES.get(name, name.replace("_", " ").capitalize()),
         claim=first_sentence(ast.get_docstring(module)),
         patterns=tuple(node for node in functions if is_pattern(node)),
         proofs=tuple(
-            Proof(node.name, first_sentence(ast.get_docstring(node)))
+            Proof(
+                node.name,
+                first_sentence(ast.get_docstring(node)),
+                node.lineno,
+            )
             for node in functions
             if node.name.startswith("test_")
         ),
@@ -77,14 +99,15 @@ def index() -> str:
     lines: list[str] = []
     for chapter in chapters():
         lines += [
-            f"### {chapter.title}",
+            f"### {chapter.number}. {chapter.title}",
             "",
             chapter.claim,
             "",
             "| Claim | Test |",
             "| --- | --- |",
             *(
-                f"| {proof.claim} | `{chapter.path.name}::{proof.test}` |"
+                f"| {proof.claim} | [{proof.test}]"
+                f"({chapter.path.name}#L{proof.line}) |"
                 for proof in chapter.proofs
             ),
             "",

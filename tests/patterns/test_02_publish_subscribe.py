@@ -3,11 +3,15 @@
 Sockets: PUB or XPUB binds, SUB connects. Messages: one way; a subscription
 is a prefix of the first frame. Why: the publisher knows nobody and waits
 for nobody. The price: whoever subscribes late has missed what was said,
-unless the publisher listens for subscriptions first (Guide, chapter 2,
-"Getting the Message Out").
+unless the publisher listens for subscriptions first, or somebody keeps the
+last value of each topic. Sources: Guide, chapter 2, "Getting the Message
+Out", and chapter 5, "Last Value Caching"; libzmq documentation,
+zmq_setsockopt.
 """
 
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import ExitStack
 
 import pytest
@@ -28,7 +32,8 @@ def wait_for_subscribers(
     """Return once `count` subscriptions have reached an XPUB socket.
 
     Raises TimeoutError when some of them do not come in time. The socket
-    needs XPUB_VERBOSE, or it reports only the first one of each prefix.
+    needs XPUB_VERBOSE, or it reports only the first one of each prefix. A
+    subscriber to two topics counts twice.
     """
     deadline = time.monotonic() + timeout_s
     while count:
@@ -36,6 +41,31 @@ def wait_for_subscribers(
         if not publisher.poll(int(left * 1000)):
             raise TimeoutError(f"{count} more subscribers expected")
         count -= publisher.recv().startswith(b"\x01")
+
+
+def keep_last_values(
+    context: zmq.SyncContext, publishers: str, subscribers: str
+) -> None:
+    """Pass news on, and tell each new subscriber the last of its topic."""
+    with context.socket(zmq.SUB) as news, context.socket(zmq.XPUB) as out:
+        news.subscribe(b"")
+        news.bind(publishers)
+        out.xpub_verbose = True  # or only the first one is announced
+        out.bind(subscribers)
+        poller = zmq.Poller()
+        poller.register(news, zmq.POLLIN)
+        poller.register(out, zmq.POLLIN)
+        last: dict[bytes, list[bytes]] = {}
+        while True:
+            ready = dict(poller.poll())
+            if news in ready:
+                message = news.recv_multipart()
+                last[message[0]] = message
+                out.send_multipart(message)
+            if out in ready and (wish := out.recv()).startswith(b"\x01"):
+                for topic, message in last.items():
+                    if topic.startswith(wish[1:]):
+                        out.send_multipart(message)
 
 
 def test_every_subscriber_gets_every_message(
@@ -274,3 +304,65 @@ def test_conflate_keeps_only_the_last_message(
             publisher.send(b"%d" % tick)
         assert subscriber.recv() == b"99"
         assert is_silent(subscriber)
+
+
+@pytest.mark.parametrize(
+    ("frames", "subscription", "heard"),
+    [
+        ([b"clock", b"%d"], b"", [b"99"]),
+        ([b"clock", b"%d"], b"clock", []),
+        ([b"clock %d"], b"clock", [b"clock 99"]),
+    ],
+    ids=["no topic", "nothing", "cure"],
+)
+def test_conflate_keeps_one_frame_not_one_message(
+    context: zmq.SyncContext,
+    frames: list[bytes],
+    subscription: bytes,
+    heard: list[bytes],
+) -> None:
+    """CONFLATE keeps the last frame: a topic in a frame of its own is lost.
+
+    What is left does not match the subscription, so nothing arrives. And it
+    keeps one frame for all topics: for one of each, see the next test.
+    """
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        context.socket(zmq.SUB) as subscriber,
+    ):
+        publisher.bind("inproc://clock")
+        subscriber.conflate = True
+        subscriber.subscribe(subscription)
+        subscriber.connect("inproc://clock")
+        wait_for_subscribers(publisher, 1, PATIENCE_S)
+        for tick in range(100):
+            *topic, last = frames
+            publisher.send_multipart([*topic, last % tick])
+        assert [subscriber.recv() for _ in heard] == heard
+        assert is_silent(subscriber)
+
+
+def test_a_last_value_cache_tells_late_subscribers_the_present(
+    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+) -> None:
+    """A last value cache tells each late subscriber the last of its topic."""
+    in_thread(keep_last_values, context, "inproc://news", "inproc://late")
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        context.socket(zmq.SUB) as early,
+        context.socket(zmq.SUB) as late,
+    ):
+        publisher.connect("inproc://news")
+        wait_for_subscribers(publisher, 1, PATIENCE_S)
+        early.subscribe(b"")
+        early.connect("inproc://late")
+        sent = [[b"rain", b"1"], [b"wind", b"7"], [b"rain", b"2"]]
+        for message in sent:
+            publisher.send_multipart(message)
+        while early.recv_multipart() != sent[-1]:
+            pass  # so it is in the cache
+        late.subscribe(b"rain")
+        late.connect("inproc://late")
+        assert late.recv_multipart() == [b"rain", b"2"]
+        publisher.send_multipart([b"rain", b"3"])
+        assert late.recv_multipart() == [b"rain", b"3"]

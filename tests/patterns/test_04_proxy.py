@@ -179,14 +179,18 @@ def _forward_and_push(context: zmq.SyncContext) -> None:
 def _news_until_silence(
     context: zmq.SyncContext, subscriber: zmq.SyncSocket
 ) -> int:
-    """Publish a hundred messages; return how many came before a silence."""
+    """Publish a hundred messages; return how many came before a silence.
+
+    There is room for all of them, but for the recorder.
+    """
+    subscriber.rcvhwm = 1000
     subscriber.subscribe(b"")
     subscriber.connect(SUBSCRIBERS)
     with context.socket(zmq.XPUB) as publisher:
+        publisher.sndhwm = 1000
         publisher.connect(PUBLISHERS)
         publisher.recv()
         for heard in range(100):
-            publisher.poll(0)  # or it looks only now and then for room
             publisher.send(b"news")
             if is_silent(subscriber, for_s=1.0):
                 return heard

@@ -4,10 +4,12 @@ Sockets: DEALER is REQ without the lock-step, ROUTER is REP without it.
 Messages: ROUTER puts the identity of the sender in front of what it
 receives, and sends to the identity that stands in front of what it is given.
 Why: a broker, a server that answers late or out of turn, a peer that must
-be addressed by name (Guide, chapter 3, "Advanced Request-Reply Patterns").
+be addressed by name. Sources: Guide, chapter 3, "Advanced Request-Reply
+Patterns"; libzmq documentation, zmq_socket; libzmq's issue tracker, 2892.
 """
 
-from collections import Counter
+import threading
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -15,7 +17,9 @@ from contextlib import ExitStack
 import pytest
 import zmq
 
-from tests.patterns.helpers import bind_anywhere, is_silent, watch
+from tests.patterns.helpers import PATIENCE_S, bind_anywhere, is_silent, watch
+
+READY = b"READY"
 
 
 def broker(context: zmq.SyncContext, clients: str, workers: str) -> None:
@@ -35,6 +39,46 @@ def work(context: zmq.SyncContext, workers: str, name: bytes) -> None:
         worker.connect(workers)
         while True:
             worker.send(worker.recv() + b" done by " + name)
+
+
+def broker_for_the_idle(
+    context: zmq.SyncContext, clients: str, workers: str
+) -> None:
+    """Give each request to the worker that is idle for the longest time."""
+    with (
+        context.socket(zmq.ROUTER) as frontend,
+        context.socket(zmq.ROUTER) as backend,
+    ):
+        frontend.bind(clients)
+        backend.bind(workers)
+        poller, idle = zmq.Poller(), deque[bytes]()
+        poller.register(backend, zmq.POLLIN)
+        while True:
+            poller.register(frontend, zmq.POLLIN if idle else 0)
+            ready = dict(poller.poll())
+            if frontend in ready:
+                request = frontend.recv_multipart()
+                backend.send_multipart([idle.popleft(), b"", *request])
+            if backend in ready:
+                worker, _, *reply = backend.recv_multipart()
+                idle.append(worker)
+                if reply != [READY]:
+                    frontend.send_multipart(reply)
+
+
+def work_when_idle(
+    context: zmq.SyncContext, workers: str, do: Callable[[bytes], bytes]
+) -> None:
+    """A worker that asks for work: a REQ whose first request is READY.
+
+    What it has when it dies is lost, so clients ask again (chapter 1).
+    """
+    with context.socket(zmq.REQ) as worker:
+        worker.connect(workers)
+        worker.send(READY)
+        while True:
+            *client, request = worker.recv_multipart()
+            worker.send_multipart([*client, do(request)])
 
 
 def test_a_router_sees_the_envelope_of_a_req(
@@ -256,6 +300,65 @@ def test_a_broker_shares_requests_among_its_workers(
             assert workers.total() < 100_000, "a worker gets nothing"
 
 
+@pytest.mark.parametrize(
+    ("kind", "shares"),
+    [("blind", {"fast": 5, "slow": 5}), ("idle", {"fast": 9, "slow": 1})],
+)
+def test_a_broker_that_knows_who_is_idle_does_not_wait_for_the_slow(
+    context: zmq.SyncContext,
+    in_thread: Callable[..., Future[None]],
+    kind: str,
+    shares: dict[str, int],
+) -> None:
+    """A broker of idle workers gives a slow one 1 of 10, not 5 of 10.
+
+    The slow one is slower than all the others together: it ends its first
+    request when the fast one has done its share.
+    """
+    clients_at, workers_at = "inproc://clients", "inproc://workers"
+    done, all_the_rest = Counter[str](), threading.Event()
+    connected, slow_began = threading.Semaphore(0), threading.Event()
+
+    def fast(request: bytes) -> bytes:
+        assert slow_began.wait(PATIENCE_S)
+        done["fast"] += 1
+        if done["fast"] == shares["fast"]:
+            all_the_rest.set()
+        return request
+
+    def slow(request: bytes) -> bytes:
+        slow_began.set()
+        assert all_the_rest.wait(PATIENCE_S)
+        done["slow"] += 1
+        return request
+
+    def work_blindly(do: Callable[[bytes], bytes]) -> None:
+        with context.socket(zmq.REP) as worker:
+            worker.connect(workers_at)
+            connected.release()
+            while True:
+                worker.send(do(worker.recv()))
+
+    for do in (fast, slow):
+        if kind == "blind":
+            in_thread(work_blindly, do)
+            assert connected.acquire(timeout=PATIENCE_S)
+        else:
+            in_thread(work_when_idle, context, workers_at, do)
+    serve = broker if kind == "blind" else broker_for_the_idle
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(context.socket(zmq.REQ)) for _ in range(10)
+        ]
+        in_thread(serve, context, clients_at, workers_at)
+        for number, client in enumerate(clients):
+            client.connect(clients_at)
+            client.send(b"%d" % number)
+        for number, client in enumerate(clients):
+            assert client.recv() == b"%d" % number
+    assert done == shares
+
+
 def test_a_router_cannot_speak_first(context: zmq.SyncContext) -> None:
     """ROUTER cannot speak first to a peer that has no name and is silent."""
     with (
@@ -308,3 +411,40 @@ def test_a_second_peer_of_the_same_name_is_ignored(
             assert is_silent(router)
         router.send_multipart([b"twin", b"hello"])
         assert (second if handover else first).recv() == b"hello"
+
+
+@pytest.mark.parametrize("handover", [False, True], ids=["trap", "cure"])
+def test_a_restarted_peer_is_a_second_peer_of_the_same_name(
+    context: zmq.SyncContext, handover: bool
+) -> None:
+    """A peer that restarts while ROUTER is busy is ignored, for good.
+
+    ROUTER has not yet noticed that the first one left, so to it there are
+    two of that name. With ROUTER_HANDOVER the later one has the name.
+    """
+    with context.socket(zmq.ROUTER) as router, watch(router) as monitor:
+        router.router_handover = handover
+        endpoint = bind_anywhere(router)
+
+        def arrive() -> zmq.SyncSocket:
+            peer = context.socket(zmq.DEALER)
+            peer.identity = b"worker"
+            peer.connect(endpoint)
+            monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+            return peer
+
+        with arrive() as first:
+            first.send(b"one")
+            assert router.recv_multipart() == [b"worker", b"one"]
+        monitor.wait_for(zmq.EVENT_DISCONNECTED)
+        with arrive() as second:  # and all the time ROUTER was not called
+            second.send(b"two")
+            if handover:
+                assert router.recv_multipart() == [b"worker", b"two"]
+            else:
+                assert is_silent(router, for_s=0.3)
+            second.send(b"three")
+            if handover:
+                assert router.recv_multipart() == [b"worker", b"three"]
+            else:
+                assert is_silent(router, for_s=0.3)

@@ -2,7 +2,8 @@
 
 Sockets: PAIR binds, PAIR connects, over inproc. Messages: any frames, both
 ways, no lock-step. Why: two threads share nothing but this pipe, so neither
-needs a lock (Guide, chapter 2, "Signaling Between Threads").
+needs a lock. Sources: Guide, chapter 2, "Signaling Between Threads"; libzmq
+documentation, zmq_socket, "Exclusive pair pattern".
 """
 
 from collections.abc import Callable

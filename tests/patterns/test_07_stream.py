@@ -3,8 +3,8 @@
 Sockets: STREAM binds; the peer is any TCP program. Messages: an identity
 frame and a piece of the byte stream; an empty piece says that a peer came
 or went. Why: to talk to what does not speak ZeroMQ. It also shows why nobody
-wants to write that: TCP has no messages, only pieces (libzmq documentation,
-zmq_socket, "Native pattern").
+wants to write that: TCP has no messages, only pieces. Sources: libzmq
+documentation, zmq_socket, "Native pattern".
 """
 
 import http.client

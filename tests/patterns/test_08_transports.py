@@ -3,12 +3,15 @@
 Sockets: REP binds, REQ connects; any others would do. Messages: the same on
 every transport. Why: the program that starts as two threads over inproc
 becomes two processes over ipc and two machines over tcp, without a line of
-it being touched. Each transport has its own traps, and ipc has the most
-(libzmq documentation, zmq_inproc, zmq_ipc, zmq_tcp).
+it being touched. Each transport has its own traps, and ipc has the most. To
+reach many receivers at once there is multicast (multicast.py). Sources:
+libzmq documentation, zmq_inproc, zmq_ipc, zmq_tcp and zmq_pgm.
 """
 
 import os
+import random
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +19,11 @@ import pytest
 import zmq
 
 from tests.patterns.helpers import bind_anywhere, is_silent, kill, watch
-from tests.support import Program
+from tests.support import Program, skip_or_fail
 
+SYSTEM_PYTHON = "/usr/bin/python3"
+MULTICAST = str(Path(__file__).with_name("multicast.py"))
+HAS_PGM = "import sys, zmq; sys.exit(not zmq.has('pgm'))"
 OTHERS = {
     "pgm": "pgm://lo;239.192.1.1:5555",
     "norm": "norm://127.0.0.1:5555",
@@ -255,3 +261,40 @@ def test_a_private_path_that_is_too_long_is_refused(
         bind_privately(server, longest)
         with pytest.raises(ValueError, match="is longer than 107"):
             bind_privately(server, ipc_folder / ("x" * (room + 1)))
+
+
+def test_multicast_brings_one_file_to_two_receivers_and_sends_it_once(
+    hosts: list[tuple[str, ...]],
+    tmp_path: Path,
+    start: Callable[..., Program],
+) -> None:
+    """PGM brings one file to two receivers, and each byte is sent once."""
+    if subprocess.run([SYSTEM_PYTHON, "-c", HAS_PGM], check=False).returncode:
+        skip_or_fail("the system's Python has no libzmq with PGM")
+    film = random.Random(5555).randbytes(4_000_000)
+    sent, *copies = (tmp_path / name for name in ("sent", "one", "other"))
+    sent.write_bytes(film)
+    sender, *receivers = hosts
+    programs = [
+        start(
+            *(SYSTEM_PYTHON, MULTICAST, "send", "10.57.0.1", str(sent), "2"),
+            within=sender,
+        )
+    ]
+    for number, (host, copy) in enumerate(
+        zip(receivers, copies, strict=True), start=2
+    ):
+        arguments = (f"10.57.0.{number}", str(copy), "10.57.0.1")
+        programs.append(
+            start(
+                *(SYSTEM_PYTHON, MULTICAST, "receive", *arguments),
+                within=host,
+            )
+        )
+    for program in programs:
+        assert program.wait() == 0, program.stderr
+    for copy in copies:
+        assert copy.read_bytes() == film
+    counter = "/sys/class/net/eth0/statistics/tx_bytes"
+    counted = subprocess.check_output([*sender, "cat", counter])
+    assert len(film) < int(counted) < 1.5 * len(film)

@@ -11,7 +11,6 @@ tracker, 3937 and 4767 (heartbeats), 2267 (subscriptions).
 
 import os
 import signal
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -51,7 +50,7 @@ def notice_silence(client: zmq.SyncSocket, within_s: float) -> None:
 
 
 def read_late(context: zmq.SyncContext, care: str) -> None:
-    """Be busy, again and again, while the queue of this reader fills."""
+    """Be busy, again and again, while the queue of this reader is full."""
     with context.socket(zmq.PUSH) as out, context.socket(zmq.PULL) as reader:
         out.sndhwm = reader.rcvhwm = 10
         if care in {"reader", "reader without a mark"}:
@@ -62,16 +61,22 @@ def read_late(context: zmq.SyncContext, care: str) -> None:
             notice_silence(out, within_s=0.1)
         if care == "keepalive":  # the kernel asks, whatever we are doing
             reader.tcp_keepalive = reader.tcp_keepalive_idle = 1
-        reader.connect(bind_anywhere(out))
-        out.sndtimeo = 50
-        for _ in range(3):
-            with suppress(zmq.Again):
-                for _ in range(5_000):
-                    out.send(bytes(200))
-            threading.Event().wait(0.15)  # the reader has other work
-            while reader.poll(20):
-                reader.recv()
+        with watch(reader) as connection:
+            reader.connect(bind_anywhere(out))
+            for _ in range(4):
+                _fill(out)
+                while connection.changes(within_s=0.3):
+                    pass  # the program has other work
+                while reader.poll(20):
+                    reader.recv()
     print("ALIVE", flush=True)
+
+
+def _fill(out: zmq.SyncSocket) -> None:
+    out.sndtimeo = 50
+    with suppress(zmq.Again):
+        for _ in range(5_000):
+            out.send(bytes(200))
 
 
 def swallow(context: zmq.SyncContext, endpoint: str) -> None:

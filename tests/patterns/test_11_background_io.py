@@ -5,8 +5,10 @@ the rest, while the program does something else, or nothing. What is still
 queued when the program leaves is decided by LINGER: dropped, waited for, or
 waited for up to a limit.
 
-Sockets: PUSH connects, PULL binds. Sources: libzmq documentation, zmq_send,
-zmq_ctx_term, ZMQ_LINGER, ZMQ_IO_THREADS; Guide, chapter 2, "I/O Threads".
+Sockets: PUSH connects, PULL binds. Messages: one way. Why: a program does
+not wait for the network, and so has to be told when to. Sources: libzmq
+documentation, zmq_send, zmq_ctx_term, ZMQ_LINGER, ZMQ_IO_THREADS; Guide,
+chapter 2, "I/O Threads"; pyzmq's issue tracker, 1003 and 1512.
 """
 
 import contextlib
@@ -56,6 +58,19 @@ push.connect(sys.argv[1])
 for _ in range({REELS}):
     push.send(bytes(1_000_000))
 print("sent", flush=True)
+"""
+
+# A function that leaves its context to Python's collector.
+FORGETS = """
+import sys, warnings, zmq
+warnings.simplefilter("ignore", ResourceWarning)  # as Python does by default
+def report(context):
+    push = context.socket(zmq.PUSH)
+    push.connect(sys.argv[1])
+    push.send(b"done")
+    print("sent", flush=True)
+report({context})
+print("returned", flush=True)
 """
 
 
@@ -219,3 +234,32 @@ def test_with_and_a_bounded_linger_deliver_everything(
 
         assert [pull.recv() for _ in range(REELS)] == [REEL] * REELS
         assert sender.wait() == 0, sender.stderr
+
+
+@pytest.mark.parametrize(
+    ("context", "returns"),
+    [("zmq.Context()", False), ("zmq.Context.instance()", True)],
+    ids=["trap", "cure"],
+)
+def test_a_context_that_a_function_forgets_hangs_in_the_collector(
+    start: Callable[..., Program],
+    tmp_path: Path,
+    endpoint: str,
+    context: str,
+    returns: bool,
+) -> None:
+    """A context that a function forgets hangs where the function returns.
+
+    Python collects it, which waits for LINGER. `Context.instance()` is kept
+    for the whole process; better still is a `with`, as in the last test.
+    """
+    (tmp_path / "script.py").write_text(FORGETS.format(context=context))
+    script = start("script", endpoint, cwd=tmp_path)  # where nobody is
+    script.wait_for("sent")
+    if returns:
+        assert script.wait() == 0, script.stderr
+        assert script.stdout.endswith("returned\n")
+    else:
+        with pytest.raises(subprocess.TimeoutExpired):
+            script.process.wait(0.5)
+        assert "returned" not in script.stdout

@@ -239,12 +239,15 @@ def test_what_does_not_fit_into_memory_travels_in_chunks(
     in_thread: Callable[..., Future[None]],
     transport: str,
 ) -> None:
-    """A file in chunks arrives whole, though little of it is in memory."""
+    """A file in chunks starts to arrive before it was read to its end."""
     place = endpoint if transport == "ipc" else "inproc://chunks"
     film = io.BytesIO(random.Random(7).randbytes(50 * CHUNK + 1))
     with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
         sending = in_thread(send_in_chunks, push, place, film)
-        assert b"".join(receive_chunks(pull, place)) == film.getvalue()
+        chunks = receive_chunks(pull, place)
+        first = next(chunks)
+        assert film.tell() < 25 * CHUNK
+        assert first + b"".join(chunks) == film.getvalue()
         sending.result(PATIENCE_S)
 
 

@@ -5,19 +5,25 @@ has sockets of its own, and ends when a message says so. A socket used by
 two threads mixes their messages up, and may crash the process: no test can
 show that reliably, so README.md names the source.
 
-Sockets: PAIR, PUSH and PULL over inproc. Sources: libzmq documentation, zmq
-("Thread safety") and zmq_inproc; Guide, chapter 2, "Multithreading with
-ZeroMQ" and "Signaling Between Threads".
+Sockets: PAIR, PUSH and PULL over inproc; PUB to SUB tells all to stop.
+Messages: whatever the threads would share. Why: without shared state there
+is nothing to lock. Sources: libzmq documentation, zmq ("Thread safety") and
+zmq_inproc; Guide, chapter 2, "Multithreading with ZeroMQ" and "Signaling
+Between Threads"; pyzmq, `Context.instance`, and its issue tracker, 1049.
 """
 
+import os
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, is_silent
+from tests.patterns.helpers import PATIENCE_S, bind_anywhere, is_silent
+from tests.support import Program
 
 STOP = b"STOP"
 
@@ -38,9 +44,10 @@ def work(context: zmq.SyncContext, tasks: str, control: str) -> int:
     """Work on tasks until the control socket says stop; count them."""
     with (
         context.socket(zmq.PULL) as inbox,
-        context.socket(zmq.PAIR) as boss,
+        context.socket(zmq.SUB) as boss,
     ):
         inbox.connect(tasks)
+        boss.subscribe(STOP)
         boss.connect(control)
         poller = zmq.Poller()
         poller.register(inbox, zmq.POLLIN)
@@ -55,6 +62,25 @@ def work(context: zmq.SyncContext, tasks: str, control: str) -> int:
                 return done
             else:
                 stopping = boss.recv() == STOP
+
+
+def hear_after_a_fork(_: zmq.SyncContext, which: str) -> None:
+    """Send to a child process, which has its parent's context or its own."""
+    warnings.simplefilter("ignore", DeprecationWarning)  # fork and threads
+    mine: zmq.SyncContext = zmq.Context.instance()
+    with mine.socket(zmq.PUSH) as push:
+        endpoint = bind_anywhere(push)
+        if os.fork() == 0:
+            inherited = which == "inherited"
+            context = mine if inherited else zmq.Context.instance()
+            pull = context.socket(zmq.PULL)
+            pull.connect(endpoint)
+            print(pull.recv() if pull.poll(500) else "silence", flush=True)
+            os._exit(0)
+        push.sndtimeo, push.linger = 1000, 0
+        with suppress(zmq.Again):  # nobody has come
+            push.send(b"hello")
+        os.wait()
 
 
 def test_a_chain_of_threads_passes_a_message_along(
@@ -220,17 +246,41 @@ def test_a_flag_does_not_stop_a_thread_that_waits_for_a_message(
         thread.result(PATIENCE_S)
 
 
+@pytest.mark.parametrize("workers", [1, 3])
 def test_a_message_stops_a_thread_after_its_last_task(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[int]]
+    context: zmq.SyncContext,
+    in_thread: Callable[..., Future[int]],
+    workers: int,
 ) -> None:
-    """A thread that also listens to a control socket stops when told to."""
-    with context.socket(zmq.PUSH) as tasks, context.socket(zmq.PAIR) as boss:
+    """Threads that listen to a control socket all stop when told to, once."""
+    with context.socket(zmq.PUSH) as tasks, context.socket(zmq.XPUB) as boss:
         tasks.bind("inproc://tasks")
+        boss.xpub_verbose = True
         boss.bind("inproc://control")
-        worker = in_thread(
-            work, context, "inproc://tasks", "inproc://control"
-        )
-        for _ in range(10):
+        threads = [
+            in_thread(work, context, "inproc://tasks", "inproc://control")
+            for _ in range(workers)
+        ]
+        for _ in threads:
+            assert boss.recv() == b"\x01" + STOP  # it listens
+        for _ in range(30):
             tasks.send(b"a task")
         boss.send(STOP)
-        assert worker.result(PATIENCE_S) == 10
+        assert sum(thread.result(PATIENCE_S) for thread in threads) == 30
+
+
+@pytest.mark.parametrize(
+    ("which", "heard"),
+    [("inherited", "silence"), ("its own", "b'hello'")],
+    ids=["trap", "cure"],
+)
+def test_a_context_does_not_survive_a_fork(
+    spawn: Callable[..., Program], which: str, heard: str
+) -> None:
+    """A context that came through a fork is dead; instance() makes a new one.
+
+    Its threads have stayed in the parent, so nothing is carried.
+    """
+    program = spawn(hear_after_a_fork, which)
+    assert program.wait() == 0, program.stderr
+    assert program.stdout == f"{heard}\n"

@@ -1,11 +1,12 @@
 """Logs and metrics leave a program without ever making it wait.
 
 A log is published: PUB drops what nobody listens to, and what a listener is
-too slow for; the records are numbered, so that a listener knows what it has
-missed. A measurement is pushed to one aggregator with DONTWAIT: where there
-is no room it is dropped, and the program counts that.
+too slow for. A measurement is pushed to one aggregator with DONTWAIT: where
+there is no room it is dropped, and the program counts that.
 
-Sockets: PUB binds, SUB connects; PUSH connects, PULL binds. Sources: libzmq
+Sockets: PUB binds, SUB connects; PUSH connects, PULL binds. Messages:
+records, numbered so that a listener knows what it has missed; measurements.
+Why: what watches a program must never be able to stop it. Sources: libzmq
 documentation, zmq_socket (mute state of PUB and PUSH); pyzmq,
 zmq.log.handlers.PUBHandler, whose lock lets all threads share its socket.
 """

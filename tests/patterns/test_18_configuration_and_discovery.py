@@ -1,78 +1,66 @@
 """ZeroMQ connects to an address; finding the address is your part.
 
-From the simplest to the most alive: an argument, an environment variable,
-a name in DNS, a registry that forgets servers which stop renewing their
-entry (etcd here; Consul and ZooKeeper are of the kind), and a beacon that
-needs no configuration at all. A client that got no answer looks again.
+From the simplest to the most alive: an argument or an environment variable,
+a name in DNS, which does not know who is alive, a registry that forgets a
+server whose entry is not renewed (etcd or Consul; ZooKeeper is of the kind),
+and a beacon that needs no configuration. A client without answer looks again.
 
 Sockets: REQ connects, REP binds; the beacon is UDP broadcast, here on
-loopback only. Sources: libzmq documentation, zmq_tcp; click, "Values from
-Environment Variables"; etcd 3.4, "gRPC gateway" and "Lease"; Guide, chapter
-8, "Discovery".
+loopback only. Messages: a question, and as its answer an endpoint. Why: a
+server moves, and its clients must not be told by hand. Sources: libzmq
+documentation, zmq_tcp; Guide, chapter 8, "Discovery"; registries.py.
 """
 
-import base64
-import json
-import os
+import re
 import socket as network
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import closing, suppress
-from http.client import HTTPConnection
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from contextlib import suppress
+from ipaddress import IPv6Address
 
-import click
 import pytest
 import zmq
-from click.testing import CliRunner
 
 from tests.patterns.helpers import (
     PATIENCE_S,
     bind_anywhere,
-    is_silent,
     kill,
     wait_until,
 )
-from tests.support import Program, needs
+from tests.patterns.registries import registry, running
+from tests.support import Program
 
 LOOPBACK = "127.255.255.255"  # where a broadcast reaches only ourselves
 BEACON = b"BEYOND1 "  # whose beacon this is, and in which version
+ENDPOINT = re.compile(
+    r"tcp://([A-Za-z0-9][A-Za-z0-9._-]*|\[(?P<ipv6>[^\[\]]+)\])"
+    r":(?P<port>[0-9]{1,5})"
+)
 
 
 def checked_endpoint(text: str) -> str:
-    """Return a tcp endpoint as it is, or raise ValueError with a sentence."""
-    url = urlsplit(text)
-    if url.scheme != "tcp" or not url.hostname:
+    """Return an endpoint to connect to, or raise ValueError with a sentence.
+
+    libzmq takes more than this, for one a port of 99999, and never arrives.
+    """
+    if not (form := ENDPOINT.fullmatch(text)):
         raise ValueError(f"{text!r} is no endpoint, try tcp://127.0.0.1:5555")
-    if not url.port:  # raises ValueError itself beyond 65535
+    if not 1 <= int(form["port"]) <= 65535:
         raise ValueError(f"{text!r} needs a port from 1 to 65535")
+    if form["ipv6"]:
+        IPv6Address(form["ipv6"])  # raises ValueError itself
     return text
 
 
-def resolve(host: str, port: int) -> list[str]:
-    """Return an endpoint for each IPv4 address that a name has in DNS."""
-    found = network.getaddrinfo(
-        host, port, network.AF_INET, network.SOCK_STREAM
-    )
-    return [f"tcp://{address[0]}:{port}" for *_, address in found]
-
-
-def announce(etcd: str, name: str, endpoint: str, ttl_s: int) -> None:
-    """Enter a server into etcd, to be forgotten unless it comes again."""
-    lease = _etcd(etcd, "lease/grant", TTL=ttl_s)["ID"]
-    _etcd(etcd, "kv/put", key=_b64(name), value=_b64(endpoint), lease=lease)
-
-
-def look_up(etcd: str, name: str) -> str | None:
-    """Return the endpoint of a server, or None if none is alive."""
-    for entry in _etcd(etcd, "kv/range", key=_b64(name)).get("kvs", []):
-        return base64.b64decode(entry["value"]).decode()
-    return None
+def connect_by_name(client: zmq.SyncSocket, host: str, port: int) -> None:
+    """Connect to each address that DNS has; send to those that answer."""
+    client.ipv6 = client.immediate = True
+    found = network.getaddrinfo(host, port, type=network.SOCK_STREAM)
+    for family, *_, (address, *_) in found:
+        six = family == network.AF_INET6
+        client.connect(f"tcp://{f'[{address}]' if six else address}:{port}")
 
 
 def listen_for_beacon(port: int, wait_s: float) -> str | None:
@@ -82,13 +70,11 @@ def listen_for_beacon(port: int, wait_s: float) -> str | None:
         ear.bind((LOOPBACK, port))
         while (left := deadline - time.monotonic()) > 0:
             ear.settimeout(left)
-            try:
+            with suppress(TimeoutError, ValueError):  # or a stranger's
                 datagram = ear.recv(512)
                 if datagram.startswith(BEACON):
                     text = datagram.removeprefix(BEACON).decode()
                     return checked_endpoint(text)
-            except (TimeoutError, ValueError):
-                continue  # silence, or a stranger's datagram
     return None
 
 
@@ -98,22 +84,24 @@ def ask_wherever_it_is(
     """Find a server and ask it; while there is silence, look again."""
     deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
-        with context.socket(zmq.REQ) as client:  # a new one for each try
+        # A new socket for each try; and chapter 1 says why DONTWAIT.
+        with context.socket(zmq.REQ) as client, suppress(zmq.Again):
             client.linger = 0
             if endpoint := find():
+                client.ipv6 = "[" in endpoint
                 client.connect(endpoint)
                 client.send(b"where are you?")
             if client.poll(300):
-                return str(client.recv_string())
+                return client.recv(zmq.DONTWAIT).decode()
     return None
 
 
-def serve_and_announce(context: zmq.SyncContext, etcd: str) -> None:
-    """Answer with our endpoint, and keep our entry in etcd alive."""
+def serve_and_announce(context: zmq.SyncContext, url: str) -> None:
+    """Answer with our endpoint, and keep our entry in a registry alive."""
     with context.socket(zmq.REP) as server:
         endpoint = bind_anywhere(server)
         while True:
-            announce(etcd, "pong", endpoint, ttl_s=2)
+            registry(url).announce("pong", endpoint, ttl_s=2)
             if server.poll(500):
                 server.recv()
                 server.send_string(endpoint)
@@ -130,18 +118,6 @@ def serve_and_beacon(context: zmq.SyncContext, port: str) -> None:
                 server.send_string(endpoint)
 
 
-def _b64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-def _etcd(url: str, call: str, **body: str | int) -> dict[str, Any]:
-    """Call etcd's JSON gateway."""
-    gateway = HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_S)
-    with closing(gateway):
-        gateway.request("POST", f"/v3/{call}", json.dumps(body))
-        return dict(json.load(gateway.getresponse()))
-
-
 def _udp() -> network.socket:
     """A UDP socket that may broadcast, and may share its port."""
     udp = network.socket(network.AF_INET, network.SOCK_DGRAM)
@@ -150,40 +126,44 @@ def _udp() -> network.socket:
     return udp
 
 
-@click.command()
-@click.option("--server", envvar="PONG_SERVER", required=True)
-def _program(server: str) -> None:
-    """A program that is told where its server is."""
-    try:
-        click.echo(checked_endpoint(server))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
+FINE = """
+tcp://127.0.0.1:1 tcp://localhost:65535 tcp://a:05555 tcp://a.:1 tcp://1:1
+tcp://a-b.c_d:1 tcp://a..b:1 tcp://[::1]:1 tcp://[fe80::1%lo]:1
+tcp://[::ffff:1.2.3.4]:1"""
+REFUSED = """
+5555 127.0.0.1:1 http://a:80 TCP://h:1 tcp:// tcp://a tcp://a: tcp://a:+1
+tcp://*:1 tcp://a:* tcp://-a:1 tcp://_a:1 tcp://user@h:1 tcp://h:1/x
+tcp://h:1?x tcp://h:1#f tcp://\u00e9:1 tcp://h:\u0663"""
+WITH_SPACES = ["", "tcp://a:1 ", "tcp:// a:1", "tcp://a b:1", "tcp://h:5\n5"]
+NEVER_ARRIVES = """
+tcp://:5555 tcp://a:0 tcp://a:65536 tcp://a:99999 tcp://a:1x tcp://::1:1
+tcp://[::1] tcp://[::1:1 tcp://[]:1 tcp://[zz]:1 tcp://[1.2.3.4]:1
+tcp://a;b:1 tcp://a:1:1 tcp://a%20:1 inproc://a ipc://a"""
 
 
 @pytest.mark.parametrize(
-    ("arguments", "variable", "printed"),
+    ("text", "libzmq_takes_it", "we_take_it"),
     [
-        (["--server", "tcp://a:1"], None, "tcp://a:1"),
-        ([], "tcp://b:2", "tcp://b:2"),
-        (["--server", "tcp://a:1"], "tcp://b:2", "tcp://a:1"),
+        *((text, True, True) for text in FINE.split()),
+        *((text, False, False) for text in REFUSED.split() + WITH_SPACES),
+        *((text, True, False) for text in NEVER_ARRIVES.split()),
     ],
-    ids=["argument", "variable", "both"],
 )
-def test_an_argument_is_stronger_than_a_variable(
-    arguments: list[str], variable: str | None, printed: str
+def test_what_the_check_accepts_libzmq_accepts(
+    context: zmq.SyncContext,
+    text: str,
+    libzmq_takes_it: bool,
+    we_take_it: bool,
 ) -> None:
-    """An endpoint comes from an argument, or else from the environment."""
-    result = CliRunner().invoke(
-        _program, arguments, env={"PONG_SERVER": variable}
-    )
-    assert (result.exit_code, result.output) == (0, f"{printed}\n")
-
-
-def test_a_program_without_an_endpoint_says_what_is_missing() -> None:
-    """Without an endpoint a program ends at once and names the option."""
-    result = CliRunner().invoke(_program, [], env={"PONG_SERVER": None})
-    assert result.exit_code == 2
-    assert "Missing option '--server'" in result.output
+    """libzmq takes each endpoint that passes the check, and worse ones."""
+    taken = checked = False
+    with context.socket(zmq.REQ) as client, suppress(zmq.ZMQError):
+        client.ipv6 = True
+        client.connect(text)
+        taken = True
+    with suppress(ValueError):
+        checked = checked_endpoint(text) == text
+    assert (taken, checked) == (libzmq_takes_it, we_take_it)
 
 
 def test_libzmq_accepts_a_port_that_does_not_exist(
@@ -192,141 +172,77 @@ def test_libzmq_accepts_a_port_that_does_not_exist(
     """Beyond 65535 the port wraps around, so check it before libzmq does."""
     with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
         host, _, port = bind_anywhere(server).rpartition(":")
-        mistyped = f"{host}:{int(port) + 65536}"
-        client.connect(mistyped)
+        client.connect(f"{host}:{int(port) + 65536}")
         client.send(b"who is there?")
         assert server.recv() == b"who is there?", "somebody else's port"
 
-        with pytest.raises(ValueError, match="65535"):
-            checked_endpoint(mistyped)
-
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "5555", "127.0.0.1:1", "http://a:80", "tcp://a", "tcp://:5555"],
+    ("host", "place"),
+    [("localhost", "tcp://127.0.0.1:*"), ("::1", "tcp://[::1]:*")],
 )
-def test_a_wrong_endpoint_ends_the_program_with_a_sentence(text: str) -> None:
-    """A program refuses a wrong endpoint before it connects anywhere."""
-    result = CliRunner().invoke(_program, ["--server", text])
-    assert result.exit_code == 2
-    assert "Invalid value" in result.output
-
-
 def test_a_name_in_dns_becomes_an_endpoint_for_each_address(
-    context: zmq.SyncContext,
+    context: zmq.SyncContext, host: str, place: str
 ) -> None:
-    """A socket connects to every address that DNS has for a name."""
+    """A socket connects to every address of a name; one has the server."""
     with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
-        port = int(bind_anywhere(server).rpartition(":")[2])
-        endpoints = resolve("localhost", port)
-        assert f"tcp://127.0.0.1:{port}" in endpoints
-        for endpoint in endpoints:
-            client.connect(endpoint)
+        server.ipv6 = "[" in place
+        server.bind(place)
+        port = int(server.get_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
+        connect_by_name(client, host, port)
         client.send(b"found by name")
         assert server.recv() == b"found by name"
 
 
-def test_dns_names_a_server_that_is_dead(context: zmq.SyncContext) -> None:
-    """DNS does not know who is alive; connecting to the dead is silent."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
-        endpoint = bind_anywhere(server)
-        server.close()
-        port = int(endpoint.rpartition(":")[2])
-        assert resolve("localhost", port) == [endpoint]
-        client.connect(endpoint)
-        client.send(b"is there anybody there?")
-        assert is_silent(client)
+@pytest.fixture(scope="module", params=["etcd", "consul"])
+def registry_url(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """The address of a real registry, which lives as long as this file."""
+    folder = tmp_path_factory.mktemp("registry")
+    with running(request.param, folder) as url:
+        yield url
 
 
-def _free_port() -> int:
-    with network.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+def test_a_registry_forgets_a_server_that_does_not_come_again(
+    registry_url: str,
+) -> None:
+    """A registry forgets a server whose entry nobody renews."""
+    known = registry(registry_url)
+    assert known.look_up("once") is None
+    known.announce("once", "tcp://127.0.0.1:5555", ttl_s=2)
+    assert known.look_up("once") == "tcp://127.0.0.1:5555"
+    wait_until(lambda: known.look_up("once") is None, "the entry is gone")
 
 
-def _run_etcd(folder: Path) -> tuple[subprocess.Popen[bytes], str] | None:
-    """Start etcd and wait until it is ready; None if its port was taken.
-
-    etcd tells readiness as systemd expects it, by a datagram (sd_notify).
-    """
-    url = f"http://127.0.0.1:{_free_port()}"
-    peers = "http://127.0.0.1:0"  # there are none
-    with network.socket(network.AF_UNIX, network.SOCK_DGRAM) as notified:
-        notified.bind(str(folder / "notify"))
-        notified.settimeout(0.2)
-        etcd = subprocess.Popen(
-            [
-                *("etcd", "--data-dir", folder / "data"),
-                *("--listen-client-urls", url),
-                *("--advertise-client-urls", url),
-                *("--listen-peer-urls", peers),
-                *("--initial-advertise-peer-urls", peers),
-                *("--initial-cluster", f"default={peers}"),
-                *("--heartbeat-interval", "100", "--election-timeout", "500"),
-            ],
-            env={**os.environ, "NOTIFY_SOCKET": str(folder / "notify")},
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + PATIENCE_S
-        while etcd.poll() is None and time.monotonic() < deadline:
-            with suppress(TimeoutError):
-                if notified.recv(64).startswith(b"READY=1"):
-                    return etcd, url
-        etcd.kill()
-        etcd.wait(PATIENCE_S)
-    return None
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real etcd on loopback, which lives for this file."""
-    needs("etcd")  # in Debian's etcd-server
-    for _ in range(3):
-        if running := _run_etcd(tmp_path_factory.mktemp("etcd")):
-            break
-    else:
-        pytest.fail("etcd did not become ready in three tries")
-    process, url = running
-    yield url
-    process.kill()
-    process.wait(PATIENCE_S)
-
-
-def test_etcd_forgets_a_server_that_does_not_come_again(etcd: str) -> None:
-    """An entry under a lease goes when nobody renews it."""
-    assert look_up(etcd, "once") is None
-    began = time.monotonic()
-    announce(etcd, "once", "tcp://127.0.0.1:5555", ttl_s=3)
-    assert look_up(etcd, "once") == "tcp://127.0.0.1:5555"
-
-    wait_until(lambda: look_up(etcd, "once") is None, "the entry is gone")
-    assert time.monotonic() - began >= 3, "and not before its time"
+def _see_it_move(
+    context: zmq.SyncContext,
+    find: Callable[[], str | None],
+    run: Callable[[], Program],
+) -> None:
+    """Find a server, kill it, miss it, and find the next one elsewhere."""
+    first = run()
+    old_place = ask_wherever_it_is(context, find, PATIENCE_S)
+    assert old_place
+    threading.Event().wait(2.5)  # longer than an entry lives by itself
+    assert find() == old_place
+    kill(first)
+    wait_until(lambda: find() is None, "nobody says where it was")
+    run()
+    new_place = ask_wherever_it_is(context, find, PATIENCE_S)
+    assert new_place not in {None, old_place}
 
 
 def test_a_client_finds_a_killed_server_where_it_moved_to(
-    context: zmq.SyncContext, etcd: str, spawn: Callable[..., Program]
+    context: zmq.SyncContext, registry_url: str, spawn: Callable[..., Program]
 ) -> None:
     """With a registry a client finds a server again that has moved."""
-
-    def ask() -> str | None:
-        return ask_wherever_it_is(
-            context, lambda: look_up(etcd, "pong"), PATIENCE_S
-        )
-
-    def times_announced() -> int:
-        found = _etcd(etcd, "kv/range", key=_b64("pong")).get("kvs", [])
-        return sum(int(entry["version"]) for entry in found)
-
-    first = spawn(serve_and_announce, etcd)
-    old_place = ask()
-    assert old_place
-    wait_until(lambda: times_announced() > 2, "the entry was renewed")
-    kill(first)
-    wait_until(lambda: look_up(etcd, "pong") is None, "the entry is gone")
-
-    spawn(serve_and_announce, etcd)
-    new_place = ask()
-    assert new_place
-    assert new_place != old_place
+    _see_it_move(
+        context,
+        lambda: registry(registry_url).look_up("pong"),
+        lambda: spawn(serve_and_announce, registry_url),
+    )
 
 
 def test_a_client_that_hears_nothing_looks_again_and_gives_up(
@@ -340,8 +256,8 @@ def test_a_client_that_hears_nothing_looks_again_and_gives_up(
         looks.append(time.monotonic())
         return endpoint  # where nobody is
 
-    assert ask_wherever_it_is(context, find, wait_s=2.0) is None
-    assert 2 <= len(looks) <= 7
+    assert ask_wherever_it_is(context, find, wait_s=1.0) is None
+    assert 2 <= len(looks) <= 4
 
 
 @pytest.fixture
@@ -352,55 +268,32 @@ def beacon_port() -> Iterator[int]:
         yield int(holder.getsockname()[1])
 
 
-def test_without_a_beacon_the_search_ends_in_time(beacon_port: int) -> None:
-    """Who hears no beacon gives up at the deadline, not later."""
-    began = time.monotonic()
-    assert listen_for_beacon(beacon_port, wait_s=0.2) is None
-    assert 0.2 <= time.monotonic() - began < PATIENCE_S
-
-
 def test_datagrams_of_strangers_are_no_beacons(
     beacon_port: int, in_thread: Callable[..., Future[None]]
 ) -> None:
     """Anybody can send a datagram, so a beacon is checked like any input."""
     found = threading.Event()
+    datagrams = [b"", b"\xff" * 300, b"tcp://127.0.0.1:1", BEACON + b"\xff"]
+    datagrams += [BEACON + b"tcp://a:99999", BEACON + b"tcp://[::1]:5555"]
 
     def talk() -> None:
         with _udp() as voice:
             while not found.wait(0.01):
-                for datagram in (
-                    b"",
-                    b"\xff" * 300,
-                    b"tcp://127.0.0.1:1",
-                    BEACON + b"\xff",
-                    BEACON + b"tcp://127.0.0.1:99999",
-                    BEACON + b"tcp://127.0.0.1:5555",
-                ):
+                for datagram in datagrams:
                     voice.sendto(datagram, (LOOPBACK, beacon_port))
 
     in_thread(talk)
     endpoint = listen_for_beacon(beacon_port, wait_s=PATIENCE_S)
     found.set()
-    assert endpoint == "tcp://127.0.0.1:5555"
+    assert endpoint == "tcp://[::1]:5555"
 
 
 def test_a_beacon_leads_to_a_server_that_moved(
     context: zmq.SyncContext, beacon_port: int, spawn: Callable[..., Program]
 ) -> None:
     """With a beacon a client finds a server that it knows nothing about."""
-
-    def ask() -> str | None:
-        return ask_wherever_it_is(
-            context, lambda: listen_for_beacon(beacon_port, 1.0), PATIENCE_S
-        )
-
-    first = spawn(serve_and_beacon, str(beacon_port))
-    old_place = ask()
-    assert old_place
-    kill(first)
-    assert listen_for_beacon(beacon_port, wait_s=0.3) is None
-
-    spawn(serve_and_beacon, str(beacon_port))
-    new_place = ask()
-    assert new_place
-    assert new_place != old_place
+    _see_it_move(
+        context,
+        lambda: listen_for_beacon(beacon_port, 0.5),
+        lambda: spawn(serve_and_beacon, str(beacon_port)),
+    )

@@ -48,8 +48,7 @@ async def serve(server: AsyncSocket) -> None:
     """Answer every request, until this task is cancelled."""
     while True:
         await server.poll()  # a cancel meets us here, with empty hands
-        request = await server.recv()
-        await server.send(b"pong to " + request)
+        await server.send(b"pong to " + await server.recv())
 
 
 async def ask(
@@ -57,6 +56,7 @@ async def ask(
 ) -> bytes:
     """Ask once; raise TimeoutError if no answer comes within `wait_s`."""
     with context.socket(zmq.REQ) as client:  # closed on every way out
+        client.linger = 0
         client.connect(endpoint)
         await client.send(request)
         return await receive_within(client, wait_s)
@@ -165,6 +165,7 @@ async def test_a_time_out_ends_the_wait_and_the_lock_step(
             await client.send(b"again")
         assert out_of_turn.value.errno == zmq.EFSM
 
+    loop_context.linger = -1  # the default, by which a question would stay
     with pytest.raises(TimeoutError):
         await ask(loop_context, endpoint, b"to nobody", wait_s=0.1)
     with loop_context.socket(zmq.REP) as server:

@@ -55,6 +55,16 @@ def test_a_pattern_fits_on_a_slide_and_stands_before_the_tests(
 
 
 @each_chapter
+def test_the_chapters_are_written_in_one_hand(chapter: Chapter) -> None:
+    text = chapter.path.read_text()
+    head = ast.get_docstring(ast.parse(text)) or ""
+    for heading in ("Sockets:", "Messages:", "Why:", "Sources:"):
+        assert heading in head, f"{chapter.path.name} lacks {heading}"
+    for other in ("zmq.Context[", "zmq.Socket[", "zmq.Event."):
+        assert other not in text, f"{chapter.path.name} has {other}"
+
+
+@each_chapter
 def test_no_chapter_sleeps(chapter: Chapter) -> None:
     calls = [
         node
