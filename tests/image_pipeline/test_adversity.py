@@ -30,6 +30,7 @@ from tests.image_pipeline.pictures import (
     quarters,
     saved,
 )
+from tests.image_pipeline.stage import until
 from tests.support import PATIENCE_S, ROOT, Program
 
 Start = Callable[..., Program]
@@ -330,8 +331,14 @@ def test_a_target_removed_during_the_run_ends_it(
     fill_with_work(source, 400)
     program = run()
     wait_for_thumbnails(target, program)
-    target.rename(target.with_name("moved"))  # at once, unlike removing
-    shutil.rmtree(target.with_name("moved"))
+    moved = target.with_name("moved")
+    target.rename(moved)  # at once, unlike removing
+
+    def is_removed() -> bool:  # the run may write while we delete
+        shutil.rmtree(moved, ignore_errors=True)
+        return not moved.exists()
+
+    until(is_removed)
     assert program.wait() == 3
     assert "Traceback" not in program.stderr
     assert counts(program)["unfinished"] > 0
