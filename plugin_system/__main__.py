@@ -86,11 +86,6 @@ def main() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(plugin)s: %(message)s"))
 
-    def name_it(record: logging.LogRecord) -> bool:
-        record.plugin = record.name.rpartition(".")[2]
-        return True
-
-    handler.addFilter(name_it)
     logger = logging.getLogger("plugin_system.plugin")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

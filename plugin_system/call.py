@@ -80,9 +80,9 @@ class Caller:
         try:
             self.requests.send(request, zmq.DONTWAIT)
         except zmq.Again:
-            return self._ended("it closed the connection", sent=False)
+            return self._ended("it closed the connection", deadline, False)
         except zmq.ZMQError:  # EFSM: frames of the last reply are unread
-            return self._ended("it sent frames too many", sent=False)
+            return self._ended("it sent frames too many", deadline, False)
         # region outcomes
         # A reply beats the end of the process right after it. (ZMQ_FD tells
         # of a change, not of a state: zmq_getsockopt.)
@@ -93,19 +93,22 @@ class Caller:
             except zmq.Again:
                 pass
             if self.process.has_died() or poll([self.lost], 0):
-                return self._ended("it broke the connection")
+                return self._ended("it broke the connection", deadline)
         return Answer(Outcome.TIMEOUT, reason="no reply")
         # endregion
 
-    def _ended(self, reason: str, *, sent: bool = True) -> Answer:
+    def _ended(
+        self, reason: str, deadline: float, sent: bool = True
+    ) -> Answer:
         """Return what came before the end, or how it ended.
 
         The process may still be ending, and has a moment for it: nobody is
         blamed before.
         """
         reply, death = self.requests, self.process.death
+        left = deadline - time.monotonic()
         waited_for = [reply, death] if sent else [death]
-        events = poll(waited_for, ENDING_S)
+        events = poll(waited_for, min(ENDING_S, left))
         if sent and death in events:
             # All that it sent has been read once the connection has ended,
             # unless a child of it holds the connection: that dies as well.
@@ -115,6 +118,8 @@ class Caller:
             return Answer(Outcome.REPLY, reply.recv(zmq.DONTWAIT))
         if death in events:
             return Answer(Outcome.CRASHED, sent=sent)
+        if left < ENDING_S:
+            return Answer(Outcome.TIMEOUT, reason="no reply", sent=sent)
         return Answer(Outcome.PROTOCOL_ERROR, reason=reason, sent=sent)
 
 

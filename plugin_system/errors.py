@@ -6,7 +6,19 @@ True is an honest doubt: a plugin that replied and died at once usually
 takes its reply with it, so a crash never proves that nothing was done.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+# What steers a terminal: all of ASCII and Latin-1 that shows nothing.
+_ESCAPED: Final = {
+    code: f"\\x{code:02x}"
+    for code in (*range(32), *range(127, 160))
+    if chr(code) not in "\n\t"
+}
+
+
+def printable(text: str) -> str:
+    """Return what a plugin said, without what would steer a terminal."""
+    return text.translate(_ESCAPED)
 
 
 class CallError(Exception):
@@ -20,9 +32,9 @@ class CallError(Exception):
     def __init__(
         self, plugin: str, sentence: str, *, maybe_done: bool = False
     ) -> None:
-        super().__init__(f"{plugin}: {sentence}")
         self.plugin = plugin
-        self.sentence = sentence
+        self.sentence = printable(sentence)
+        super().__init__(f"{plugin}: {self.sentence}")
         self.maybe_done = maybe_done
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -41,7 +53,8 @@ def _restore(
 class PluginCrashed(CallError):
     """The process ended, while it started or with a call in its hands.
 
-    Of `exit_code` and `signal_name` (such as "SIGSEGV") one is None.
+    Of `exit_code` and `signal_name` (such as "SIGSEGV") one is None, or
+    both where the host's own code waits for all of its children.
     `stderr` holds the last lines that the plugin wrote there.
     """
 
@@ -57,11 +70,11 @@ class PluginCrashed(CallError):
         stderr: list[str],
         maybe_done: bool,
     ) -> None:
-        how = (
-            f"was ended by {signal_name}"
-            if signal_name
-            else f"ended with exit code {exit_code}"
-        )
+        how = f"ended with exit code {exit_code}"
+        if signal_name:
+            how = f"was ended by {signal_name}"
+        elif exit_code is None:
+            how = "ended (how, the host's own code has taken with a wait)"
         said = f"; it said: {stderr[-1]}" if stderr else ""
         super().__init__(
             plugin, f"the process {how} {doing}{said}", maybe_done=maybe_done

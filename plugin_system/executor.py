@@ -4,15 +4,18 @@ with Executor() as executor:
     executor.call("text", "count", "to be or not to be", timeout=1.0)
 """
 
+import atexit
 import os
 import threading
 import time
+import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 import zmq
 
@@ -56,6 +59,7 @@ class Executor:
             folder = RuntimeFolder(runtime_base)
             born.callback(folder.close)
             context = zmq.Context()
+            context.max_sockets = context.get(zmq.SOCKET_LIMIT)
             born.callback(context.destroy, linger=0)
             output = OutputReader()
             born.callback(output.close)
@@ -69,7 +73,9 @@ class Executor:
         }
         # A signal handler may close it during `close`, in the same thread.
         self._closing = threading.RLock()
+        self._closed = False
         self._pid = os.getpid()
+        _open.add(self)
 
     def call(
         self, plugin: str, method: str, *arguments: Any, timeout: float = 5.0
@@ -83,11 +89,15 @@ class Executor:
         that cannot be sent.
         """
         deadline = _deadline(timeout)
-        return self._find(plugin).call(method, arguments, deadline)
+        try:
+            return self._find(plugin).call(method, arguments, deadline)
+        finally:
+            if self._host.closing.is_set():
+                self.close()  # by a signal handler, which left us the rest
 
     def ping(self, plugin: str, *, timeout: float = 5.0) -> None:
         """Return when the plugin has answered; raises as `call` does."""
-        self._find(plugin).call("", (), _deadline(timeout))
+        self.call(plugin, "", timeout=timeout)
 
     def start(
         self, *plugins: str, timeout: float = 10.0
@@ -124,24 +134,42 @@ class Executor:
     def close(self) -> None:
         """End all plugins, within 3 seconds. Calls under way are ended.
 
-        May be called again, from anywhere, at any time. In a process that
-        was forked from ours it does nothing: the plugins are not its own.
+        May be called again, from anywhere, at any time: from a signal
+        handler in the middle of a call, that call ends, and does the rest.
+        In a process that was forked from ours it does nothing: the plugins
+        are not its own. At the end of the program it is called by itself.
         """
         if os.getpid() != self._pid:
             return
+        self._host.closing.set()
+        supervisors = list(self._supervisors.values())
+        if any(each.is_called_by_us() for each in supervisors):
+            for supervisor in supervisors:
+                supervisor.ask_to_leave()
+            return
         with self._closing:
-            if self._host.closing.is_set():
+            if self._closed:
                 return
-            self._host.closing.set()
+            self._closed = True
             now = time.monotonic()
             # All of it is done, also when Ctrl-C strikes in one of its waits.
             with self._undo as last:
-                for supervisor in self._supervisors.values():
+                for supervisor in supervisors:
                     last.callback(
                         supervisor.close, now + CLOSE_S, now + LEAVE_S
                     )
-                for supervisor in self._supervisors.values():
+                for supervisor in supervisors:
                     supervisor.ask_to_leave()
+
+    def __del__(self) -> None:
+        if getattr(self, "_pid", 0) == os.getpid() and not self._closed:
+            warnings.warn(
+                "an executor was dropped without close()",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+            self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -169,6 +197,15 @@ class Executor:
             raise NoSuchPlugin(
                 plugin, f"no such plugin; registered: {known}"
             ) from None
+
+
+_open: WeakSet[Executor] = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for executor in list(_open):
+        executor.close()
 
 
 def _deadline(timeout: float) -> float:

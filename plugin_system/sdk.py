@@ -63,6 +63,7 @@ class Plugin:
         self._methods: dict[str, Callable[..., Any]] = {}
         self._idempotent: set[str] = set()
         self._deadline_ns = 0
+        self._leaving = threading.Event()  # the host has asked us to
 
     def method(self, function: Method) -> Method:
         """Offer `function` under its own name."""
@@ -102,7 +103,7 @@ class Plugin:
             replies.rcvtimeo = NAP_MS
             replies.bind(endpoint)
             try:
-                _leave_at_end_of_stdin()
+                _leave_at_end_of_stdin(self._leaving)
                 self._announce(ready_fd)
                 while True:
                     try:
@@ -111,7 +112,8 @@ class Plugin:
                         continue
                     replies.send(self.answer(request, incarnation))
             except KeyboardInterrupt:
-                return  # the host said so, see _leave_at_end_of_stdin
+                if not self._leaving.is_set():
+                    raise  # it is a method's own, and ends the process
 
     def answer(self, request: bytes, incarnation: int) -> bytes:
         """Return the serialised reply to a serialised call."""
@@ -130,7 +132,9 @@ class Plugin:
                 f"the result has {len(frame)} bytes; a message holds "
                 f"{MAX_MESSAGE_BYTES}"
             )
-        except Exception as error:  # noqa: BLE001
+        except (SystemExit, KeyboardInterrupt):
+            raise  # what asks for the end of the process gets it
+        except BaseException as error:  # noqa: BLE001
             # Whatever it is, the caller must hear of it.
             _describe(error, reply)
             return reply.SerializeToString()
@@ -163,29 +167,37 @@ def _describe(error: BaseException, reply: PluginReply) -> None:
     where = error.__traceback__
     while where and where.tb_frame.f_globals is globals():
         where = where.tb_next  # the plugin's author looks for their own lines
-    lines = traceback.format_exception(type(error), error, where)
     failure = reply.failure  # setting it clears the result: it is a oneof
     failure.SetInParent()
-    failure.type = type(error).__name__
-    failure.message = _printable(str(error))[:MAX_TRACEBACK]
-    failure.traceback = _printable("".join(lines))[-MAX_TRACEBACK:]
+    failure.type = _printable(type(error).__name__)
+    try:
+        lines = traceback.format_exception(type(error), error, where)
+        failure.message = _printable(str(error))[:MAX_TRACEBACK]
+        failure.traceback = _printable("".join(lines))[-MAX_TRACEBACK:]
+    except BaseException as other:  # noqa: BLE001
+        failure.message = f"not to be printed: {type(other).__name__}"
 
 
 def _printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _leave_at_end_of_stdin() -> None:
+def _leave_at_end_of_stdin(leaving: threading.Event) -> None:
     # The host never writes to stdin, so a read ends when the host closes it
     # or dies. A signal, since nothing else interrupts a blocking recv.
     # A host in a shell's background passes SIGINT on as ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     main = threading.main_thread().ident
     assert main is not None  # noqa: S101  (it runs, so it has one)
+    # For methods, and for what they start, stdin is at its end.
+    hosts = os.dup(0)
+    with open(os.devnull) as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), 0)
 
     def watch() -> None:
-        while os.read(0, 4096):
+        while os.read(hosts, 4096):
             pass
+        leaving.set()
         signal.pthread_kill(main, signal.SIGINT)
 
     threading.Thread(target=watch, name="stdin", daemon=True).start()

@@ -159,6 +159,7 @@ class Incarnation:
             raise PluginTimeout(
                 self.name, "the deadline passed before it was sent the call"
             )
+        self.process.begins(asked)
         try:
             frame = self._exchange(request, method, deadline)
             return self._checked(frame, asked)
@@ -187,7 +188,7 @@ class Incarnation:
                     self.name,
                     f"{answer.reason} {doing} before the deadline, so it was "
                     "killed",
-                    maybe_done=True,
+                    maybe_done=answer.sent,
                 )
 
     def _checked(self, frame: bytes, asked: int) -> Any:

@@ -1,7 +1,7 @@
 """The first lines of every plugin's process: see that it dies with its host.
 
-    launcher.py HOST_PID exec ARGV ...           becomes another program
-    -m plugin_system.host.launcher HOST_PID run MODULE:OBJECT   serves one
+    launcher.py HOST_PID LIMITS exec ARGV ...         becomes a program
+    launcher.py HOST_PID LIMITS run MODULE:OBJECT     serves a plugin
 
 The kernel is asked to kill this process when the host's does
 (PR_SET_PDEATHSIG of prctl(2), which survives an exec). It works also while
@@ -28,8 +28,26 @@ def die_with(host_pid: int) -> None:
         sys.exit("the host died while it started this plugin")
 
 
-def main(host_pid: str, how: str, target: str, *rest: str) -> None:
+def limit(limits: str) -> None:
+    """Set NAME=VALUE,... with the names of getrlimit(2); exit if refused."""
+    import resource
+
+    for name, _, value in (each.partition("=") for each in limits.split(",")):
+        try:
+            both = (int(value), int(value))
+            resource.setrlimit(getattr(resource, name), both)
+        except (OSError, ValueError):
+            sys.exit(f"{name} of {value} is more than the host may give")
+
+
+def main(
+    host_pid: str, limits: str, how: str, target: str, *rest: str
+) -> None:
     die_with(int(host_pid))
+    # What the host blocks is its own matter, and would survive the exec.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    if limits:
+        limit(limits)
     if how == "exec":
         try:
             os.execvp(target, [target, *rest])  # noqa: S606

@@ -8,15 +8,11 @@ start elsewhere. A fallback would watch a thread that waits for the process.
 """
 
 import os
-import resource
 import signal
-import subprocess
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 
-PF_EXITING = 0x4
+PROCESS_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP of linux/pidfd.h, Linux 6.9
 
 
 class Unsupported(OSError):
@@ -44,36 +40,33 @@ def require() -> None:
         ) from None
 
 
-def kill_group(process: subprocess.Popen[bytes]) -> None:
+def kill_group(pidfd: int, pid: int) -> None:
     """Send SIGKILL to a process that leads a group, and to its group.
 
-    Never hits a stranger: until somebody reaps the leader, the kernel gives
-    its number to no one else.
+    Never hits a stranger, also where the host's own code reaps children: a
+    pidfd belongs to one process for ever, and before Linux 6.9 the group is
+    named by its number only while that waits to be reaped.
     """
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def is_exiting(pid: int) -> bool:
-    """Return whether an unreaped process has begun to end.
-
-    A process sets PF_EXITING (linux/sched.h; "flags" in proc(5)) before it
-    loses its files. So it tells a connection that was lost in dying from
-    one that a living process has broken.
-    """
-    stat = Path(f"/proc/{pid}/stat").read_bytes()
-    after_name = stat.rpartition(b")")[2].split()
-    return bool(int(after_name[6]) & PF_EXITING)
-
-
-def limit(pid: int, limits: Mapping[str, int]) -> None:
-    """Set resource limits, named as in getrlimit(2), of another process."""
-    for name, value in limits.items():
+    with suppress(ProcessLookupError, ChildProcessError):
         try:
-            resource.prlimit(pid, getattr(resource, name), (value, value))
-        except PermissionError as error:
-            raise PermissionError(
-                error.errno,
-                f"{name} of {value} is more than the host may give",
-            ) from None
+            signal.pidfd_send_signal(
+                pidfd, signal.SIGKILL, None, PROCESS_GROUP
+            )
+        except OSError:  # EINVAL: an older kernel; or the group has ended
+            os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            os.killpg(pid, signal.SIGKILL)
+
+
+def reap(pidfd: int) -> int | None:
+    """Return how a child ended: its exit code, or a signal below zero.
+
+    None where the host's own code has reaped it, or it has not ended.
+    """
+    try:
+        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        return None
+    if ended is None:
+        return None
+    by_itself = ended.si_code == os.CLD_EXITED
+    return ended.si_status if by_itself else -ended.si_status

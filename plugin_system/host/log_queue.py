@@ -9,46 +9,53 @@ room is counted, and told when there is room again.
 import logging
 import threading
 from contextlib import suppress
-from queue import Full, Queue
+from queue import SimpleQueue
 
 MAX_WAITING = 1_000  # lines, of all plugins together
 FLUSH_S = 0.5  # what a logger gets at the end
 
-Line = tuple[logging.Logger, int, str]
+Line = tuple[logging.Logger, int, str, dict[str, object]]
 
 
 class LogQueue:
     """The thread that logs; `close` gives it a moment, and no more."""
 
     def __init__(self) -> None:
-        self._lines: Queue[Line | None] = Queue(MAX_WAITING)
+        # A SimpleQueue, since a signal handler may interrupt a `put`.
+        self._lines: SimpleQueue[Line | None] = SimpleQueue()
         self._dropped = 0
         self._thread = threading.Thread(
             target=self._run, name="plugin log", daemon=True
         )
         self._thread.start()
 
-    def put(self, logger: logging.Logger, level: int, text: str) -> None:
-        """Never waits."""
-        try:
-            self._lines.put_nowait((logger, level, text))
-        except Full:
+    def put(
+        self, logger: logging.Logger, level: int, text: str, **extra: object
+    ) -> None:
+        """Never waits. `extra` become fields of the log record."""
+        if self._lines.qsize() < MAX_WAITING:
+            self._lines.put((logger, level, text, extra))
+        else:
             self._dropped += 1
 
     def close(self) -> None:
-        with suppress(Full):
-            self._lines.put(None, timeout=FLUSH_S)
-        self._thread.join(FLUSH_S)
+        self._lines.put(None)
+        join(self._thread, FLUSH_S)
 
     def _run(self) -> None:
-        while True:
-            line = self._lines.get()
-            if line is None:
-                return
-            logger, level, text = line
-            with suppress(Exception):  # a filter or a handler of the host
-                logger.log(level, "%s", text)
+        while line := self._lines.get():
+            logger, level, text, extra = line
+            # Whatever a filter or a handler of the host does.
+            with suppress(BaseException):
+                logger.log(level, "%s", text, extra=extra)
             if self._dropped and self._lines.empty():
                 dropped, self._dropped = self._dropped, 0
-                with suppress(Exception):
-                    logger.log(level, "... and %d lines more", dropped)
+                with suppress(BaseException):
+                    more = "... and %d lines more, not logged in time"
+                    logger.log(level, more, dropped, extra=extra)
+
+
+def join(thread: threading.Thread, timeout: float) -> None:
+    """Wait for `thread`, unless it is the one that drops the executor."""
+    if thread is not threading.current_thread():
+        thread.join(timeout)

@@ -2,23 +2,28 @@
 
 One thread reads the pipes of all plugins, always: a plugin whose pipe is
 full would hang in its next print. Lines on stdout are logged as INFO and
-lines on stderr as WARNING, to the logger `plugin_system.plugin.NAME`.
+lines on stderr as WARNING, to the logger `plugin_system.plugin.NAME`; a
+record has `plugin`, and `call_id`, the call that the plugin got last. A
+plugin may log so many lines a second; the surplus is counted and told.
 """
 
 import logging
 import os
 import selectors
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from typing import IO
 
-from plugin_system.host.log_queue import LogQueue
+from plugin_system.errors import printable
+from plugin_system.host.log_queue import LogQueue, join
 
 KEPT_LINES = 20
 MAX_LINE_BYTES = 8192  # a longer line is logged in pieces
 READ_BYTES = 65536  # what a pipe holds
 LAST_READS = 16  # of a pipe that is about to be closed
+LINES_PER_S = 1_000  # of one pipe
 
 # A library is silent until its user sets up logging.
 logging.getLogger("plugin_system").addHandler(logging.NullHandler())
@@ -33,27 +38,50 @@ class Stream:
         os.set_blocking(pipe.fileno(), False)
         self.pipe = pipe
         self.ended = False  # at its end of file
+        self.call_id = 0
+        self._name = name
         self._log = logging.getLogger(f"plugin_system.plugin.{name}")
         self._level = level
+        self._left = LINES_PER_S
+        self._surplus = 0
+        self._renewed = time.monotonic()
         self._lines = lines
         self._kept: deque[bytes] = deque(maxlen=KEPT_LINES)
         self._begun = b""
 
     def last_lines(self) -> list[str]:
-        return [line.decode(errors="replace") for line in self._kept]
+        return [_text(line) for line in self._kept]
 
     def feed(self, data: bytes) -> None:
         *lines, self._begun = (self._begun + data).split(b"\n")
         if len(self._begun) > MAX_LINE_BYTES or (self._begun and not data):
             lines.append(self._begun)
             self._begun = b""
-        for line in lines:
+        self._kept += (line[-MAX_LINE_BYTES:] for line in lines[-KEPT_LINES:])
+        if time.monotonic() - self._renewed >= 1 or not data:
+            self._tell_surplus()
+        for line in lines[: self._left]:
             for at in range(0, len(line) or 1, MAX_LINE_BYTES):
-                piece = line[at : at + MAX_LINE_BYTES]
-                self._kept.append(piece)
-                if self._log.isEnabledFor(self._level):
-                    text = piece.decode(errors="replace")
-                    self._lines.put(self._log, self._level, text)
+                self._put(_text(line[at : at + MAX_LINE_BYTES]))
+        self._surplus += max(0, len(lines) - self._left)
+        self._left = max(0, self._left - len(lines))
+
+    def _tell_surplus(self) -> None:
+        if self._surplus:
+            self._put(
+                f"... and {self._surplus} lines more; {LINES_PER_S} a second "
+                "are logged"
+            )
+        self._left, self._surplus = LINES_PER_S, 0
+        self._renewed = time.monotonic()
+
+    def _put(self, text: str) -> None:
+        fields = {"plugin": self._name, "call_id": self.call_id}
+        self._lines.put(self._log, self._level, text, **fields)
+
+
+def _text(line: bytes) -> str:
+    return printable(line.decode(errors="replace"))
 
 
 class OutputReader:
@@ -62,7 +90,9 @@ class OutputReader:
     def __init__(self) -> None:
         self.lines = LogQueue()
         self._selector = selectors.DefaultSelector()
-        self._lock = threading.Lock()  # no pipe is closed while it is read
+        # No pipe is closed while it is read; but a signal handler may close
+        # all of them while its thread is in here.
+        self._lock = threading.RLock()
         self._wake, wake = os.pipe()
         self._closing = wake
         self._selector.register(self._wake, selectors.EVENT_READ, None)
@@ -84,7 +114,9 @@ class OutputReader:
         """
         with self._lock:
             for _ in range(LAST_READS):
-                if stream.ended or not self._read(stream):
+                if stream.pipe.closed or stream.ended:
+                    break
+                if not self._read(stream):
                     break
             stream.feed(b"")
             self._forget(stream)
@@ -92,7 +124,7 @@ class OutputReader:
 
     def close(self) -> None:
         os.close(self._closing)
-        self._thread.join(timeout=1)
+        join(self._thread, 1)
         self._selector.close()
         os.close(self._wake)
         self.lines.close()
@@ -120,5 +152,5 @@ class OutputReader:
         return bool(data)
 
     def _forget(self, stream: Stream) -> None:
-        with suppress(KeyError):  # it is forgotten already
+        with suppress(KeyError, ValueError):  # it is forgotten already
             self._selector.unregister(stream.pipe)

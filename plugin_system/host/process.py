@@ -11,11 +11,12 @@ import select
 import signal
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import Final
 
 from plugin_system.call import poll
 from plugin_system.errors import (
+    CallError,
     IncompatiblePlugin,
     PluginCrashed,
     PluginTimeout,
@@ -27,8 +28,8 @@ from plugin_system.host.spawner import Spawner
 from plugin_system.messages_pb2 import PluginReady
 from plugin_system.registry import Registration
 
-# A process loses its connections a moment before it has ended (measured:
-# under 1 ms, longer on a busy machine).
+# A process that was killed, or that has closed its pipes in order to end,
+# may take so long to end (measured: under 1 ms, longer on a busy machine).
 DYING_S: Final = 1.0
 
 
@@ -52,7 +53,10 @@ class Process:
         self._handshake = b""
         self._streams: list[Stream] = []
         self._output = output
-        self._reaping = threading.Lock()
+        self._code: int | None = None
+        self._reaped = False
+        # For a signal handler, too, that closes the executor meanwhile.
+        self._reaping = threading.RLock()
         # What is begun here is undone in reverse, by `end` or by a failure.
         with ExitStack() as born:
             self._ready_fd, plugins_end = os.pipe()
@@ -77,8 +81,6 @@ class Process:
                         Stream(pipe, self.name, level, output.lines)
                     )
                     output.add(self._streams[-1])
-            with suppress(ProcessLookupError):
-                linux.limit(self._process.pid, registration.limits)
             self._undo = born.pop_all()
 
     @property
@@ -95,10 +97,10 @@ class Process:
             wait = min(deadline, self._latest) - time.monotonic()
             events = poll([self._ready_fd, self.death], wait)
             if self._ready_fd in events:
-                if ready := self._read_handshake():
+                if ready := self._read_handshake(deadline):
                     return ready
             elif self.death in events:
-                raise self._never_spoke()
+                raise self._never_spoke(deadline)
             elif time.monotonic() >= self._latest:
                 self.end()
                 raise PluginTimeout(
@@ -111,18 +113,19 @@ class Process:
                     self.name, "it was still starting at the deadline"
                 )
 
+    def begins(self, call_id: int) -> None:
+        """Mark what it prints from here on as printed in this call."""
+        for stream in self._streams:
+            stream.call_id = call_id
+
     def has_died(self) -> bool:
         """Return whether the process has gone, at a tenth of a zmq_poll."""
         return bool(self._death_poll.poll(0))
 
-    def dying_s(self) -> float:
-        """Return how long to wait for `death`: 0 while it is alive."""
-        return DYING_S if linux.is_exiting(self.pid) else 0.0
-
     def crashed(self, doing: str, *, maybe_done: bool) -> PluginCrashed:
         """End it, and describe how it had ended by itself."""
         self.end()
-        code = self._process.returncode
+        code = self._code
         return PluginCrashed(
             self.name,
             doing,
@@ -135,7 +138,8 @@ class Process:
     def kill(self) -> None:
         """Kill the process and its group. From any thread."""
         with self._reaping:
-            linux.kill_group(self._process)
+            if not self._reaped:
+                linux.kill_group(self.death, self.pid)
 
     def leave(self) -> None:
         """Ask it to go, by the end of file on its stdin."""
@@ -149,23 +153,26 @@ class Process:
 
     def was_killed(self) -> bool:
         """Return whether, after `end`, SIGKILL was how it ended."""
-        return self._process.returncode in (-signal.SIGKILL, None)
+        return self._code in (-signal.SIGKILL, None)
 
     def _kill_and_reap(self) -> None:
         self.kill()  # also what it left behind: its group may outlive it
         poll([self.death], DYING_S)
         with self._reaping:
-            self._process.poll()
+            self._reaped = True  # from here on the pidfd may be closed
+            self._code = linux.reap(self.death)
+            # Popen is told, or it would wait for the number by itself.
+            self._process.returncode = self._code or 0
 
     def _close_pipes(self) -> None:
         self.leave()
         for stream in self._streams:
             self._output.drop(stream)
 
-    def _read_handshake(self) -> PluginReady | None:
+    def _read_handshake(self, deadline: float) -> PluginReady | None:
         data = os.read(self._ready_fd, 65536)
         if not data:
-            raise self._never_spoke()
+            raise self._never_spoke(deadline)
         self._handshake += data
         try:
             return handshake.read(self._handshake)
@@ -173,8 +180,13 @@ class Process:
             self.end()
             raise IncompatiblePlugin(self.name, str(error)) from None
 
-    def _never_spoke(self) -> PluginCrashed | IncompatiblePlugin:
-        by_itself = poll([self.death], self.dying_s())
+    def _never_spoke(self, deadline: float) -> CallError:
+        left = deadline - time.monotonic()
+        by_itself = poll([self.death], min(DYING_S, left))
+        if not by_itself and left < DYING_S:  # it may be about to end
+            return PluginTimeout(
+                self.name, "it was still starting at the deadline"
+            )
         crashed = self.crashed("before it was ready", maybe_done=False)
         if by_itself and crashed.exit_code != 0:
             return crashed

@@ -3,15 +3,37 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
-from plugin_system.host import launcher, linux
+from plugin_system.host import launcher
 from plugin_system.registry import Registration
 
 ENVIRONMENT: Final = (
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
 )  # fmt: skip
+
+# A child that the host forks inherits the pipes of all plugins. It closes
+# them at once: while it held a stdin, that plugin would not see its end.
+_starting = threading.Lock()  # a fork waits until the pipes are known
+_started: WeakSet[subprocess.Popen[bytes]] = WeakSet()
+
+
+def _close_in_child() -> None:
+    _starting.release()
+    for process in _started:
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+
+
+os.register_at_fork(
+    before=_starting.acquire,
+    after_in_parent=_starting.release,
+    after_in_child=_close_in_child,
+)
 
 
 def spawn(
@@ -22,10 +44,12 @@ def spawn(
     `ready_fd` is the end of the pipe on which it says that it is ready.
     Raises OSError when the system has no process or descriptor left.
     """
-    if not sys.executable or not Path(launcher.__file__).is_file():
+    frozen = getattr(sys, "frozen", False)
+    if frozen or not (sys.executable and Path(launcher.__file__).is_file()):
         # In a zipapp or a frozen program, Python would start that again.
         raise OSError("there is no Python here that could run a plugin")
-    launched = [launcher.__file__, str(os.getpid())]
+    limits = (f"{key}={n}" for key, n in registration.limits.items())
+    launched = [launcher.__file__, str(os.getpid()), ",".join(limits)]
     bare = [sys.executable, "-I", "-S", *launched, "exec"]
     # What the host can import, its own Python plugins can import too.
     paths = os.pathsep.join(
@@ -40,27 +64,29 @@ def spawn(
     else:
         argv = [*bare, *registration.argv]
         python = {}
-    process = subprocess.Popen(
-        argv,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        pass_fds=[ready_fd],
-        env={
-            **{k: v for k, v in os.environ.items() if k in ENVIRONMENT},
-            **python,
-            "PYTHONUNBUFFERED": "1",
-            **registration.env,
-            **environment,
-            "PLUGIN_READY_FD": str(ready_fd),
-        },
-        cwd=registration.folder,
-        start_new_session=True,
-        bufsize=0,
-    )
+    with _starting:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[ready_fd],
+            env={
+                **{k: v for k, v in os.environ.items() if k in ENVIRONMENT},
+                **python,
+                "PYTHONUNBUFFERED": "1",
+                **registration.env,
+                **environment,
+                "PLUGIN_READY_FD": str(ready_fd),
+            },
+            cwd=registration.folder,
+            start_new_session=True,
+            bufsize=0,
+        )
+        _started.add(process)
     try:
         return process, os.pidfd_open(process.pid)
-    except OSError:  # no file descriptor is left
-        linux.kill_group(process)
+    except OSError:  # no descriptor is left, or the host has reaped it
+        process.kill()
         process.communicate()
         raise

@@ -21,6 +21,9 @@ class Spawner:
 
     def __init__(self) -> None:
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        # A signal handler may close it while its own thread is in `run`.
+        self._lock = threading.RLock()
+        self._closed = False
         threading.Thread(
             target=self._run, name="plugin spawner", daemon=True
         ).start()
@@ -28,11 +31,16 @@ class Spawner:
     def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what `function` returns in that thread, or raise as it."""
         future: Future[T] = Future()
-        self._orders.put((future, function, arguments))
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the executor is closed")
+            self._orders.put((future, function, arguments))
         return future.result()
 
     def close(self) -> None:
-        self._orders.put(None)
+        with self._lock:
+            self._closed = True
+            self._orders.put(None)
 
     def _run(self) -> None:
         while order := self._orders.get():

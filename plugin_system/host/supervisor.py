@@ -69,6 +69,7 @@ class Supervisor:
         self._name = registration.name
         self._budget = RestartBudget(policy)
         self._turn = threading.Lock()
+        self._caller = 0  # the thread whose turn it is
         self._incarnation: Incarnation | None = None
         self._incompatible = ""  # why
         self._starts = 0
@@ -96,17 +97,32 @@ class Supervisor:
                 self._name, "other calls were before it until the deadline"
             )
         try:
+            self._caller = threading.get_ident()
             yield
         except CallError as error:
-            self._errors[type(error).__name__] += 1
-            self._last_error = str(error)
+            self._note(error)
             if self._host.closing.is_set():
                 raise self._closed(error.maybe_done) from error
             raise
+        except (OSError, ZMQError, RuntimeError) as error:
+            # From the edges: no descriptor, memory or thread is left.
+            if self._host.closing.is_set():
+                raise self._closed(maybe_done=True) from error
+            unavailable = PluginUnavailable(
+                self._name, f"the system says: {error}", retry_after=1.0
+            )
+            unavailable.maybe_done = True
+            self._note(unavailable)
+            raise unavailable from error
         finally:
+            self._caller = 0
             if self._incarnation and self._incarnation.ended:
                 self._incarnation = None  # by its handshake, or by Ctrl-C
             self._turn.release()
+
+    def _note(self, error: CallError) -> None:
+        self._errors[type(error).__name__] += 1
+        self._last_error = str(error)
 
     def _call(
         self, method: str, arguments: tuple[Any, ...], deadline: float
@@ -151,32 +167,32 @@ class Supervisor:
             raise IncompatiblePlugin(self._name, self._incompatible)
         if plugin and plugin.ready:
             self._lost(plugin.died_idle())
-        if self._incarnation is None:
+            plugin = None
+        if plugin is None:
             self._wait_for_leave_to_start(deadline)
             self._starts += 1
             try:
-                self._incarnation = Incarnation(
-                    self._registration, self._host
-                )
-            except (OSError, ZMQError) as error:  # no descriptor is left
+                plugin = Incarnation(self._registration, self._host)
+            except (OSError, ZMQError, RuntimeError) as error:
                 raise PluginUnavailable(
                     self._name,
                     f"no process could be started: {error}",
                     retry_after=1.0,
                 ) from None
+            self._incarnation = plugin
             if self._host.closing.is_set():
                 # `close` looked for it before it was there.
-                self._incarnation.process.kill()
+                plugin.process.kill()
         try:
-            self._incarnation.wait_ready(deadline)
+            plugin.wait_ready(deadline)
         except IncompatiblePlugin as error:
             self._incompatible = error.sentence
             raise
         except (PluginCrashed, PluginTimeout) as error:
-            if self._incarnation.ended:
+            if plugin.ended:
                 self._lost(error)
             raise
-        return self._incarnation
+        return plugin
 
     def _wait_for_leave_to_start(self, deadline: float) -> None:
         now = time.monotonic()
@@ -193,7 +209,7 @@ class Supervisor:
             raise self._closed()
 
     def _lost(self, error: CallError) -> None:
-        log.warning("%s", error)
+        self._host.output.lines.put(log, logging.WARNING, str(error))
         self._last_error = str(error)
         self._budget.died(time.monotonic())
         self._incarnation = None
@@ -227,6 +243,10 @@ class Supervisor:
             last_error=self._last_error,
         )
 
+    def is_called_by_us(self) -> bool:
+        """Return whether this thread is in a call, so in a signal handler."""
+        return self._caller == threading.get_ident()
+
     def ask_to_leave(self) -> None:
         """Tell an idle plugin to go, kill a busy one. Does not wait."""
         idle = self._turn.acquire(blocking=False)
@@ -240,7 +260,9 @@ class Supervisor:
     def close(self, deadline: float, patience: float) -> None:
         """Wait for the plugin to go until `patience`, then kill it."""
         if not self._turn.acquire(timeout=_left(deadline)):
-            log.error("%s: still in a call; left behind", self._name)
+            self._host.output.lines.put(
+                log, logging.ERROR, f"{self._name}: still in a call; left"
+            )
             return
         try:
             if self._incarnation:

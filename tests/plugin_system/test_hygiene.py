@@ -252,7 +252,7 @@ def test_limits_hold_and_their_breach_has_a_name(run: Run) -> None:
 
 def test_a_limit_that_the_host_cannot_give_is_named(run: Run) -> None:
     executor = run(chaos(limits={"RLIMIT_NOFILE": 2**62}))
-    with pytest.raises(PluginUnavailable, match="RLIMIT_NOFILE of 46116"):
+    with pytest.raises(PluginCrashed, match="RLIMIT_NOFILE of 46116"):
         executor.ping("chaos", timeout=LONG_S)
 
 
