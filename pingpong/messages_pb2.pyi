@@ -186,18 +186,20 @@ class PluginMethod(_message.Message):
     def __init__(self, name: _Optional[str] = ..., idempotent: bool = ...) -> None: ...
 
 class PluginCall(_message.Message):
-    __slots__ = ("id", "incarnation", "method", "arguments", "deadline_ns")
+    __slots__ = ("id", "incarnation", "method", "arguments", "deadline_ns", "keywords")
     ID_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_NS_FIELD_NUMBER: _ClassVar[int]
+    KEYWORDS_FIELD_NUMBER: _ClassVar[int]
     id: int
     incarnation: int
     method: str
     arguments: _containers.RepeatedCompositeFieldContainer[Value]
     deadline_ns: int
-    def __init__(self, id: _Optional[int] = ..., incarnation: _Optional[int] = ..., method: _Optional[str] = ..., arguments: _Optional[_Iterable[_Union[Value, _Mapping]]] = ..., deadline_ns: _Optional[int] = ...) -> None: ...
+    keywords: ValueMap
+    def __init__(self, id: _Optional[int] = ..., incarnation: _Optional[int] = ..., method: _Optional[str] = ..., arguments: _Optional[_Iterable[_Union[Value, _Mapping]]] = ..., deadline_ns: _Optional[int] = ..., keywords: _Optional[_Union[ValueMap, _Mapping]] = ...) -> None: ...
 
 class PluginReply(_message.Message):
     __slots__ = ("id", "incarnation", "result", "failure")

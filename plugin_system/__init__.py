@@ -12,7 +12,35 @@
     samples/     plugins to call, and one that misbehaves
     __main__     python -m plugin_system
 
-The two sides, `executor` and `sdk`, never import each other.
+The two sides, `executor` and `sdk`, never import each other. So what this
+package offers is imported when it is asked for.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plugin_system.errors import (  # noqa: I001
+        CallError, IncompatiblePlugin, NoSuchMethod, NoSuchPlugin,
+        PluginCrashed, PluginError, PluginProtocolError, PluginTimeout,
+        PluginUnavailable,
+    )  # fmt: skip
+    from plugin_system.executor import Executor
+    from plugin_system.registry import Registration, discover
+    from plugin_system.sdk import Plugin
+
 __version__ = "1.0.0"
+__all__ = (
+    "Executor", "Registration", "discover", "Plugin", "CallError",
+    "PluginCrashed", "PluginTimeout", "PluginProtocolError", "PluginError",
+    "PluginUnavailable", "IncompatiblePlugin", "NoSuchPlugin", "NoSuchMethod",
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"plugin_system has no {name}")
+    homes = {"Executor": "executor", "Plugin": "sdk", "discover": "registry"}
+    homes["Registration"] = "registry"
+    home = import_module(f"plugin_system.{homes.get(name, 'errors')}")
+    return getattr(home, name)

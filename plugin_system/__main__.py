@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from plugin_system import __version__
-from plugin_system.errors import CallError, PluginError
+from plugin_system.errors import CallError, PluginError, printable
 
 if TYPE_CHECKING:
     from plugin_system.registry import Registration
@@ -106,16 +106,13 @@ def list_(plugins: tuple[Path, ...]) -> None:
         click.echo(f"{'NAME':12} {'VERSION':8} {'STATE':12} METHODS")
         for name, registration in found.items():
             status = executor.status(name)
-            methods = wrap(" ".join(status.methods) or "-", 43)
+            first, *others = wrap(" ".join(status.methods) or "-", 43)
             version = status.version or "-"
-            state = f"{name:12} {version:8} {status.state:12}"
-            click.echo(f"{state} {methods[0]}")
-            for more in methods[1:]:
-                click.echo(f"{'':34} {more}")
-            click.echo(f"{'':12} from {registration.source}")
-            if error := errors[name]:
-                for line in wrap(str(error), 67):
-                    click.echo(f"{'':12} {line}")
+            _say(f"{name:12} {version:8} {status.state:12} {first}")
+            _say(*(f"{'':34} {more}" for more in others))
+            _say(f"{'':12} from {registration.source}")
+            lines = wrap(str(errors[name] or ""), 67)
+            _say(*(f"{'':12} {line}" for line in lines))
     sys.exit(1 if problems or any(errors.values()) else 0)
 
 
@@ -150,7 +147,7 @@ def call(
     from plugin_system.executor import Executor
 
     values = [_argument(text) for text in arguments]
-    found, _ = _discover(plugins)
+    found = _discover(plugins)[0]
     try:
         with Executor(found.values()) as executor:
             result = executor.call(plugin, method, *values, timeout=timeout)
@@ -161,7 +158,7 @@ def call(
             sys.exit(error.status)
         with suppress(OSError):
             if isinstance(error, PluginError):
-                click.echo(error.traceback, err=True)
+                _say(error.traceback, err=True)
             elif error.maybe_done:
                 click.echo("The work may have been done.", err=True)
         raise
@@ -173,7 +170,7 @@ def call(
             raise click.ClickException(f"{why}; redirect it: > FILE")
         click.echo(result, nl=False)
     elif isinstance(result, str):
-        click.echo(result)
+        _say(result)
     else:
         _print_json(result)
 
@@ -220,16 +217,16 @@ def demo() -> None:
 
     logging.getLogger("plugin_system.plugin").setLevel(logging.CRITICAL)
     for line in run():
-        is_title = not line.startswith(" ")
-        click.secho(line, bold=is_title, fg="cyan" if is_title else None)
+        title = not line.startswith(" ")
+        click.secho(line, bold=title, fg="cyan" if title else None)
 
 
 def _discover(
     folders: tuple[Path, ...],
 ) -> tuple[dict[str, "Registration"], list[str]]:
-    from plugin_system.registry import discover
+    from plugin_system.registry import discover, samples
 
-    found, problems = discover(folders)
+    found, problems = discover(folders, samples())
     for problem in problems:
         click.echo(f"Not used: {problem}", err=True)
     return found, problems
@@ -277,11 +274,18 @@ def _fail(sentence: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def _say(*lines: str, err: bool = False) -> None:
+    """Print what a plugin may have said: to a terminal, without escapes."""
+    shown = (sys.stderr if err else sys.stdout).isatty()
+    for line in lines:
+        click.echo(printable(line) if shown else line, err=err)
+
+
 def _print_json(value: Any) -> None:
     def base64(each: bytes) -> dict[str, str]:
         return {"base64": b64encode(each).decode()}
 
-    click.echo(dumps(value, indent=2, ensure_ascii=False, default=base64))
+    _say(dumps(value, indent=2, ensure_ascii=False, default=base64))
 
 
 if __name__ == "__main__":

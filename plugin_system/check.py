@@ -76,29 +76,21 @@ class Row:
         return self.detected_as == self.expected
 
     def heading(self) -> str:
-        return (
-            f"{self.where:31} {'DETECTED AS':20} {'AFTER':>9} "
-            f"{'RECOVERED':>10}"
-        )
+        return f"{self.where:31} DETECTED AS {'AFTER':>18}  RECOVERED"
 
     def line(self) -> str:
         back = self.recovered_ms
         recovered = "-" if back is None else f"{back:.1f} ms"
         mark = "" if self.good else f"  EXPECTED {self.expected}"
-        return (
-            f"{self.fault:31} {self.detected_as:20} {self.after_ms:6.1f} ms "
-            f"{recovered:>10}{mark}"
-        )
+        seen = f"{self.detected_as:20} {self.after_ms:6.1f} ms"
+        return f"{self.fault:31} {seen} {recovered:>10}{mark}"
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "good": self.good}
 
 
 def check(registration: Registration, inside: bool) -> Iterator[Row]:
-    """Yield a row for each fault, as it is seen.
-
-    `inside` is for the chaos plugin: faults that it makes itself.
-    """
+    """Yield a row for each fault; `inside` for what chaos does itself."""
     policy = RestartPolicy(deaths=1000, backoff=0)
     with Executor([registration], policy=policy) as executor:
         name = registration.name
@@ -109,33 +101,20 @@ def check(registration: Registration, inside: bool) -> Iterator[Row]:
             ("killed while stopped in a call", signal.SIGKILL),
         ):
             yield _from_outside(executor, name, fault, number)
+        row = partial(_row, executor, name, where="IN A CALL")
         for expected, faults in CALLS.items() if inside else ():
             wait = PATIENCE_S if expected == "PluginTimeout" else LONG_S
+            call = partial(executor.call, name, timeout=wait)
             for fault, method, how in faults:
-                yield _row(
-                    executor,
-                    name,
-                    fault,
-                    expected,
-                    partial(executor.call, name, method, how, timeout=wait),
-                    where="IN A CALL",
-                )
+                yield row(fault, expected, partial(call, method, how))
     for fault, how, expected in STARTS if inside else ():
-        broken = replace(
-            registration, env={"CHAOS_START": how}, start_timeout=LONG_S
-        )
-        if how == "silent":
-            broken = replace(broken, start_timeout=PATIENCE_S)
+        wait = PATIENCE_S if how == "silent" else LONG_S
+        env = {"CHAOS_START": how}
+        broken = replace(registration, env=env, start_timeout=wait)
         with Executor([broken], policy=policy) as executor:
-            yield _row(
-                executor,
-                name,
-                fault,
-                expected,
-                partial(executor.ping, name, timeout=LONG_S),
-                recovers=expected == "result",
-                where="AT ITS START",
-            )
+            ping = partial(executor.ping, name, timeout=LONG_S)
+            row = partial(_row, executor, name, where="AT ITS START")
+            yield row(fault, expected, ping, recovers=expected == "result")
 
 
 def _from_outside(
@@ -143,41 +122,24 @@ def _from_outside(
 ) -> Row:
     pid = executor.status(name).pid
     assert pid  # noqa: S101  (it has just answered)
+    ping = partial(executor.ping, name, timeout=LONG_S)
     if fault == "killed while stopped in a call":
         os.kill(pid, signal.SIGSTOP)
-        killed: list[float] = []
-
-        def kill() -> None:
-            killed.append(time.monotonic())
-            os.kill(pid, number)
-
-        killer = threading.Timer(PATIENCE_S, kill)
-        begun: list[float] = []
-
-        def ask() -> None:
-            begun.append(time.monotonic())
-            killer.start()
-            executor.ping(name, timeout=LONG_S)
-
-        row = _row(executor, name, fault, "PluginCrashed", ask)
-        killer.join()
-        early = (killed[0] - begun[0]) * 1000  # it was not hurt so long
-        return replace(row, after_ms=row.after_ms - early)
-    stopped = number is signal.SIGSTOP
+        killer = threading.Timer(PATIENCE_S, os.kill, (pid, number))
+        killer.start()
+        row = _row(executor, name, fault, "PluginCrashed", ping)
+        killer.join()  # it was not hurt until then
+        return replace(row, after_ms=row.after_ms - PATIENCE_S * 1000)
     death = os.pidfd_open(pid)
     os.kill(pid, number)
-    if not stopped:  # it takes a moment to die
+    if number is signal.SIGSTOP:
+        expected = "PluginTimeout"
+        ping = partial(executor.ping, name, timeout=PATIENCE_S)
+    else:  # it takes a moment to die
+        expected = "result"
         select.select([death], [], [], LONG_S)
     os.close(death)
-    return _row(
-        executor,
-        name,
-        fault,
-        "PluginTimeout" if stopped else "result",
-        lambda: executor.ping(
-            name, timeout=PATIENCE_S if stopped else LONG_S
-        ),
-    )
+    return _row(executor, name, fault, expected, ping)
 
 
 def _row(

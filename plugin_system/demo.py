@@ -27,9 +27,8 @@ def run(pause: float = PAUSE_S) -> Iterator[str]:
                 raise error
         names = [sample.name for sample in samples()]
         yield f"{len(names)} plugins, {len(names)} processes: {_since(begun)}"
-        yield "    " + "   ".join(
-            f"{name} (pid {executor.status(name).pid})" for name in names
-        )
+        pids = (f"{each} (pid {executor.status(each).pid})" for each in names)
+        yield "    " + "   ".join(pids)
         words = executor.call("text", "count", "to be or not to be")["words"]
         size = executor.call("image", "info", _picture())
         yield f"    text.count -> {words} words"
@@ -42,10 +41,8 @@ def run(pause: float = PAUSE_S) -> Iterator[str]:
         yield ""
         time.sleep(pause)
         status = executor.status("text")
-        yield (
-            f"Its neighbour saw nothing: text is still pid {status.pid}, "
-            f"started {status.starts}x"
-        )
+        same = f"text is still pid {status.pid}, started {status.starts}x"
+        yield f"Its neighbour saw nothing: {same}"
 
 
 def _hurt(executor: Executor, method: str, how: str) -> Iterator[str]:

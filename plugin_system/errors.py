@@ -2,10 +2,11 @@
 
 Each error says in `maybe_done` whether the plugin may have done the work,
 or some of it. False is a promise: the request never reached the method.
-True is an honest doubt: a plugin that replied and died at once usually
-takes its reply with it, so a crash never proves that nothing was done.
+True is an honest doubt: a plugin that replied and died at once may take its
+reply with it, so a crash never proves that nothing was done.
 """
 
+from copyreg import __newobj__  # type: ignore[attr-defined]
 from typing import Any, ClassVar, Final
 
 # What steers a terminal: all of ASCII and Latin-1 that shows nothing.
@@ -32,22 +33,14 @@ class CallError(Exception):
     def __init__(
         self, plugin: str, sentence: str, *, maybe_done: bool = False
     ) -> None:
+        super().__init__(f"{plugin}: {printable(sentence)}")
         self.plugin = plugin
         self.sentence = printable(sentence)
-        super().__init__(f"{plugin}: {self.sentence}")
         self.maybe_done = maybe_done
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive pickle, copy and process pools, which know only `args`."""
-        return _restore, (type(self), self.args, vars(self).copy())
-
-
-def _restore(
-    kind: type[CallError], args: tuple[Any, ...], fields: dict[str, Any]
-) -> CallError:
-    error = kind.__new__(kind, *args)
-    vars(error).update(fields)
-    return error
+        return __newobj__, (type(self), *self.args), vars(self)
 
 
 class PluginCrashed(CallError):
@@ -112,14 +105,19 @@ class PluginError(CallError):
 
 
 class PluginUnavailable(CallError):
-    """Nothing was tried. Ask again in `retry_after` seconds; None: never."""
+    """The host cannot. Ask again in `retry_after` seconds; None: never."""
 
     status: ClassVar = 6
 
     def __init__(
-        self, plugin: str, sentence: str, *, retry_after: float | None
+        self,
+        plugin: str,
+        sentence: str,
+        retry_after: float | None = None,
+        *,
+        maybe_done: bool = False,
     ) -> None:
-        super().__init__(plugin, sentence)
+        super().__init__(plugin, sentence, maybe_done=maybe_done)
         self.retry_after = retry_after
 
 

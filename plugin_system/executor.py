@@ -9,12 +9,12 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
 import zmq
@@ -29,9 +29,9 @@ from plugin_system.host.spawner import Spawner
 from plugin_system.host.supervisor import Status, Supervisor
 from plugin_system.registry import Registration, discover
 
-LEAVE_S = 0.5  # what an idle plugin gets to go by itself at the end
-CLOSE_S = 3.0  # what `close` takes at most
+CLOSE_S = 3.0  # what `close` takes at most, beyond the plugins' grace
 LONGEST_TIMEOUT_S = 1_000_000  # poll(2) counts milliseconds in an int
+T = TypeVar("T")
 
 
 class Executor:
@@ -66,7 +66,7 @@ class Executor:
             spawner = Spawner()
             born.callback(spawner.close)
             self._undo = born.pop_all()
-        self._host = Host(folder.path, context, output, spawner)
+        self._host = Host(folder, context, output, spawner)
         self._supervisors = {
             each.name: Supervisor(each, self._host, policy or RestartPolicy())
             for each in registrations
@@ -78,9 +78,15 @@ class Executor:
         _open.add(self)
 
     def call(
-        self, plugin: str, method: str, *arguments: Any, timeout: float = 5.0
+        self,
+        plugin: str,
+        method: str,
+        /,
+        *arguments: Any,
+        timeout: float = 5.0,
+        **keywords: Any,
     ) -> Any:
-        """Return what `method` of `plugin` returns for `arguments`.
+        """Return what `method` of `plugin` returns for the arguments.
 
         `timeout` is in seconds and covers everything: waiting for other
         calls to this plugin, its start, sending, and the reply. Raises the
@@ -88,12 +94,39 @@ class Executor:
         the work may have been done; TypeError and ValueError for arguments
         that cannot be sent.
         """
-        deadline = _deadline(timeout)
+        request = (method, arguments, keywords)
         try:
-            return self._find(plugin).call(method, arguments, deadline)
+            return self._find(plugin).call(request, _deadline(timeout))
         finally:
             if self._host.closing.is_set():
                 self.close()  # by a signal handler, which left us the rest
+
+    def submit(
+        self,
+        plugin: str,
+        method: str,
+        /,
+        *arguments: Any,
+        timeout: float = 5.0,
+        **keywords: Any,
+    ) -> Future[Any]:
+        """Call in a thread of its own; `timeout` counts from now.
+
+        The future can be cancelled while the call waits for others. One
+        that runs ends by its deadline, and holds its plugin no longer.
+        """
+        deadline = _deadline(timeout)
+        request = (method, arguments, keywords)
+        future: Future[Any] = Future()
+
+        def begin() -> None:
+            if not future.set_running_or_notify_cancel():
+                raise CancelledError
+
+        def call() -> Any:
+            return self._find(plugin).call(request, deadline, begin)
+
+        return _in_thread(plugin, call, future)
 
     def ping(self, plugin: str, *, timeout: float = 5.0) -> None:
         """Return when the plugin has answered; raises as `call` does."""
@@ -102,12 +135,8 @@ class Executor:
     def start(
         self, *plugins: str, timeout: float = 10.0
     ) -> dict[str, CallError | None]:
-        """Start plugins side by side, all without arguments.
-
-        Returns what went wrong with each, or None.
-        """
+        """Start plugins, or all, side by side; return their errors."""
         deadline = _deadline(timeout)
-        names = plugins or tuple(self._supervisors)
 
         def attempt(name: str) -> CallError | None:
             try:
@@ -116,23 +145,28 @@ class Executor:
                 return error
             return None
 
-        starters = ThreadPoolExecutor(max(1, len(names)))
-        try:
-            tried = dict(
-                zip(names, starters.map(attempt, names), strict=True)
-            )
-        except BaseException:
-            starters.shutdown(wait=False)  # `close` ends what they wait for
-            raise
-        starters.shutdown()
-        return tried
+        names = plugins or tuple(self._supervisors)
+        tried = [_in_thread(n, partial(attempt, n), Future()) for n in names]
+        return {
+            n: each.result() for n, each in zip(names, tried, strict=True)
+        }
+
+    def stop(self, plugin: str, *, timeout: float = 5.0) -> None:
+        """End a plugin in order, and forget its deaths; a call starts it."""
+        self._find(plugin).stop(_deadline(timeout))
+
+    def restart(self, plugin: str, *, timeout: float = 10.0) -> None:
+        """End a plugin in order, and start it anew, with its code of now."""
+        deadline = _deadline(timeout)
+        self._find(plugin).stop(deadline)
+        self._find(plugin).start(deadline)
 
     def status(self, plugin: str) -> Status:
         """Return what is known about a plugin, without waiting for it."""
         return self._find(plugin).status()
 
     def close(self) -> None:
-        """End all plugins, within 3 seconds. Calls under way are ended.
+        """End all plugins, within 3 seconds and the grace that they have.
 
         May be called again, from anywhere, at any time: from a signal
         handler in the middle of a call, that call ends, and does the rest.
@@ -155,48 +189,30 @@ class Executor:
             # All of it is done, also when Ctrl-C strikes in one of its waits.
             with self._undo as last:
                 for supervisor in supervisors:
-                    last.callback(
-                        supervisor.close, now + CLOSE_S, now + LEAVE_S
-                    )
+                    last.callback(supervisor.close, now, now + CLOSE_S)
                 for supervisor in supervisors:
                     supervisor.ask_to_leave()
 
     def __del__(self) -> None:
         if getattr(self, "_pid", 0) == os.getpid() and not self._closed:
-            warnings.warn(
-                "an executor was dropped without close()",
-                ResourceWarning,
-                source=self,
-                stacklevel=2,
-            )
+            why = "an executor was dropped without close()"
+            warnings.warn(why, ResourceWarning, source=self, stacklevel=2)
             self.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _find(self, plugin: str) -> Supervisor:
         if os.getpid() != self._pid:
-            raise PluginUnavailable(
-                plugin,
-                "this executor belongs to the process that was forked; make "
-                "one after the fork",
-                retry_after=None,
-            )
-        try:
-            return self._supervisors[plugin]
-        except KeyError:
+            why = "this executor is its parent's; make one after the fork"
+            raise PluginUnavailable(plugin, why)
+        if plugin not in self._supervisors:
             known = ", ".join(self._supervisors) or "none"
-            raise NoSuchPlugin(
-                plugin, f"no such plugin; registered: {known}"
-            ) from None
+            raise NoSuchPlugin(plugin, f"no such plugin; registered: {known}")
+        return self._supervisors[plugin]
 
 
 _open: WeakSet[Executor] = WeakSet()
@@ -208,10 +224,27 @@ def _close_all() -> None:
         executor.close()
 
 
-def _deadline(timeout: float) -> float:
-    if not 0 < timeout <= LONGEST_TIMEOUT_S:
-        raise ValueError(
-            f"a timeout is above 0 and up to {LONGEST_TIMEOUT_S} s, not "
-            f"{timeout}"
-        )
-    return time.monotonic() + timeout
+def _in_thread(
+    plugin: str, act: Callable[[], T], future: Future[T]
+) -> Future[T]:
+    def run() -> None:
+        with suppress(InvalidStateError):  # it was cancelled
+            try:
+                future.set_result(act())
+            except BaseException as error:  # noqa: BLE001 - it is handed over
+                future.set_exception(error)
+
+    try:
+        threading.Thread(target=run, name=plugin, daemon=True).start()
+    except RuntimeError as error:  # no thread is left
+        why = f"the system says: {error}"
+        future.set_exception(PluginUnavailable(plugin, why, 1.0))
+    return future
+
+
+def _deadline(timeout: Any) -> float:
+    known = isinstance(timeout, int | float)
+    if not known or not 0 < timeout <= LONGEST_TIMEOUT_S:
+        most = f"{LONGEST_TIMEOUT_S} s"
+        raise ValueError(f"a timeout is above 0 and up to {most}: {timeout}")
+    return time.monotonic() + float(timeout)

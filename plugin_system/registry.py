@@ -1,22 +1,14 @@
 """Which plugins are there? Read from metadata; no plugin is imported.
 
-an entry point in the group `plugin_system.plugins`, MODULE:OBJECT
-a file NAME.toml in a plugins folder:
-
-    argv = ["./greeter"]           # relative to the file's folder;
-                                   # "python" is the host's own
-    [limits]                       # all optional
-    memory_bytes = 500_000_000
-    cpu_seconds = 600              # of one process's whole life
-    open_files = 64
-    [env]                          # added to the allow-list
-    GREETING = "Hello"
+Entry points in the group `plugin_system.plugins`, MODULE:OBJECT, and files
+NAME.toml in a plugins folder; README.md has all that may stand in one.
 """
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
@@ -39,7 +31,8 @@ class Registration:
     """One plugin and how to start it: by `target` or by `argv`.
 
     `target` names a `Plugin` object, MODULE:OBJECT, that a Python process
-    imports and serves. `limits` is by the names of getrlimit(2).
+    imports and serves. `limits` is by the names of getrlimit(2). `env` is
+    set, and what `pass_env` names is passed on from the host's environment.
     """
 
     name: str
@@ -49,76 +42,64 @@ class Registration:
     env: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
     start_timeout: float = 10.0  # seconds from the start to PluginReady
+    leave_timeout: float = 0.5  # seconds to leave, before it is killed
+    pass_env: tuple[str, ...] = ()
     source: str = "the host's code"
 
     def __post_init__(self) -> None:
+        wrong = ""
         if not NAME.fullmatch(self.name):
-            raise BadRegistration(
-                f"{self.source}: {self.name!r} cannot name a plugin: use up "
-                "to 32 of a-z, 0-9, - and _"
-            )
-        if bool(self.target) == bool(self.argv):
-            raise BadRegistration(
-                f"{self.source}: {self.name} needs a target or an argv"
-            )
+            wrong = f"{self.name!r} cannot name a plugin: use up to 32 of "
+            wrong += "a-z, 0-9, - and _"
+        elif bool(self.target) == bool(self.argv):
+            wrong = f"{self.name} needs a target or an argv"
         texts = (*self.argv, *self.env, *self.env.values())
         if any("\0" in each for each in texts) or "=" in "".join(self.env):
-            raise BadRegistration(
-                f"{self.source}: argv and env may not contain NUL, nor the "
-                "name of a variable ="
-            )
+            wrong = "argv and env may not contain NUL, nor the name of a "
+            wrong += "variable ="
+        if wrong:
+            raise BadRegistration(f"{self.source}: {wrong}")
 
 
 def samples() -> list[Registration]:
     """Return the plugins of this package, which need no installation."""
+    home = "plugin_system.samples"
     return [
-        Registration(
-            name,
-            target=f"plugin_system.samples.{name}:plugin",
-            source="this package",
-        )
+        Registration(name, f"{home}.{name}:plugin", source="this package")
         for name in ("text", "image", "chaos")
     ]
 
 
 def discover(
-    folders: Iterable[Path] = (),
+    folders: Iterable[Path | str] = (),
+    known: Iterable[Registration] = (),
 ) -> tuple[dict[str, Registration], list[str]]:
     """Return all registrations by name, and a sentence for each bad one.
 
-    Of two with one name the first counts: samples, entry points, folders.
+    Of two with one name the first counts: `known`, entry points, folders.
     """
-    found = {sample.name: sample for sample in samples()}
-    targets = {sample.target for sample in samples()}
+    found = {each.name: each for each in known}
     problems: list[str] = []
 
-    def add(registration: Registration) -> None:
-        first = found.setdefault(registration.name, registration)
-        if first is not registration:
-            problems.append(
-                f"{registration.source}: the name {registration.name} is "
-                f"taken by {first.source}; rename one of the two"
-            )
-
-    for entry in entry_points(group=GROUP):
-        distribution = entry.dist.name if entry.dist else "unknown"
+    def add(make: Callable[[], Registration]) -> None:
         try:
-            if entry.value not in targets:
-                add(
-                    Registration(
-                        entry.name,
-                        target=entry.value,
-                        source=f"entry point of {distribution}",
-                    )
-                )
+            made = make()
         except BadRegistration as error:
             problems.append(str(error))
-    for folder in folders:
+            return
+        first = found.setdefault(made.name, made)
+        if (first.target, first.argv) != (made.target, made.argv):
+            why = f"the name {made.name} is taken by {first.source}"
+            problems.append(f"{made.source}: {why}; rename one of the two")
+
+    for entry in entry_points(group=GROUP):
+        origin = f"entry point of {entry.dist.name if entry.dist else '?'}"
+        add(partial(Registration, entry.name, entry.value, source=origin))
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            problems.append(f"{folder}: there is no such folder")
         for path in sorted(folder.glob("*.toml")):
-            try:
-                add(read(path))
-            except BadRegistration as error:
-                problems.append(str(error))
+            add(partial(read, path))
     return found, problems
 
 
@@ -137,26 +118,32 @@ def read(path: Path) -> Registration:
     argv = _take(table, path, "argv", list)
     limits = _take(table, path, "limits", dict)
     env = _take(table, path, "env", dict)
+    pass_env = _take(table, path, "pass_env", list)
+    target = _take(table, path, "target", str)
     start_timeout = table.pop("start_timeout", 10.0)
+    leave_timeout = table.pop("leave_timeout", 0.5)
     unknown = [*table, *(name for name in limits if name not in LIMITS)]
     if unknown:
         raise BadRegistration(f"{path}: nobody knows {', '.join(unknown)}")
     if (
-        not all(type(text) is str for text in (*argv, *env.values()))
+        not all(type(t) is str for t in (*argv, *pass_env, *env.values()))
         or not all(_is_number(each, 1) for each in limits.values())
         or not _is_number(start_timeout, 0.001)
+        or not _is_number(leave_timeout, 0)
     ):
-        raise BadRegistration(
-            f"{path}: argv and env hold strings; limits (at least 1) and "
-            "start_timeout are numbers above 0 and below 2**63"
-        )
+        why = "argv, pass_env and env hold strings; limits (at least 1) and "
+        why += "timeouts are numbers above 0 and below 2**63"
+        raise BadRegistration(f"{path}: {why}")
     return Registration(
         path.stem,
+        target=target,
         argv=tuple(argv),
+        pass_env=tuple(pass_env),
         folder=path.parent.absolute(),
         env=env,
         limits={LIMITS[name]: int(value) for name, value in limits.items()},
         start_timeout=float(start_timeout),
+        leave_timeout=float(leave_timeout),
         source=str(path),
     )
 

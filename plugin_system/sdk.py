@@ -17,6 +17,7 @@ One call at a time, because REP is lock-step: for two at once register the
 plugin under two names.
 """
 
+import ctypes
 import os
 import signal
 import sys
@@ -35,15 +36,16 @@ from plugin_system.values import (
     PROTOCOL,
     decode,
     encode,
+    frame,
 )
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+Leaving = TypeVar("Leaving", bound=Callable[[], object])
+# CO_GENERATOR, CO_COROUTINE and CO_ASYNC_GENERATOR of `inspect`.
+NOT_PLAIN = 0x20 | 0x80 | 0x200
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 MAX_TRACEBACK = 16_384  # characters; a RecursionError has far more
 NAP_MS = 200  # a signal that comes just before a recv does not wake it
-
-
-class NoSuchMethod(Exception):
-    """The host asked for a method that the plugin does not have."""
 
 
 class DeadlinePassed(Exception):
@@ -64,10 +66,20 @@ class Plugin:
         self._idempotent: set[str] = set()
         self._deadline_ns = 0
         self._leaving = threading.Event()  # the host has asked us to
+        self._on_leave: list[Callable[[], object]] = []
 
     def method(self, function: Method) -> Method:
-        """Offer `function` under its own name."""
-        self._methods[function.__name__] = function
+        """Offer `function` under its own name, or refuse it."""
+        name = getattr(function, "__name__", "")
+        code = getattr(function, "__code__", None)
+        if not name:
+            raise TypeError(f"{function!r} has no name to be called by")
+        if code and code.co_flags & NOT_PLAIN:
+            why = "is async or a generator; a method returns its result, "
+            raise TypeError(f"{name} {why}such as list(...) or asyncio.run()")
+        if name in self._methods:
+            raise ValueError(f"two methods have the name {name}")
+        self._methods[name] = function
         return function
 
     def idempotent(self, function: Method) -> Method:
@@ -75,8 +87,14 @@ class Plugin:
 
         Only such a method is sent again when the plugin died with it.
         """
+        self.method(function)
         self._idempotent.add(function.__name__)
-        return self.method(function)
+        return function
+
+    def on_leave(self, function: Leaving) -> Leaving:
+        """Run `function` when we leave, within the host's leave_timeout."""
+        self._on_leave.append(function)
+        return function
 
     def remaining(self) -> float:
         """Return the seconds until the caller stops waiting."""
@@ -85,17 +103,20 @@ class Plugin:
     def serve(self) -> None:
         """Answer calls until the host closes stdin or dies.
 
-        Exits with a sentence when no host has started this process.
+        Exits with a sentence when no host has started this process. Dies
+        also with what started it, such as a shell, which dies with the host.
         """
+        prctl = ctypes.CDLL(None).prctl
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         try:
-            endpoint = os.environ["PLUGIN_ENDPOINT"]
-            ready_fd = int(os.environ["PLUGIN_READY_FD"])
-            incarnation = int(os.environ["PLUGIN_INCARNATION"])
+            # Taken out: what a method starts is no plugin.
+            endpoint = os.environ.pop("PLUGIN_ENDPOINT")
+            ready_fd = int(os.environ.pop("PLUGIN_READY_FD"))
+            incarnation = int(os.environ.pop("PLUGIN_INCARNATION"))
+            os.environ.pop("PLUGIN_PROTOCOL", None)
         except KeyError as missing:
-            sys.exit(
-                f"{missing.args[0]} is not set: a plugin is started by its "
-                "host; try `python -m plugin_system call`"
-            )
+            why = "a plugin is started by its host; try `python -m "
+            sys.exit(f"{missing} is not set: {why}plugin_system call`")
         with zmq.Context() as context, context.socket(zmq.REP) as replies:
             replies.maxmsgsize = MAX_MESSAGE_BYTES
             # The host reads at once or is gone: no reply is worth a wait.
@@ -114,6 +135,8 @@ class Plugin:
             except KeyboardInterrupt:
                 if not self._leaving.is_set():
                     raise  # it is a method's own, and ends the process
+                while self._on_leave:
+                    self._on_leave.pop()()
 
     def answer(self, request: bytes, incarnation: int) -> bytes:
         """Return the serialised reply to a serialised call."""
@@ -125,13 +148,7 @@ class Plugin:
             if call.incarnation != incarnation or not call.id:
                 raise ValueError("the call was not meant for this process")
             encode(self._perform(call), reply.result)
-            frame = reply.SerializeToString()
-            if len(frame) <= MAX_MESSAGE_BYTES:
-                return frame
-            raise ValueError(
-                f"the result has {len(frame)} bytes; a message holds "
-                f"{MAX_MESSAGE_BYTES}"
-            )
+            return frame(reply, "the result")
         except (SystemExit, KeyboardInterrupt):
             raise  # what asks for the end of the process gets it
         except BaseException as error:  # noqa: BLE001
@@ -142,20 +159,17 @@ class Plugin:
     def _perform(self, call: PluginCall) -> Any:
         method = self._methods.get(call.method)
         if method is None:
-            raise NoSuchMethod(f"there is no method {call.method!r}")
+            raise LookupError(f"there is no method {call.method!r}")
         if time.monotonic_ns() > call.deadline_ns:
             raise DeadlinePassed("nobody waits for this call any more")
         self._deadline_ns = call.deadline_ns
+        named = {e.key: decode(e.value) for e in call.keywords.entries[:]}
         # Of a copy: the container itself is iterated with an exception.
-        return method(*[decode(each) for each in call.arguments[:]])
+        return method(*[decode(each) for each in call.arguments[:]], **named)
 
     def _announce(self, ready_fd: int) -> None:
-        ready = PluginReady(
-            magic=MAGIC,
-            protocol_min=PROTOCOL,
-            protocol_max=PROTOCOL,
-            version=self.version,
-        )
+        ready = PluginReady(magic=MAGIC, version=self.version)
+        ready.protocol_min = ready.protocol_max = PROTOCOL
         for name in self._methods:
             ready.methods.add(name=name, idempotent=name in self._idempotent)
         message = ready.SerializeToString()

@@ -7,7 +7,7 @@ was made. Integers may be of any size.
 
 from typing import Any, Final
 
-from plugin_system.messages_pb2 import Value
+from plugin_system.messages_pb2 import PluginCall, PluginReply, Value
 
 PROTOCOL: Final = 1
 MAGIC: Final = "beyond-http plugin"
@@ -52,10 +52,8 @@ def encode(value: Any, into: Value, depth: int = 1) -> None:
         into.map.SetInParent()
         for key, item in value.items():
             if type(key) is not str:
-                raise TypeError(
-                    f"a key of a dict is {_name_of(type(key))}; only str can "
-                    "be sent"
-                )
+                wrong = f"a key of a dict is {_name_of(type(key))}"
+                raise TypeError(f"{wrong}; only str can be sent")
             entry = into.map.entries.add(key=key)
             encode(item, entry.value, depth + 1)
     else:
@@ -85,6 +83,15 @@ def decode(value: Value, depth: int = 1) -> Any:
     if len(found) != len(entries):
         raise ValueError("a map has one key twice")
     return found
+
+
+def frame(message: PluginCall | PluginReply, what: str) -> bytes:
+    """Return `message` as bytes. Raises ValueError for too many."""
+    data: bytes = message.SerializeToString()
+    if len(data) > MAX_MESSAGE_BYTES:
+        most = f"a message holds {MAX_MESSAGE_BYTES}"
+        raise ValueError(f"{what} has {len(data)} bytes; {most}")
+    return data
 
 
 def _name_of(kind: type) -> str:

@@ -2,8 +2,7 @@
 
     pipe PLUGIN_READY_FD  <- 4 bytes of length, big-endian; PluginReady
 
-The pipe is the plugin's only sure word: stdout is for what it prints, and a
-connected socket would not tell whether somebody serves it.
+stdout is for what it prints, and a connected socket tells of no server.
 """
 
 from contextlib import suppress
@@ -15,6 +14,7 @@ from plugin_system import values
 from plugin_system.messages_pb2 import PluginReady
 
 MAX_READY_BYTES: Final = 1_000_000
+SEE: Final = "see plugin_system/README.md"
 
 
 class Unfit(Exception):
@@ -34,15 +34,12 @@ def read(said: bytes) -> PluginReady | None:
     with suppress(DecodeError):
         ready.ParseFromString(said[4:])
     if ready.magic != values.MAGIC or missing:
-        raise Unfit(
-            f"what it wrote to PLUGIN_READY_FD, {said[:20]!r}, is no "
-            "PluginReady; see plugin_system/README.md"
-        )
-    if not 0 < ready.protocol_min <= values.PROTOCOL <= ready.protocol_max:
-        raise Unfit(
-            f"it speaks protocol {ready.protocol_min} to "
-            f"{ready.protocol_max}, and this host speaks {values.PROTOCOL}"
-        )
+        what = f"what it wrote to PLUGIN_READY_FD, {said[:20]!r}"
+        raise Unfit(f"{what}, is no PluginReady; {SEE}")
+    oldest, newest = ready.protocol_min, ready.protocol_max
+    if not 0 < oldest <= values.PROTOCOL <= newest:
+        speaks = f"it speaks protocol {oldest} to {newest}"
+        raise Unfit(f"{speaks}, and this host speaks {values.PROTOCOL}")
     names = {method.name for method in ready.methods}
     if "" in names or len(names) != len(ready.methods):
         raise Unfit("a method of it has no name, or two have one")

@@ -5,16 +5,18 @@ so the abandoned request cannot run later, and a late reply has nowhere to
 arrive. (REQ_RELAXED would deliver the abandoned requests after all; see
 test_req_relaxed.cpp of libzmq, case 4.)
 
-Role: the client. Socket: REQ, connects to the plugin's REP, once that has
-said on a pipe that it is bound. Out: PluginCall. In: PluginReply.
+Socket: REQ, connected once the plugin's REP has said that it is bound; see
+`call`.
 """
 
 import itertools
 import secrets
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +34,7 @@ from plugin_system.errors import (
 )
 from plugin_system.host.output import OutputReader
 from plugin_system.host.process import Process
+from plugin_system.host.runtime_folder import RuntimeFolder
 from plugin_system.host.spawner import Spawner
 from plugin_system.messages_pb2 import PluginCall, PluginReady, PluginReply
 from plugin_system.registry import Registration
@@ -48,19 +51,20 @@ CONNECTION_LOST: Final = (
 # measured: one in 150 replies just before an exit).
 NEVER_MS: Final = 3_600_000
 
+# The name of a method, and its arguments by position and by name.
+Request = tuple[str, tuple[Any, ...], dict[str, Any]]
+
 
 @dataclass
 class Host:
     """What all incarnations of one executor share."""
 
-    folder: Path
+    folder: RuntimeFolder
     context: zmq.Context[zmq.Socket[bytes]]
     output: OutputReader
     spawner: Spawner
     closing: threading.Event = field(default_factory=threading.Event)
-    ids: "itertools.count[int]" = field(
-        default_factory=lambda: itertools.count(1)
-    )
+    ids: Iterator[int] = field(default_factory=partial(itertools.count, 1))
 
 
 class Incarnation:
@@ -75,7 +79,7 @@ class Incarnation:
         self.idempotent: dict[str, bool] = {}  # by the name of the method
         self._ids = host.ids
         self._nonce = secrets.randbits(63) + 1
-        path = host.folder / str(next(host.ids))
+        path = host.folder.made() / str(next(host.ids))
         self._endpoint = f"ipc://{path}"
         environment = {
             "PLUGIN_ENDPOINT": self._endpoint,
@@ -112,8 +116,7 @@ class Incarnation:
     def wait_ready(self, deadline: float) -> None:
         """Wait until the plugin is bound, then connect.
 
-        Raises what `Process.wait_ready` raises, and has ended then, unless
-        it was only the caller's deadline that passed.
+        Raises as `Process.wait_ready`, and has ended unless that goes on.
         """
         if self.ready:
             return
@@ -123,46 +126,40 @@ class Incarnation:
             if self.process.ended:
                 self.end()
             raise
-        methods = self.ready.methods
-        self.idempotent = {each.name: each.idempotent for each in methods}
+        self.idempotent = {m.name: m.idempotent for m in self.ready.methods}
         self._requests.connect(self._endpoint)
 
     def died_idle(self) -> PluginCrashed:
         """Describe, and tidy up, the end of one that had nothing to do."""
         return self._crashed("between two calls", maybe_done=False)
 
-    def call(
-        self, method: str, arguments: tuple[Any, ...], deadline: float
-    ) -> Any:
+    def call(self, request: Request, deadline: float) -> Any:
         """Return what the method returned.
 
-        Raises PluginError, and lives on; TypeError and ValueError for what
-        cannot be sent, and PluginTimeout when it is too late to send, and
-        lives on. After all else it has ended.
+        Raises PluginError, TypeError and ValueError for what cannot be sent,
+        and PluginTimeout when it is too late to, and lives on. After all
+        else it has ended.
         """
         call = PluginCall()
         call.id = asked = next(self._ids)
         call.incarnation = self._nonce
-        call.method = method
+        call.method, arguments, keywords = request
         call.deadline_ns = int(deadline * 1e9)
         into = call.arguments
         for argument in arguments:
             values.encode(argument, into.add())
-        request = call.SerializeToString()
-        if len(request) > values.MAX_MESSAGE_BYTES:
-            raise ValueError(
-                f"the call has {len(request)} bytes; a message holds "
-                f"{values.MAX_MESSAGE_BYTES}"
-            )
+        for name, argument in keywords.items():
+            entry = call.keywords.entries.add(key=name)
+            values.encode(argument, entry.value)
+        frame = values.frame(call, "the call")
         if time.monotonic() >= deadline:
             # Sent, it would have to be killed for not having answered.
-            raise PluginTimeout(
-                self.name, "the deadline passed before it was sent the call"
-            )
+            why = "the deadline passed before it was sent the call"
+            raise PluginTimeout(self.name, why)
         self.process.begins(asked)
         try:
-            frame = self._exchange(request, method, deadline)
-            return self._checked(frame, asked)
+            reply = self._exchange(frame, call.method, deadline)
+            return self._checked(reply, asked)
         except PluginError:
             raise
         except BaseException:
@@ -184,12 +181,9 @@ class Incarnation:
                 raise self._lied(f"{answer.reason} {doing}", answer.sent)
             case Outcome.TIMEOUT:
                 self.end()
-                raise PluginTimeout(
-                    self.name,
-                    f"{answer.reason} {doing} before the deadline, so it was "
-                    "killed",
-                    maybe_done=answer.sent,
-                )
+                why = f"{answer.reason} {doing} before the deadline, so it "
+                why += "was killed"
+                raise PluginTimeout(self.name, why, maybe_done=answer.sent)
 
     def _checked(self, frame: bytes, asked: int) -> Any:
         try:
@@ -206,10 +200,8 @@ class Incarnation:
             raise self._lied("its answer is no PluginReply", True) from None
         except ValueError as error:
             raise self._lied(f"it answered {error}", True) from None
-        failure = reply.failure
-        raise PluginError(
-            self.name, failure.type, failure.message, failure.traceback
-        )
+        why = reply.failure
+        raise PluginError(self.name, why.type, why.message, why.traceback)
 
     def _crashed(self, doing: str, *, maybe_done: bool) -> PluginCrashed:
         crashed = self.process.crashed(doing, maybe_done=maybe_done)
@@ -220,9 +212,8 @@ class Incarnation:
         self.end()
         if not self.process.was_killed():
             return self.process.crashed("meanwhile", maybe_done=maybe_done)
-        return PluginProtocolError(
-            self.name, f"{what}, so it was killed", maybe_done=maybe_done
-        )
+        why = f"{what}, so it was killed"
+        return PluginProtocolError(self.name, why, maybe_done=maybe_done)
 
 
 def _remove(path: Path) -> None:

@@ -2,12 +2,12 @@
 
     launcher.py HOST_PID LIMITS exec ARGV ...         becomes a program
     launcher.py HOST_PID LIMITS run MODULE:OBJECT     serves a plugin
+    launcher.py HOST_PID LIMITS script|module NAME ...     as python does
 
-The kernel is asked to kill this process when the host's does
-(PR_SET_PDEATHSIG of prctl(2), which survives an exec). It works also while
-a plugin holds the interpreter's lock or ignores SIGTERM, where a thread
-that watches stdin would never run. Nothing is imported above what the exec
-needs, since this is on the way of every start.
+The kernel is asked to kill this process when the host ends (prctl(2),
+PR_SET_PDEATHSIG, which survives an exec): also while a plugin holds the
+interpreter's lock, where a thread that watches stdin would never run.
+Nothing is imported that the exec does not need: every start waits for it.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-PATH = "PLUGIN_SYS_PATH"  # what the host can import
+PATH = "PLUGIN_SYS_PATH"  # what the host can import, one a line
 
 
 def die_with(host_pid: int) -> None:
@@ -53,14 +53,24 @@ def main(
             os.execvp(target, [target, *rest])  # noqa: S606
         except OSError as error:
             sys.exit(f"cannot run {target}: {error.strerror}")
+    sys.argv = [target, *rest]
+    # In private: a program that the plugin runs may be another Python's.
+    sys.path[:] = os.environ.pop(PATH).split("\n")
     # Lazily: the exec above must not wait for it.
+    if how != "run":
+        import runpy
+
+        here = target.rpartition("/")[0] if how == "script" else ""
+        sys.path.insert(0, os.path.realpath(here))
+        if how == "script":
+            runpy.run_path(target, run_name="__main__")
+        else:
+            runpy.run_module(target, run_name="__main__", alter_sys=True)
+        return
     from importlib import import_module
 
-    module, _, name = target.partition(":")
-    sys.argv = [target]
-    # In private: a program that the plugin runs may be another Python's.
-    sys.path[:] = os.environ.pop(PATH).split(os.pathsep)
-    # As an entry point may be written: module:object.attribute
+    # As an entry point may be written: module:object.attribute [extra]
+    module, _, name = target.partition("[")[0].strip().partition(":")
     plugin = import_module(module)
     for attribute in (name or "plugin").split("."):
         plugin = getattr(plugin, attribute)

@@ -1,10 +1,8 @@
 """What the host needs from the kernel, and a clear word where it is missing.
 
-This is the one module that knows the operating system. A pidfd (Linux 5.3)
-becomes readable when its process ends, so a death can be waited for in one
-poll with a reply; prctl ends plugins with their host. Without both a hung
-or orphaned plugin could not be told from a slow one, so the host refuses to
-start elsewhere. A fallback would watch a thread that waits for the process.
+A pidfd (Linux 5.3) becomes readable when its process ends, so a death can be
+waited for in one poll with a reply; prctl ends plugins with their host.
+Without both, a hung or orphaned plugin could not be told from a slow one.
 """
 
 import os
@@ -22,10 +20,13 @@ class Unsupported(OSError):
 def require() -> None:
     """Raise `Unsupported` where plugins could not be watched."""
     if sys.platform != "linux":
-        raise Unsupported(
-            f"plugins need Linux 5.3 or newer, and this is {sys.platform}; "
-            "a container or a virtual machine with Linux will do"
-        )
+        why = f"plugins need Linux 5.3 or newer, and this is {sys.platform}; "
+        raise Unsupported(why + "a container or a virtual machine will do")
+    if "PLUGIN_ENDPOINT" in os.environ:
+        # Each would start the next one, without end.
+        why = "this process is about to become a plugin; make an executor in "
+        why += "a method of it, and not while its module is imported"
+        raise Unsupported(why)
     if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         raise Unsupported(
             "this process ignores SIGCHLD, so the kernel forgets how a "

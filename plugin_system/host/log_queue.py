@@ -1,9 +1,8 @@
 """Between plugins that print and a logger that may be slow, or may raise.
 
-What a host does with a line is the host's code: a handler may block for
-seconds, raise, or call the executor. So lines wait in a queue with a bound,
-and one thread, which holds no lock of ours, hands them on. What finds no
-room is counted, and told when there is room again.
+A handler of the host may block for seconds, raise, or call the executor. So
+lines wait in a queue with a bound, and a thread that holds no lock of ours
+hands them on. What finds no room is counted, and told when there is room.
 """
 
 import logging
@@ -13,6 +12,7 @@ from queue import SimpleQueue
 
 MAX_WAITING = 1_000  # lines, of all plugins together
 FLUSH_S = 0.5  # what a logger gets at the end
+MORE = "... and %d lines more, not logged in time"
 
 Line = tuple[logging.Logger, int, str, dict[str, object]]
 
@@ -24,9 +24,8 @@ class LogQueue:
         # A SimpleQueue, since a signal handler may interrupt a `put`.
         self._lines: SimpleQueue[Line | None] = SimpleQueue()
         self._dropped = 0
-        self._thread = threading.Thread(
-            target=self._run, name="plugin log", daemon=True
-        )
+        run, name = self._run, "plugin log"
+        self._thread = threading.Thread(target=run, name=name, daemon=True)
         self._thread.start()
 
     def put(
@@ -51,8 +50,7 @@ class LogQueue:
             if self._dropped and self._lines.empty():
                 dropped, self._dropped = self._dropped, 0
                 with suppress(BaseException):
-                    more = "... and %d lines more, not logged in time"
-                    logger.log(level, more, dropped, extra=extra)
+                    logger.log(level, MORE, dropped, extra=extra)
 
 
 def join(thread: threading.Thread, timeout: float) -> None:

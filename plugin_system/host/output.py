@@ -2,9 +2,8 @@
 
 One thread reads the pipes of all plugins, always: a plugin whose pipe is
 full would hang in its next print. Lines on stdout are logged as INFO and
-lines on stderr as WARNING, to the logger `plugin_system.plugin.NAME`; a
-record has `plugin`, and `call_id`, the call that the plugin got last. A
-plugin may log so many lines a second; the surplus is counted and told.
+lines on stderr as WARNING, to the logger `plugin_system.plugin.NAME`, with
+`plugin` and `call_id` in the record. A surplus of lines is counted and told.
 """
 
 import logging
@@ -68,10 +67,8 @@ class Stream:
 
     def _tell_surplus(self) -> None:
         if self._surplus:
-            self._put(
-                f"... and {self._surplus} lines more; {LINES_PER_S} a second "
-                "are logged"
-            )
+            why = f"{LINES_PER_S} a second are logged"
+            self._put(f"... and {self._surplus} lines more; {why}")
         self._left, self._surplus = LINES_PER_S, 0
         self._renewed = time.monotonic()
 
@@ -96,9 +93,8 @@ class OutputReader:
         self._wake, wake = os.pipe()
         self._closing = wake
         self._selector.register(self._wake, selectors.EVENT_READ, None)
-        self._thread = threading.Thread(
-            target=self._run, name="plugin output", daemon=True
-        )
+        run, name = self._run, "plugin output"
+        self._thread = threading.Thread(target=run, name=name, daemon=True)
         self._thread.start()
 
     def add(self, stream: Stream) -> None:
@@ -108,15 +104,13 @@ class OutputReader:
     def drop(self, stream: Stream) -> None:
         """Read what is left in a pipe, and close it.
 
-        All that a dead process wrote is in there; on a busy machine our
-        thread may not have come to it. It may have no end of file: somebody
-        else, a grandchild, may hold its other end for ever.
+        On a busy machine our thread may not have come to it. It may have no
+        end of file: a grandchild may hold its other end for ever.
         """
         with self._lock:
             for _ in range(LAST_READS):
-                if stream.pipe.closed or stream.ended:
-                    break
-                if not self._read(stream):
+                closed = stream.pipe.closed or stream.ended
+                if closed or not self._read(stream):
                     break
             stream.feed(b"")
             self._forget(stream)

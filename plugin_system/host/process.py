@@ -1,8 +1,7 @@
 """A plugin's process, from its start until it is reaped.
 
-No socket here. What it says when it is ready comes on a pipe of its own, so
-that it may print what it likes; a pidfd becomes readable at the end of the
-process, whoever else still holds its pipes.
+No socket here. That it is ready comes on a pipe of its own, so that it may
+print what it likes; a pidfd tells its end, whoever still holds its pipes.
 """
 
 import logging
@@ -31,6 +30,7 @@ from plugin_system.registry import Registration
 # A process that was killed, or that has closed its pipes in order to end,
 # may take so long to end (measured: under 1 ms, longer on a busy machine).
 DYING_S: Final = 1.0
+STARTING: Final = "it was still starting at the deadline"
 
 
 class Process:
@@ -72,15 +72,12 @@ class Process:
             self._death_poll.register(self.death, select.POLLIN)
             born.callback(self._close_pipes)
             born.callback(self._kill_and_reap)
-            for pipe, level in (
-                (self._process.stdout, logging.INFO),
-                (self._process.stderr, logging.WARNING),
-            ):
+            out, err = self._process.stdout, self._process.stderr
+            for pipe, level in (out, logging.INFO), (err, logging.WARNING):
                 if pipe:
-                    self._streams.append(
-                        Stream(pipe, self.name, level, output.lines)
-                    )
-                    output.add(self._streams[-1])
+                    stream = Stream(pipe, self.name, level, output.lines)
+                    self._streams.append(stream)
+                    output.add(stream)
             self._undo = born.pop_all()
 
     @property
@@ -103,15 +100,10 @@ class Process:
                 raise self._never_spoke(deadline)
             elif time.monotonic() >= self._latest:
                 self.end()
-                raise PluginTimeout(
-                    self.name,
-                    f"not ready within {self._patience:g} s of its start, "
-                    "so it was killed",
-                )
+                why = f"not ready within {self._patience:g} s of its start"
+                raise PluginTimeout(self.name, f"{why}, so it was killed")
             elif time.monotonic() >= deadline:
-                raise PluginTimeout(
-                    self.name, "it was still starting at the deadline"
-                )
+                raise PluginTimeout(self.name, STARTING)
 
     def begins(self, call_id: int) -> None:
         """Mark what it prints from here on as printed in this call."""
@@ -184,17 +176,12 @@ class Process:
         left = deadline - time.monotonic()
         by_itself = poll([self.death], min(DYING_S, left))
         if not by_itself and left < DYING_S:  # it may be about to end
-            return PluginTimeout(
-                self.name, "it was still starting at the deadline"
-            )
+            return PluginTimeout(self.name, STARTING)
         crashed = self.crashed("before it was ready", maybe_done=False)
         if by_itself and crashed.exit_code != 0:
             return crashed
-        return IncompatiblePlugin(
-            self.name,
-            "it closed PLUGIN_READY_FD without a word, so it is no plugin; "
-            "see plugin_system/README.md",
-        )
+        why = "it closed PLUGIN_READY_FD without a word, so it is no plugin; "
+        return IncompatiblePlugin(self.name, why + handshake.SEE)
 
 
 def _signal_name(code: int | None) -> str | None:

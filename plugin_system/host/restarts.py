@@ -1,10 +1,9 @@
 """When may a plugin be started again? A decision without clock or process.
 
 A budget per window of time, not a count of failures in a row: a plugin that
-crashes every second and answers in between is broken all the same. When the
-budget is spent the plugin is broken, until one probe after a pause lives
-long enough to answer. Each failed probe doubles the pause. (Nygard, Release
-It!, "Circuit Breaker"; the budget is what jupyter_client#186 asks for.)
+crashes every second and answers in between is broken all the same, until one
+probe after a pause lives long enough to answer. Each failed probe doubles the
+pause. (Nygard, Release It!, "Circuit Breaker"; see jupyter_client#186.)
 """
 
 import random
@@ -49,19 +48,15 @@ class RestartBudget:
             self._failed_probes += 1
         self.broken = self.broken or len(self._deaths) >= self.policy.deaths
         if self.broken:
-            delay = self._doubled(
-                self.policy.pause,
-                self._failed_probes,
-                self.policy.longest_pause,
-            )
+            longest = self.policy.longest_pause
+            times = self._failed_probes
+            delay = self._doubled(self.policy.pause, times, longest)
         elif len(self._deaths) == 1:
             delay = 0.0
         else:
-            delay = self._doubled(
-                self.policy.backoff,
-                len(self._deaths) - 2,
-                self.policy.longest_backoff,
-            )
+            longest = self.policy.longest_backoff
+            times = len(self._deaths) - 2
+            delay = self._doubled(self.policy.backoff, times, longest)
         self._not_before = now + delay
 
     def answered(self) -> None:

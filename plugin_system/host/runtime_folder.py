@@ -10,7 +10,9 @@ leave a locked folder alone however old it becomes.
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,18 +26,30 @@ class RuntimeFolder:
     """Made at once; `close` removes it with all it holds."""
 
     def __init__(self, base: Path | None = None) -> None:
-        base = base or _default_base()
-        sweep(base)
+        self._base = base or _default_base()
+        self._making = threading.RLock()
+        _check(self._base)
+        sweep(self._base)
+        self._make()
+
+    def made(self) -> Path:
+        """Return its path; made anew where somebody, a logout, removed it."""
+        with self._making:
+            if not self.path.is_dir():
+                self.close()
+                self._base.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._make()
+            return self.path
+
+    def _make(self) -> None:
         while True:
-            self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+            self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._base))
             room = zmq.IPC_PATH_MAX_LEN - len(os.fsencode(self.path))
             if room < ROOM_FOR_NAME:
                 self.path.rmdir()
-                raise ValueError(
-                    f"{self.path} is too long a path for sockets: a name of "
-                    f"{ROOM_FOR_NAME} bytes must follow, and ipc allows "
-                    f"{zmq.IPC_PATH_MAX_LEN} in all; choose a shorter folder"
-                )
+                most = zmq.IPC_PATH_MAX_LEN - ROOM_FOR_NAME
+                why = f"{self.path} is too long a path for sockets, of more "
+                raise ValueError(f"{why}than {most} bytes; choose another")
             self._lock = _lock(self.path)
             if self._lock is not None:
                 return
@@ -49,10 +63,9 @@ class RuntimeFolder:
 
 
 def sweep(base: Path) -> None:
-    """Remove the folders in `base` whose owners have died.
+    """Remove the folders of sockets in `base` whose owners have died.
 
-    Their sockets, to be exact: a folder that holds anything else is no work
-    of ours, whatever it is called, and stays.
+    One that holds anything else is no work of ours, and stays.
     """
     for path in base.glob(f"{PREFIX}*"):
         try:
@@ -73,14 +86,28 @@ def sweep(base: Path) -> None:
 
 def _default_base() -> Path:
     # The temporary folder is the second choice: it may be a long path.
-    run = os.environ.get("XDG_RUNTIME_DIR", "")
-    usable = run and os.access(run, os.W_OK | os.X_OK)
-    return Path(run if usable else tempfile.gettempdir()).absolute()
+    run = Path(os.environ.get("XDG_RUNTIME_DIR") or os.devnull).absolute()
+    with suppress(OSError):
+        _check(run)
+        if run.is_dir() and os.access(run, os.W_OK | os.X_OK):
+            return run
+    return Path(tempfile.gettempdir()).absolute()
+
+
+def _check(base: Path) -> None:
+    """Refuse a folder where another user could put theirs for ours."""
+    found = base.stat()
+    others = stat.S_IWGRP | stat.S_IWOTH
+    shared = found.st_mode & others and not found.st_mode & stat.S_ISVTX
+    if shared or found.st_uid not in (0, os.getuid()):
+        why = f"{base} is no place for sockets: other users may replace what "
+        why += "is in there; set TMPDIR to a folder of your own"
+        raise PermissionError(why)
 
 
 def _lock(folder: Path) -> int | None:
     try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
         return None
     try:

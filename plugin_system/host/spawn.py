@@ -41,7 +41,6 @@ def spawn(
 ) -> tuple[subprocess.Popen[bytes], int]:
     """Start it in a session of its own; return it with its pidfd.
 
-    `ready_fd` is the end of the pipe on which it says that it is ready.
     Raises OSError when the system has no process or descriptor left.
     """
     frozen = getattr(sys, "frozen", False)
@@ -50,20 +49,22 @@ def spawn(
         raise OSError("there is no Python here that could run a plugin")
     limits = (f"{key}={n}" for key, n in registration.limits.items())
     launched = [launcher.__file__, str(os.getpid()), ",".join(limits)]
-    bare = [sys.executable, "-I", "-S", *launched, "exec"]
     # What the host can import, its own Python plugins can import too.
-    paths = os.pathsep.join(
-        path or str(Path.cwd()) for path in sys.path if isinstance(path, str)
-    )
-    python = {"PYTHONPATH": paths}
+    paths = (p or os.curdir for p in sys.path if isinstance(p, str))
+    python = {launcher.PATH: "\n".join(map(os.path.abspath, paths))}
+    ours = [sys.executable, "-P", *launched]
+    how, *rest = registration.argv or ("",)
     if registration.target:
-        python = {launcher.PATH: paths}
-        argv = [sys.executable, "-P", *launched, "run", registration.target]
-    elif registration.argv[0] == "python":
-        argv = [*bare, sys.executable, *registration.argv[1:]]
+        argv = [*ours, "run", registration.target]
+    elif how == "python" and rest and rest[0] == "-m":
+        argv = [*ours, "module", *rest[1:]]
+    elif how == "python" and rest and not rest[0].startswith("-"):
+        argv = [*ours, "script", *rest]
     else:
-        argv = [*bare, *registration.argv]
+        how = sys.executable if how == "python" else how
+        argv = [sys.executable, "-I", "-S", *launched, "exec", how, *rest]
         python = {}
+    passed = (*ENVIRONMENT, *registration.pass_env)
     with _starting:
         process = subprocess.Popen(
             argv,
@@ -72,7 +73,7 @@ def spawn(
             stderr=subprocess.PIPE,
             pass_fds=[ready_fd],
             env={
-                **{k: v for k, v in os.environ.items() if k in ENVIRONMENT},
+                **{k: v for k, v in os.environ.items() if k in passed},
                 **python,
                 "PYTHONUNBUFFERED": "1",
                 **registration.env,

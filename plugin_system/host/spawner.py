@@ -1,9 +1,8 @@
 """The thread that starts all processes of an executor.
 
-The kernel takes the end of the thread that started a process for the death
-of its parent (prctl(2), PR_SET_PDEATHSIG). So it is a thread of our own,
-and a daemon: a pool's thread ends when the main thread does, with the
-program still at work in others.
+The kernel takes the end of that thread for the death of their parent
+(prctl(2), PR_SET_PDEATHSIG). So it is our own, and a daemon: a pool's thread
+ends when the main thread does, with the program still at work in others.
 """
 
 import threading
@@ -24,9 +23,8 @@ class Spawner:
         # A signal handler may close it while its own thread is in `run`.
         self._lock = threading.RLock()
         self._closed = False
-        threading.Thread(
-            target=self._run, name="plugin spawner", daemon=True
-        ).start()
+        name = "plugin spawner"
+        threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what `function` returns in that thread, or raise as it."""

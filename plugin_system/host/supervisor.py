@@ -1,16 +1,14 @@
 """Keeps one plugin going: starts it on demand, one call at a time.
 
 A plugin that was found dead between two calls is started anew without a
-word to the caller, since nothing was sent. A call that had been sent is
-sent again only for a method that its plugin calls idempotent, once, and
-within the same deadline.
+word to the caller, since nothing was sent. A call is sent again only for a
+method that its plugin calls idempotent, once, and within the same deadline.
 """
 
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,7 +27,7 @@ from plugin_system.errors import (
     PluginTimeout,
     PluginUnavailable,
 )
-from plugin_system.host.incarnation import Host, Incarnation
+from plugin_system.host.incarnation import Host, Incarnation, Request
 from plugin_system.host.restarts import RestartBudget, RestartPolicy
 from plugin_system.registry import Registration
 
@@ -54,7 +52,6 @@ class Status:
     methods: tuple[str, ...]
     starts: int
     results: int
-    errors: dict[str, int]  # by the name of the error
     last_error: str
 
 
@@ -74,33 +71,43 @@ class Supervisor:
         self._incompatible = ""  # why
         self._starts = 0
         self._results = 0
-        self._errors: Counter[str] = Counter()
         self._last_error = ""
 
     def call(
-        self, method: str, arguments: tuple[Any, ...], deadline: float
+        self,
+        request: Request,
+        deadline: float,
+        begin: Callable[[], None] | None = None,
     ) -> Any:
         """Return the result of one call; see `Executor.call`."""
         with self._our_turn(deadline):
-            return self._call(method, arguments, deadline)
+            if begin:
+                begin()
+            return self._call(request, deadline)
 
     def start(self, deadline: float) -> None:
         """Start the plugin, unless it runs, and wait until it is ready."""
         with self._our_turn(deadline):
             self._living(deadline)
 
+    def stop(self, deadline: float) -> None:
+        """End the plugin in order, and forget how often it had died."""
+        with self._our_turn(deadline):
+            self._let_go(deadline)
+            self._incompatible = ""
+            self._budget = RestartBudget(self._budget.policy)
+
     @contextmanager
     def _our_turn(self, deadline: float) -> Iterator[None]:
         """Wait for other callers, and note what comes of it."""
         if not self._turn.acquire(timeout=_left(deadline)):
-            raise PluginTimeout(
-                self._name, "other calls were before it until the deadline"
-            )
+            why = "other calls were before it until the deadline"
+            raise PluginTimeout(self._name, why)
         try:
             self._caller = threading.get_ident()
             yield
         except CallError as error:
-            self._note(error)
+            self._last_error = str(error)
             if self._host.closing.is_set():
                 raise self._closed(error.maybe_done) from error
             raise
@@ -108,36 +115,27 @@ class Supervisor:
             # From the edges: no descriptor, memory or thread is left.
             if self._host.closing.is_set():
                 raise self._closed(maybe_done=True) from error
-            unavailable = PluginUnavailable(
-                self._name, f"the system says: {error}", retry_after=1.0
-            )
-            unavailable.maybe_done = True
-            self._note(unavailable)
-            raise unavailable from error
+            self._last_error = why = f"the system says: {error}"
+            raise PluginUnavailable(
+                self._name, why, 1.0, maybe_done=True
+            ) from error
         finally:
             self._caller = 0
             if self._incarnation and self._incarnation.ended:
                 self._incarnation = None  # by its handshake, or by Ctrl-C
             self._turn.release()
 
-    def _note(self, error: CallError) -> None:
-        self._errors[type(error).__name__] += 1
-        self._last_error = str(error)
-
-    def _call(
-        self, method: str, arguments: tuple[Any, ...], deadline: float
-    ) -> Any:
+    def _call(self, request: Request, deadline: float) -> Any:
+        method = request[0]
         for last_try in (False, True):
             plugin = self._living(deadline)
             known = plugin.idempotent
             if method and method not in known:
-                raise NoSuchMethod(
-                    self._name,
-                    f"it has no method {method!r}; it has "
-                    f"{', '.join(known) or 'none'}",
-                )
+                others = ", ".join(known) or "none"
+                why = f"it has no method {method!r}; it has {others}"
+                raise NoSuchMethod(self._name, why)
             try:
-                result = plugin.call(method, arguments, deadline)
+                result = plugin.call(request, deadline)
             except (PluginCrashed, PluginProtocolError, PluginTimeout) as e:
                 if not plugin.ended:
                     raise  # it was too late to send, so nothing was lost
@@ -174,11 +172,8 @@ class Supervisor:
             try:
                 plugin = Incarnation(self._registration, self._host)
             except (OSError, ZMQError, RuntimeError) as error:
-                raise PluginUnavailable(
-                    self._name,
-                    f"no process could be started: {error}",
-                    retry_after=1.0,
-                ) from None
+                why = f"no process could be started: {error}"
+                raise PluginUnavailable(self._name, why, 1.0) from None
             self._incarnation = plugin
             if self._host.closing.is_set():
                 # `close` looked for it before it was there.
@@ -199,12 +194,8 @@ class Supervisor:
         wait = self._budget.wait(now)
         if wait and (self._budget.broken or now + wait > deadline):
             why = "it died too often" if self._budget.broken else "it died"
-            raise PluginUnavailable(
-                self._name,
-                f"{why} and may be started in {wait:.1f} s; "
-                f"last: {self._last_error}",
-                retry_after=wait,
-            )
+            why += f" and may be started in {wait:.1f} s; last: "
+            raise PluginUnavailable(self._name, why + self._last_error, wait)
         if self._host.closing.wait(wait):
             raise self._closed()
 
@@ -215,11 +206,8 @@ class Supervisor:
         self._incarnation = None
 
     def _closed(self, maybe_done: bool = False) -> PluginUnavailable:
-        error = PluginUnavailable(
-            self._name, "the executor is closed", retry_after=None
-        )
-        error.maybe_done = maybe_done
-        return error
+        why = "the executor is closed"
+        return PluginUnavailable(self._name, why, maybe_done=maybe_done)
 
     def status(self) -> Status:
         incarnation = self._incarnation
@@ -239,7 +227,6 @@ class Supervisor:
             methods=tuple(incarnation.idempotent) if incarnation else (),
             starts=self._starts,
             results=self._results,
-            errors=dict(self._errors),
             last_error=self._last_error,
         )
 
@@ -257,21 +244,28 @@ class Supervisor:
         if idle:
             self._turn.release()
 
-    def close(self, deadline: float, patience: float) -> None:
-        """Wait for the plugin to go until `patience`, then kill it."""
+    def close(self, asked: float, deadline: float) -> None:
+        """End the plugin, which was asked to leave at `asked`."""
         if not self._turn.acquire(timeout=_left(deadline)):
-            self._host.output.lines.put(
-                log, logging.ERROR, f"{self._name}: still in a call; left"
-            )
+            why = f"{self._name}: still in a call; left behind"
+            self._host.output.lines.put(log, logging.ERROR, why)
             return
         try:
-            if self._incarnation:
-                poll([self._incarnation.process.death], _left(patience))
+            self._let_go(asked + self._registration.leave_timeout)
         finally:
-            if self._incarnation:
-                self._incarnation.end()
-                self._incarnation = None
             self._turn.release()
+
+    def _let_go(self, until: float) -> None:
+        """Let an idle plugin leave within its grace, then kill it."""
+        plugin, self._incarnation = self._incarnation, None
+        if not plugin:
+            return
+        try:
+            plugin.process.leave()
+            wait = min(_left(until), self._registration.leave_timeout)
+            poll([plugin.process.death], wait)
+        finally:
+            plugin.end()
 
 
 def _left(deadline: float) -> float:

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from plugin_system import values
 from plugin_system.messages_pb2 import PluginReady, PluginReply
@@ -42,55 +42,12 @@ def echo(value: Any) -> Any:
     return value
 
 
-@plugin.idempotent
-def once(path: str, how: str) -> int:
-    """Die at the first call, as `crash` does; return how often it came."""
-    times = note(path)
-    if times == 1:
-        crash(how)
-    return times
-
-
-@plugin.method
-def die_noting(path: str, how: str) -> int:
-    """Do as `once` does, without the promise that it may be done twice."""
-    return once(path, how)
-
-
 @plugin.method
 def note(path: str) -> int:
     """Add a byte to a file, and return how many it has: a side effect."""
     with Path(path).open("ab") as file:
         file.write(b".")
         return file.tell()
-
-
-@plugin.method
-def environment() -> dict[str, str]:
-    """Return the environment that the host handed over."""
-    return dict(os.environ)
-
-
-@plugin.method
-def allocate(size: int) -> int:
-    """Take `size` bytes of memory for a moment."""
-    return len(bytearray(size))
-
-
-@plugin.method
-def print_much(size: int) -> None:
-    """Print `size` bytes in one line, then as many in lines."""
-    print("x" * size)
-    print("line of output\n" * (size // 15))
-
-
-@plugin.method
-def deep() -> list[Any]:
-    """Return what no message can hold."""
-    nested: list[Any] = []
-    for _ in range(values.MAX_DEPTH):
-        nested = [nested]
-    return nested
 
 
 @plugin.method
@@ -112,7 +69,7 @@ def crash(how: str | int) -> None:
 
 
 @plugin.method
-def hang(how: str, path: str = "") -> None:
+def hang(how: str, path: str = "") -> NoReturn:
     """Never return."""
     if path and how != "with a child":
         note(path)
@@ -137,22 +94,16 @@ def lie(how: str) -> None:
     plugin.lie = LIES[how]
 
 
-def _other(**changes: int) -> Lie:
+def _other(**changes: Any) -> Lie:
     def alter(reply: bytes) -> bytes:
         altered = PluginReply.FromString(reply)
         for name, value in changes.items():
             setattr(altered, name, value)
+        if not changes:
+            altered.ClearField("outcome")
         return altered.SerializeToString()
 
     return alter
-
-
-def _raw(data: bytes) -> Lie:
-    def write(reply: bytes) -> bytes:
-        _connection().sendall(data)
-        return reply
-
-    return write
 
 
 def _send_raw(reply: bytes) -> None:
@@ -160,6 +111,11 @@ def _send_raw(reply: bytes) -> None:
     # the reply (RFC 23).
     head = b"\x01\x00\x02" + len(reply).to_bytes(8, "big")
     _connection().sendall(head + reply)
+
+
+def _raw(reply: bytes) -> bytes:
+    _connection().sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"\xff" * 100)
+    return reply
 
 
 def _twice(reply: bytes) -> bytes:
@@ -172,24 +128,16 @@ def _last_words(reply: bytes) -> bytes:
     os._exit(0)
 
 
-def _silence(_reply: bytes) -> bytes:
-    hang("asleep")
-    return b""
-
-
 LIES: dict[str, Lie] = {
     "noise": lambda _: b"\xff\xfe\xfd beyond all reading",
     "nothing": lambda _: b"",
     "wrong id": _other(id=2**60),
     "wrong incarnation": _other(incarnation=1),
-    "no outcome": lambda reply: PluginReply(
-        id=PluginReply.FromString(reply).id,
-        incarnation=PluginReply.FromString(reply).incarnation,
-    ).SerializeToString(),
+    "no outcome": _other(),
     "too much": lambda _: bytes(values.MAX_MESSAGE_BYTES + 1),
-    "raw bytes": _raw(b"HTTP/1.1 200 OK\r\n\r\n" + b"\xff" * 100),
+    "raw bytes": _raw,
     "twice": _twice,
-    "silence": _silence,
+    "silence": lambda _: hang("asleep"),
 }
 
 
@@ -213,7 +161,8 @@ def _say_ready(data: bytes) -> None:
     time.sleep(1000)
 
 
-def _framed(ready: PluginReady) -> bytes:
+def _framed(magic: str) -> bytes:
+    ready = PluginReady(magic=magic, protocol_min=7, protocol_max=9)
     message = ready.SerializeToString()
     return len(message).to_bytes(4, "big") + message
 
@@ -236,14 +185,8 @@ match os.environ.get("CHAOS_START"):
     case "no plugin":
         _say_ready(b"* OK IMAP4rev1 Service Ready\r\n")
     case "wrong magic":
-        _say_ready(_framed(PluginReady(magic="other", protocol_min=1)))
+        _say_ready(_framed("other"))
     case "wrong version":
-        _say_ready(
-            _framed(
-                PluginReady(
-                    magic=values.MAGIC, protocol_min=7, protocol_max=9
-                )
-            )
-        )
+        _say_ready(_framed(values.MAGIC))
     case "killed":
         os.kill(os.getpid(), signal.SIGKILL)

@@ -25,7 +25,7 @@ Run = Callable[..., Executor]
 
 def chaos(name: str = "chaos", **options: Any) -> Registration:
     return Registration(
-        name, target="plugin_system.samples.chaos:plugin", **options
+        name, target="tests.plugin_system.more_chaos:plugin", **options
     )
 
 

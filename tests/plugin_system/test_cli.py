@@ -220,15 +220,9 @@ def test_an_interrupted_call_leaves_nothing_and_says_130(
     wait_until_gone(int(pid))
 
 
-def call_patiently(start: Start, folder: Path, plugin: str) -> Program:
-    """Let it leave in its own time, which on a busy machine is long."""
-    patient = (
-        "from plugin_system import __main__, executor\n"
-        "executor.LEAVE_S = 10\n"
-        "__main__.main()\n"
-    )
+def call_once(start: Start, folder: Path, plugin: str) -> Program:
     return start(
-        *(sys.executable, "-c", patient, "call", plugin, "getpid"),
+        *("plugin_system", "call", plugin, "getpid"),
         env={"PLUGIN_FOLDERS": str(folder), "XDG_RUNTIME_DIR": str(folder)},
     )
 
@@ -237,7 +231,9 @@ def test_a_plugin_leaves_also_if_it_is_told_just_before_it_waits(
     start: Start, folder: Path
 ) -> None:
     """The trap: a signal is noted, and wakes only who waits already."""
-    (folder / "late.toml").write_text('argv = ["python", "late.py"]')
+    (folder / "late.toml").write_text(
+        'argv = ["python", "late.py"]\nleave_timeout = 10'
+    )
     (folder / "late.py").write_text(
         "import _thread, os, pathlib, signal\n"
         "from plugin_system.sdk import Plugin\n"
@@ -247,7 +243,7 @@ def test_a_plugin_leaves_also_if_it_is_told_just_before_it_waits(
         "plugin.serve()\n"
         "pathlib.Path('left').touch()\n"
     )
-    program = call_patiently(start, folder, "late")
+    program = call_once(start, folder, "late")
     assert program.wait(PATIENCE_S) == 0, program.stderr
     assert (folder / "left").exists()
 
@@ -256,7 +252,9 @@ def test_an_interruption_while_the_plugins_leave_leaves_nothing_either(
     start: Start, folder: Path
 ) -> None:
     """The trap: what has to be undone after the wait is never undone."""
-    (folder / "stayer.toml").write_text('argv = ["python", "stayer.py"]')
+    (folder / "stayer.toml").write_text(
+        'argv = ["python", "stayer.py"]\nleave_timeout = 10'
+    )
     (folder / "stayer.py").write_text(
         "import os, pathlib, signal, time\n"
         "from plugin_system.sdk import Plugin\n"
@@ -269,7 +267,7 @@ def test_an_interruption_while_the_plugins_leave_leaves_nothing_either(
     )
     (folder / "pid").touch()
     before = set(folder.iterdir())
-    program = call_patiently(start, folder, "stayer")
+    program = call_once(start, folder, "stayer")
     assert program.wait(PATIENCE_S) == 130, program.stderr
     assert set(folder.iterdir()) == before
     wait_until_gone(int((folder / "pid").read_text()))

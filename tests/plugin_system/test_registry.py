@@ -12,6 +12,7 @@ from plugin_system.registry import (
     Registration,
     discover,
     read,
+    samples,
 )
 
 from .conftest import LONG_S, Run
@@ -25,9 +26,19 @@ def write(folder: Path, name: str, text: str) -> Path:
     return path
 
 
-def test_the_samples_are_there_without_installation() -> None:
-    found, _ = discover()
-    assert {"text", "image", "chaos"} <= set(found)
+def test_the_samples_come_only_to_those_who_ask_for_them() -> None:
+    """The trap: a product had a plugin named chaos, with `crash`."""
+    assert not {"text", "image", "chaos"} & set(discover()[0])
+    assert {"text", "image", "chaos"} <= set(discover(known=samples())[0])
+
+
+def test_a_folder_that_is_not_there_is_told_and_may_be_text(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, "good.toml", 'argv = ["x"]')
+    found, problems = discover([str(tmp_path), "/no/such"])
+    assert "good" in found
+    assert problems == ["/no/such: there is no such folder"]
 
 
 def test_an_entry_point_is_read_and_its_module_is_never_imported(
@@ -94,7 +105,7 @@ def test_a_program_that_is_not_there_says_so(
         ("argv = [", "plug.toml"),
         ("", "needs a target or an argv"),
         ('argv = "ls"', "argv must be a list"),
-        ("argv = [1]", "argv and env hold strings"),
+        ("argv = [1]", "pass_env and env hold strings"),
         ('argv = ["x"]\ncolour = "red"', "nobody knows colour"),
         ('argv = ["x"]\n[limits]\nfuel = 1', "nobody knows fuel"),
         ('argv = ["x"]\n[limits]\nopen_files = -1', "numbers above 0"),
@@ -127,7 +138,7 @@ def test_what_is_no_file_is_told_and_not_waited_for(tmp_path: Path) -> None:
 
 def test_two_plugins_of_one_name_are_told(tmp_path: Path) -> None:
     write(tmp_path, "text.toml", 'argv = ["x"]')
-    found, problems = discover([tmp_path])
+    found, problems = discover([tmp_path], samples())
     assert found["text"].source == "this package"
     assert "the name text is taken by this package" in problems[0]
 
@@ -137,7 +148,8 @@ def test_all_of_a_file_is_used(tmp_path: Path) -> None:
         write(
             tmp_path,
             "plug.toml",
-            'argv = ["x", "y"]\nstart_timeout = 3\n'
+            'argv = ["x", "y"]\nstart_timeout = 3\nleave_timeout = 4\n'
+            'pass_env = ["SSL_CERT_FILE"]\n'
             "[limits]\nmemory_bytes = 10\ncpu_seconds = 20\nopen_files = 30\n"
             '[env]\nA = "b"\n',
         )
@@ -149,6 +161,8 @@ def test_all_of_a_file_is_used(tmp_path: Path) -> None:
         env={"A": "b"},
         limits={"RLIMIT_AS": 10, "RLIMIT_CPU": 20, "RLIMIT_NOFILE": 30},
         start_timeout=3.0,
+        leave_timeout=4.0,
+        pass_env=("SSL_CERT_FILE",),
         source=str(tmp_path / "plug.toml"),
     )
 
