@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,11 +25,19 @@ LONG_S = 20.0  # the deadline of everything else
 
 # The error that must come of a fault; the fault, and what makes it.
 CALLS: dict[str, tuple[tuple[str, str, str | int], ...]] = {
-    "PluginError": (("raises an exception", "fail", "no"),),
+    "PluginError": (
+        ("raises an exception", "fail", "no"),
+        ("raises what cannot be printed", "fail", "panic"),
+    ),
     "PluginCrashed": (
         ("ends with exit code 3", "crash", 3),
         ("segmentation fault", "crash", "SIGSEGV"),
         ("SIGKILL in a call", "crash", "SIGKILL"),
+        ("SIGTERM in a call", "crash", "SIGTERM"),
+        ("calls sys.exit", "crash", "in order"),
+        ("is interrupted", "crash", "by Ctrl-C"),
+        ("ends its context, then itself", "crash", "after its connection"),
+        ("forks, and both are killed", "crash", "without a fork's child"),
     ),
     "result": (("ends after its reply", "crash", "exit after the reply"),),
     "PluginProtocolError": (
@@ -70,10 +78,7 @@ class Row:
     detected_as: str
     after_ms: float
     recovered_ms: float | None
-
-    @property
-    def good(self) -> bool:
-        return self.detected_as == self.expected
+    good: bool
 
     def heading(self) -> str:
         return f"{self.where:31} DETECTED AS {'AFTER':>18}  RECOVERED"
@@ -84,9 +89,6 @@ class Row:
         mark = "" if self.good else f"  EXPECTED {self.expected}"
         seen = f"{self.detected_as:20} {self.after_ms:6.1f} ms"
         return f"{self.fault:31} {seen} {recovered:>10}{mark}"
-
-    def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "good": self.good}
 
 
 def check(registration: Registration, inside: bool) -> Iterator[Row]:
@@ -165,4 +167,5 @@ def _row(
         executor.ping(name, timeout=LONG_S)
         recovered = (time.monotonic() - seen) * 1000
     after = (seen - begun) * 1000
-    return Row(where, fault, expected, detected, after, recovered)
+    good = detected == expected
+    return Row(where, fault, expected, detected, after, recovered, good)

@@ -38,10 +38,9 @@ class Executor:
     """Holds plugins and calls them. All methods are thread-safe.
 
     Without `registrations` it holds all that `discover` finds. A plugin is
-    started by the first call that needs it. Sockets live in a private
-    folder in `runtime_base`; by default XDG_RUNTIME_DIR or the temporary
-    folder. Raises `linux.Unsupported` where plugins could not be watched,
-    RuntimeError where the system refuses a thread.
+    started by the first call that needs it. Sockets live in a private folder
+    in `runtime_base`, by default XDG_RUNTIME_DIR or the temporary folder.
+    Raises OSError and RuntimeError where plugins could not be watched.
     """
 
     def __init__(

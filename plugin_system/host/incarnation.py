@@ -4,13 +4,11 @@ They are born together and dropped together. After any fault all three go,
 so the abandoned request cannot run later, and a late reply has nowhere to
 arrive. (REQ_RELAXED would deliver the abandoned requests after all; see
 test_req_relaxed.cpp of libzmq, case 4.)
-
-Socket: REQ, connected once the plugin's REP has said that it is bound; see
-`call`.
 """
 
 import itertools
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -187,6 +185,7 @@ class Incarnation:
 
     def _checked(self, frame: bytes, asked: int) -> Any:
         try:
+            values.check_fields(frame, "PluginReply")
             reply = PluginReply.FromString(frame)
             if reply.id != asked:
                 raise ValueError(f"call {reply.id}, when {asked} was asked")
@@ -210,7 +209,7 @@ class Incarnation:
 
     def _lied(self, what: str, maybe_done: bool) -> Exception:
         self.end()
-        if not self.process.was_killed():
+        if self.process.code not in (-signal.SIGKILL, None):
             return self.process.crashed("meanwhile", maybe_done=maybe_done)
         why = f"{what}, so it was killed"
         return PluginProtocolError(self.name, why, maybe_done=maybe_done)

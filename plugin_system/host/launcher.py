@@ -42,7 +42,7 @@ def limit(limits: str) -> None:
 
 def main(
     host_pid: str, limits: str, how: str, target: str, *rest: str
-) -> None:
+) -> object:
     die_with(int(host_pid))
     # What the host blocks is its own matter, and would survive the exec.
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -63,10 +63,8 @@ def main(
         here = target.rpartition("/")[0] if how == "script" else ""
         sys.path.insert(0, os.path.realpath(here))
         if how == "script":
-            runpy.run_path(target, run_name="__main__")
-        else:
-            runpy.run_module(target, run_name="__main__", alter_sys=True)
-        return
+            return runpy.run_path(target, run_name="__main__")
+        return runpy.run_module(target, run_name="__main__", alter_sys=True)
     from importlib import import_module
 
     # As an entry point may be written: module:object.attribute [extra]
@@ -74,7 +72,7 @@ def main(
     plugin = import_module(module)
     for attribute in (name or "plugin").split("."):
         plugin = getattr(plugin, attribute)
-    plugin.serve()
+    return plugin.serve()
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Process:
         self._handshake = b""
         self._streams: list[Stream] = []
         self._output = output
-        self._code: int | None = None
+        self.code: int | None = None  # how it ended, once `ended`
         self._reaped = False
         # For a signal handler, too, that closes the executor meanwhile.
         self._reaping = threading.RLock()
@@ -117,7 +117,7 @@ class Process:
     def crashed(self, doing: str, *, maybe_done: bool) -> PluginCrashed:
         """End it, and describe how it had ended by itself."""
         self.end()
-        code = self._code
+        code = self.code
         return PluginCrashed(
             self.name,
             doing,
@@ -143,18 +143,14 @@ class Process:
         self.ended = True
         self._undo.close()
 
-    def was_killed(self) -> bool:
-        """Return whether, after `end`, SIGKILL was how it ended."""
-        return self._code in (-signal.SIGKILL, None)
-
     def _kill_and_reap(self) -> None:
         self.kill()  # also what it left behind: its group may outlive it
         poll([self.death], DYING_S)
         with self._reaping:
             self._reaped = True  # from here on the pidfd may be closed
-            self._code = linux.reap(self.death)
+            self.code = linux.reap(self.death)
             # Popen is told, or it would wait for the number by itself.
-            self._process.returncode = self._code or 0
+            self._process.returncode = self.code or 0
 
     def _close_pipes(self) -> None:
         self.leave()

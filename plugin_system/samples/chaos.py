@@ -50,10 +50,17 @@ def note(path: str) -> int:
         return file.tell()
 
 
+class Panic(BaseException):
+    """No Exception, and not to be printed."""
+
+    def __str__(self) -> str:
+        raise self
+
+
 @plugin.method
 def fail(text: str) -> None:
     """Raise an exception."""
-    raise ValueError(text)
+    raise Panic if text == "panic" else ValueError(text)
 
 
 @plugin.method
@@ -64,6 +71,16 @@ def crash(how: str | int) -> None:
         plugin.lie = _last_words
     elif isinstance(how, int):
         os._exit(how)
+    elif how == "in order":
+        sys.exit("goodbye")
+    elif how == "by Ctrl-C":
+        raise KeyboardInterrupt
+    elif how == "without a fork's child":
+        os.kill(os.getpid() if os.fork() else 0, signal.SIGKILL)
+    elif how == "after its connection":  # as by zmq_ctx_term in C
+        _connection().shutdown(socket.SHUT_RDWR)
+        time.sleep(0.05)
+        os._exit(7)
     else:
         os.kill(os.getpid(), signal.Signals[how])
 
@@ -106,7 +123,7 @@ def _other(**changes: Any) -> Lie:
     return alter
 
 
-def _send_raw(reply: bytes) -> None:
+def send_raw(reply: bytes) -> None:
     # A ZMTP message of two frames, by hand: the empty delimiter of REQ and
     # the reply (RFC 23).
     head = b"\x01\x00\x02" + len(reply).to_bytes(8, "big")
@@ -118,13 +135,8 @@ def _raw(reply: bytes) -> bytes:
     return reply
 
 
-def _twice(reply: bytes) -> bytes:
-    _send_raw(reply)
-    return reply
-
-
 def _last_words(reply: bytes) -> bytes:
-    _send_raw(reply)
+    send_raw(reply)
     os._exit(0)
 
 
@@ -136,7 +148,6 @@ LIES: dict[str, Lie] = {
     "no outcome": _other(),
     "too much": lambda _: bytes(values.MAX_MESSAGE_BYTES + 1),
     "raw bytes": _raw,
-    "twice": _twice,
     "silence": lambda _: hang("asleep"),
 }
 
@@ -171,17 +182,10 @@ match os.environ.get("CHAOS_START"):
     case "prints first":
         print("hello from the plugin")
         sys.stderr.write("and from its stderr\n")
-    case "slow":
-        time.sleep(float(os.environ["CHAOS_SECONDS"]))
     case "silent":
         time.sleep(1000)
     case "broken import":
         import no_such_module  # type: ignore[import-not-found] # noqa: F401
-    case "exits":
-        sys.exit(0)
-    case "closes the pipe":
-        os.close(int(os.environ["PLUGIN_READY_FD"]))
-        time.sleep(1000)
     case "no plugin":
         _say_ready(b"* OK IMAP4rev1 Service Ready\r\n")
     case "wrong magic":

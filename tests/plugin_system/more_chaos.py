@@ -1,10 +1,12 @@
-"""The chaos plugin, with more methods that only the tests need."""
+"""The chaos plugin, with more ways that only the tests need."""
 
 import os
+import sys
+import time
 from typing import Any
 
 from plugin_system import values
-from plugin_system.samples.chaos import crash, note, plugin
+from plugin_system.samples.chaos import LIES, crash, note, plugin, send_raw
 
 
 @plugin.idempotent
@@ -42,9 +44,45 @@ def print_much(size: int) -> None:
 
 
 @plugin.method
+def repeat(times: int) -> list[int]:
+    """Return a list of so many zeros."""
+    return [0] * times
+
+
+@plugin.method
 def deep() -> list[Any]:
     """Return what no message can hold."""
     nested: list[Any] = []
     for _ in range(values.MAX_DEPTH):
         nested = [nested]
     return nested
+
+
+def _twice(reply: bytes) -> bytes:
+    send_raw(reply)
+    return reply
+
+
+def _nothings() -> bytes:
+    # As a result, a list of sixteen million times None, in 64 MiB.
+    nothings = b"\x0a\x02\x08\x01" * (2**24 - 8)
+    for tag in (b"\x42", b"\x1a"):
+        size = len(nothings)
+        while size:
+            tag += bytes([size & 127 | 128 * (size > 127)])
+            size >>= 7
+        nothings = tag + nothings
+    return nothings
+
+
+LIES["twice"] = _twice
+LIES["too many"] = lambda reply: reply[:18] + _nothings()
+
+match os.environ.get("CHAOS_START"):
+    case "slow":
+        time.sleep(float(os.environ["CHAOS_SECONDS"]))
+    case "exits":
+        sys.exit(0)
+    case "closes the pipe":
+        os.close(int(os.environ["PLUGIN_READY_FD"]))
+        time.sleep(1000)
