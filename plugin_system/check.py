@@ -20,7 +20,7 @@ from plugin_system.executor import Executor
 from plugin_system.host.restarts import RestartPolicy
 from plugin_system.registry import Registration
 
-PATIENCE_S = 0.3  # the deadline of a call that is going to hang
+PATIENCE_S = 0.2  # the deadline of a call that is going to hang
 LONG_S = 20.0  # the deadline of everything else
 
 # The error that must come of a fault; the fault, and what makes it.

@@ -163,7 +163,8 @@ class Plugin:
         if time.monotonic_ns() > call.deadline_ns:
             raise DeadlinePassed("nobody waits for this call any more")
         self._deadline_ns = call.deadline_ns
-        named = {e.key: decode(e.value) for e in call.keywords.entries[:]}
+        given = call.keywords.entries[:] if call.HasField("keywords") else ()
+        named = {each.key: decode(each.value) for each in given}
         # Of a copy: the container itself is iterated with an exception.
         return method(*[decode(each) for each in call.arguments[:]], **named)
 

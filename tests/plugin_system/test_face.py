@@ -165,11 +165,14 @@ def test_a_cancelled_call_holds_its_plugin_no_longer_than_its_deadline(
     assert executor.status("plain").starts == 2
 
 
-def test_a_future_that_waits_too_long_says_so_in_time(run: Run) -> None:
-    executor = run()
+def test_a_future_that_waits_too_long_says_so_in_time(
+    run: Run, tmp_path: Path
+) -> None:
+    executor, noted = run(), tmp_path / "noted"
     executor.start()
-    first = executor.submit("chaos", "hang", "asleep", timeout=3)
-    time.sleep(0.3)  # until it runs; else the second is the first
+    hang = ("chaos", "hang", "asleep", str(noted))
+    first = executor.submit(*hang, timeout=5)
+    wait_for_file(noted)
     second = executor.submit("chaos", "echo", 1, timeout=0.2)
     began = time.monotonic()
     with pytest.raises(PluginTimeout, match="other calls"):
