@@ -222,8 +222,11 @@ def _speak_zmtp(endpoint: str) -> socket.socket:
     peer.sendall(
         b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(52, b"\0")
     )
+    peer.recv(64, socket.MSG_WAITALL)  # its greeting
     ready = b"\x05READY\x0bSocket-Type\0\0\0\x04PUSH"
     peer.sendall(b"\x04" + bytes([len(ready)]) + ready)
+    _flags, length = peer.recv(2, socket.MSG_WAITALL)
+    peer.recv(length, socket.MSG_WAITALL)  # its own READY
     return peer
 
 

@@ -13,7 +13,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from slides import HERE, ROOT
-from slides.serve import Live, Server, server
+from slides.live.web import Server
+from slides.serve import Live, server
 from slides.site import build
 from tests.support import PATIENCE_S
 
