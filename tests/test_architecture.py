@@ -35,7 +35,7 @@ BUDGETS = {  # lines of Python, without generated code
 # the budget is met.
 OVER = {
     "pingpong": 1_284,
-    "image_pipeline": 7_705,
+    "image_pipeline": 7_726,
     "slides": 1_880,
 }
 MESSAGING = (  # what works for any bytes in and any bytes out

@@ -31,9 +31,10 @@ class Account:
         self.done_by[record.worker] += 1
         if self.report:
             self.report.write(record)
-        if self.sheet is not None and record.outputs:
+        has_failed = record.outcome is Outcome.FAILED
+        if self.sheet is not None and (record.outputs or has_failed):
             self.sheet.append(record)
-        if record.outcome is Outcome.FAILED and (
+        if has_failed and (
             record.reason in self.reasons or len(self.reasons) < MAX_REASONS
         ):
             self.reasons.setdefault(record.reason, []).append(record.source)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol, Self
 import click
 
 from image_pipeline.cli.account import Account
-from image_pipeline.cli.gallery import contact_sheet
 from image_pipeline.cli.options import say
 from image_pipeline.cli.report import Report
 from image_pipeline.outcome import (
@@ -49,7 +48,7 @@ def show_batch(
     stop: Event,
     *,
     report: Path | None = None,
-    keep_sheet: Callable[[bytes], None] | None = None,
+    keep_sheet: Callable[[list[FileRecord]], None] | None = None,
     quiet: bool = False,
 ) -> ExitCode:
     """Deliver `files` before the eyes of a person; return how it went.
@@ -85,7 +84,7 @@ def show_batch(
         say(f"stopped: {trouble}", err=True)
     say(account.summary())
     if keep_sheet and account.sheet is not None:
-        keep_sheet(contact_sheet(account.sheet))
+        keep_sheet(account.sheet)
     code = account.tally.exit_code(stop.is_set())
     if account.report and account.report.trouble:
         say(f"{report} is not complete: {account.report.trouble}", err=True)

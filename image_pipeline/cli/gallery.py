@@ -1,47 +1,32 @@
 """A contact sheet: one page that shows every thumbnail of a batch.
 
-The page stands alone. It has no script, loads pictures as they scroll into
-view, and follows the reader's light or dark setting. File names are shown
-as text and linked as bytes, whatever characters they contain.
+The page stands alone. It loads pictures as they scroll into view, follows
+the reader's light or dark setting, and opens a picture at a click; without
+its script the pictures are links. File names are shown as text and linked as
+bytes, whatever characters they contain.
 """
 
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
+from string import Template
 from urllib.parse import quote_from_bytes
 
+from image_pipeline.imaging.recipe import Box
 from image_pipeline.outcome import FileRecord, Outcome
 from image_pipeline.storage.names import shown
+from image_pipeline.storage.store import Store
 
 PAGE = b"index.html"
-_OURS = '<meta name="generator" content="image_pipeline">'
+_OURS = b'<meta name="generator" content="image_pipeline">'
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _HEAD_BYTES = 1024  # of a page of ours, which hold the line above
-
-_STYLE = """
-:root { color-scheme: light dark; --edge: color-mix(in srgb, CanvasText 12%,
-  Canvas); font: 16px/1.5 system-ui, sans-serif; }
-body { margin: 0 auto; max-width: 90rem; padding: 2rem clamp(1rem, 4vw, 4rem);
-  }
-h1 { font-size: 1.6rem; margin: 0; }
-h2 { font-size: 1rem; font-weight: 600; margin: 2.5rem 0 .75rem;
-  overflow-wrap: anywhere; }
-p { margin: .25rem 0; opacity: .7; }
-section { content-visibility: auto; contain-intrinsic-size: auto 40rem; }
-ul { display: grid; gap: 1rem; list-style: none; margin: 0; padding: 0;
-  grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); }
-a { align-items: center; aspect-ratio: 1; background: var(--edge);
-  border-radius: .5rem; display: flex; justify-content: center;
-  overflow: hidden; }
-a:hover, a:focus-visible { outline: 3px solid Highlight; }
-img { height: 100%; object-fit: contain; width: 100%; }
-small { display: block; opacity: .7; overflow: hidden; padding: .25rem 0;
-  text-overflow: ellipsis; white-space: nowrap; }
-""".strip()
+_TOGETHER = 200  # pictures; a browser lays out only those it shows
 
 
 def is_in_the_way(target: Path) -> bool:
@@ -51,59 +36,92 @@ def is_in_the_way(target: Path) -> bool:
         if not stat.S_ISREG(page.lstat().st_mode):
             return True
         with page.open("rb") as file:
-            return _OURS.encode() not in file.read(_HEAD_BYTES)
+            return _OURS not in file.read(_HEAD_BYTES)
     except OSError as error:  # what cannot be read is somebody else's
         return error.errno not in _NOTHING_THERE
 
 
-def contact_sheet(records: Iterable[FileRecord]) -> bytes:
+def keep(
+    store: Store, source: Path, target: Path, records: Iterable[FileRecord]
+) -> None:
+    """Write the page; raises TargetError and CannotKeep."""
+    store.write(PAGE, contact_sheet(records, source, target))
+
+
+def contact_sheet(
+    records: Iterable[FileRecord], source: Path, target: Path
+) -> bytes:
     """Return the page for all files that have a thumbnail, by folder.
 
-    Links are relative to the target folder, where the page belongs. With
-    several sizes the first is shown and the last linked.
+    Links are relative to the `target` folder, where the page belongs; a
+    caption leads to the original below `source`. With several sizes the last
+    is what a click opens.
     """
-    shown = [
-        record
-        for record in records
-        if record.outcome in (Outcome.MADE, Outcome.CURRENT)
-        and record.outputs
-    ]
-    shown.sort(key=_folder_and_name)
-    return "".join(_page(shown)).encode()
+    ended = sorted(records, key=lambda r: r.source.rpartition(b"/"))
+    failed = [r for r in ended if r.outcome is Outcome.FAILED]
+    pictures = [r for r in ended if r.outputs]
+    source, target = source.resolve(), target.resolve()
+    originals = os.fsencode(os.path.relpath(source, target))
+    title = escape(shown(os.fsencode(source.name))) or "Thumbnails"
+    page = Template((files(__package__) / "gallery.html").read_text("utf-8"))
+    parts = [*_sections(pictures, title, originals), *_failures(failed)]
+    return page.substitute(
+        title=title, count=len(pictures), sections="".join(parts)
+    ).encode()
 
 
-def _folder_and_name(record: FileRecord) -> tuple[bytes, bytes]:
-    folder, _, name = record.source.rpartition(b"/")
-    return folder, name
+def _sections(
+    pictures: Sequence[FileRecord], title: str, originals: bytes
+) -> Iterator[str]:
+    for folder, group in groupby(
+        pictures, lambda record: record.source.rpartition(b"/")[0]
+    ):
+        figures = [_figure(record, originals) for record in group]
+        yield f"<section>\n<h2>{escape(shown(folder)) or title}</h2>\n"
+        for start in range(0, len(figures), _TOGETHER):
+            some = figures[start : start + _TOGETHER]
+            yield f"<ul>\n{''.join(some)}</ul>\n"
+        yield "</section>\n"
 
 
-def _page(records: list[FileRecord]) -> Iterator[str]:
-    yield (
-        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width">\n'
-        f"{_OURS}\n"
-        f"<title>Thumbnails</title>\n<style>\n{_STYLE}\n</style>\n"
-        f"<h1>Thumbnails</h1>\n<p>{len(records)} images</p>\n"
-    )
-    for folder, group in groupby(records, lambda r: _folder_and_name(r)[0]):
-        yield f"<section>\n<h2>{escape(shown(folder)) or '.'}</h2>\n<ul>\n"
-        for record in group:
-            yield _figure(record)
-        yield "</ul>\n</section>\n"
+def _failures(failed: Sequence[FileRecord]) -> Iterator[str]:
+    if failed:
+        yield f"<details>\n<summary>{len(failed)} failed</summary>\n<ul>\n"
+        for each in failed:
+            yield f"<li>{escape(f'{shown(each.source)}: {each.reason}')}\n"
+        yield "</ul>\n</details>\n"
 
 
-def _figure(record: FileRecord) -> str:
+def _figure(record: FileRecord, originals: bytes) -> str:
     name = escape(shown(record.source.rpartition(b"/")[2]))
-    # A name may look like an address, `javascript:...`; after "./" it is a
-    # file's in any case.
-    links = ["./" + quote_from_bytes(output) for output in record.outputs]
-    size = (
-        f" width={record.width} height={record.height}"
-        if record.width and record.height
-        else ""
-    )
+    links = [_link(output) for output in record.outputs]
+    size, ratio = "", 1.0
+    if record.width and record.height:
+        ratio = record.width / record.height
+        size = f" width={record.width} height={record.height}"
+        size += _choice(record, links)
     return (
-        f'<li><a href="{links[-1]}"><img src="{links[0]}" alt="{name}"'
-        f"{size} loading=lazy decoding=async></a>"
-        f'<small title="{name}">{name}</small>\n'
+        f'<li style="--ratio:{ratio:.3f}">'
+        f'<a href="{links[-1]}"><img src="{links[0]}" alt="{name}"'
+        f'{size} loading=lazy decoding=async></a><small title="{name}">'
+        f'<a href="{_link(originals + b"/" + record.source)}">{name}</a>'
+        "</small>\n"
     )
+
+
+def _link(name: bytes) -> str:
+    """A name may look like an address, `javascript:...`; not after "./"."""
+    return "./" + quote_from_bytes(name)
+
+
+def _choice(record: FileRecord, links: Sequence[str]) -> str:
+    """Let the browser choose a size; the folder of each says which."""
+    if len(links) == 1:
+        return ""
+    size, width = (record.width, record.height), {}
+    for output, link in zip(record.outputs, links, strict=True):
+        box = Box.parse(os.fsdecode(output.partition(b"/")[0]))
+        width[box.fit(*size)[0]] = link
+    choice = ", ".join(f"{link} {pixels}w" for pixels, link in width.items())
+    rem = 12 * record.width / record.height
+    return f' srcset="{choice}" sizes="(max-width: 40rem) 50vw, {rem:.0f}rem"'

@@ -164,7 +164,7 @@ def run(
     supervisor = None if scheduler else start_workers(transport, workers)
 
     from image_pipeline.cli.display import show_batch
-    from image_pipeline.cli.gallery import PAGE
+    from image_pipeline.cli.gallery import keep
     from image_pipeline.outcome import CannotKeep, Incomplete, TargetError
     from image_pipeline.storage.store import Store
     from image_pipeline.transport.endpoints import Unusable
@@ -184,7 +184,9 @@ def run(
                 found,
                 stop,
                 report=report,
-                keep_sheet=partial(store.write, PAGE) if gallery else None,
+                keep_sheet=partial(keep, store, src, dst)
+                if gallery
+                else None,
                 quiet=quiet,
             )
             if prune and not stop.is_set():

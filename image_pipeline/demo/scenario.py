@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from image_pipeline.cli.gallery import PAGE, contact_sheet
+from image_pipeline.cli.gallery import PAGE, keep
 from image_pipeline.cli.options import MAKE
 from image_pipeline.demo.photographs import photograph
 from image_pipeline.imaging.recipe import Recipe
@@ -189,7 +189,8 @@ def play(
                 record=act.record,
                 watch=act.watch,
             )
-        store.write(PAGE, contact_sheet(act.records))
+        source = Path(os.fsdecode(files.source))
+        keep(store, source, target, act.records)
     return act
 
 

@@ -1,11 +1,12 @@
 """The contact sheet: complete, self-contained, safe with any name."""
 
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import pytest
 
-from image_pipeline.cli.gallery import contact_sheet
+from image_pipeline.cli import gallery
 from image_pipeline.outcome import FileRecord, Outcome
 
 
@@ -34,6 +35,10 @@ class Page(HTMLParser):
             if name == tag
             for value in (attributes.get(attribute),)
         ]
+
+
+def contact_sheet(records: list[FileRecord]) -> bytes:
+    return gallery.contact_sheet(records, Path("in/Norway"), Path("out"))
 
 
 def made(*names: bytes) -> list[FileRecord]:
@@ -87,29 +92,63 @@ def test_hostile_names_stay_names(name: bytes) -> None:
     page = Page(contact_sheet(made(name)))
     assert {tag for tag, _ in page.tags} <= {
         "html", "meta", "title", "style", "h1", "h2", "p", "section", "ul",
-        "li", "a", "img", "small",
+        "li", "a", "img", "small", "main", "script",
     }  # fmt: skip
-    for link in (*page.all("img", "src"), *page.all("a", "href")):
-        assert link.startswith("./")
-        assert unquote_to_bytes(link.removeprefix("./")) == name
+    thumbnail, original = page.all("a", "href")
+    assert page.all("img", "src") == [thumbnail]
+    for link, folder in ((thumbnail, "./"), (original, "./../in/Norway/")):
+        assert link.startswith(folder)
+        assert unquote_to_bytes(link.removeprefix(folder)) == name
     for tag, attributes in page.tags:
         assert not {"onerror", "onclick", "onload"} & attributes.keys(), tag
 
 
 def test_the_page_loads_nothing_but_the_thumbnails() -> None:
-    page = Page(contact_sheet(made(b"a.jpg")))
-    assert not {"script", "link", "iframe"} & {tag for tag, _ in page.tags}
-    assert b"url(" not in contact_sheet(made(b"a.jpg"))
-    assert b"://" not in contact_sheet(made(b"a.jpg"))
+    sheet = contact_sheet(made(b"a.jpg"))
+    page = Page(sheet)
+    assert not {"link", "iframe"} & {tag for tag, _ in page.tags}
+    assert page.all("script", "src") == [""]
+    assert b"url(" not in sheet
+    assert b"://" not in sheet
 
 
-def test_with_several_sizes_the_first_is_shown_and_the_last_linked() -> None:
+def test_with_several_sizes_the_browser_chooses_and_the_last_is_opened() -> (
+    None
+):
     record = FileRecord(
-        b"a.jpg", Outcome.MADE, outputs=(b"64x64/a.jpg", b"9x9/a.jpg")
+        b"a,b.jpg",
+        Outcome.MADE,
+        outputs=(b"256x256/a,b.jpg", b"1600x1600/a,b.jpg"),
+        width=3000,
+        height=2000,
     )
     page = Page(contact_sheet([record]))
-    assert page.all("img", "src") == ["./64x64/a.jpg"]
-    assert page.all("a", "href") == ["./9x9/a.jpg"]
+    assert page.all("img", "src") == ["./256x256/a%2Cb.jpg"]
+    assert page.all("img", "srcset") == [
+        "./256x256/a%2Cb.jpg 256w, ./1600x1600/a%2Cb.jpg 1600w"
+    ]
+    assert page.all("a", "href")[0] == "./1600x1600/a%2Cb.jpg"
+
+
+def test_the_folder_gives_the_page_its_name() -> None:
+    texts = Page(contact_sheet(made(b"a.jpg"))).texts
+    assert texts.count("Norway") == 3  # title, heading, its own pictures
+    assert "." not in texts
+
+
+def test_what_failed_is_named_with_its_reason() -> None:
+    failed = FileRecord(b"b/<bad>.jpg", Outcome.FAILED, "truncated & torn")
+    texts = Page(contact_sheet([*made(b"a.jpg"), failed])).texts
+    assert "1 failed" in texts
+    assert "b/<bad>.jpg: truncated & torn" in texts
+
+
+def test_a_folder_of_20_000_pictures_is_laid_out_in_parts() -> None:
+    names = [b"%05d.jpg" % number for number in range(20_000)]
+    page = Page(contact_sheet(made(*names)))
+    assert len(page.all("img", "src")) == 20_000
+    assert len(page.all("ul", "class")) == 100
+    assert len(page.all("h2", "class")) == 1
 
 
 def test_an_empty_batch_still_has_a_page() -> None:
