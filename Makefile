@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What `make test` installs; LOCK= takes the newest releases instead.
 LOCK ?= requirements.lock
+# Each test starts processes, and compiled modules halve a start.
+unexport PYTHONDONTWRITEBYTECODE
 # Tests wait more than they compute, so one more than the cores we count on.
 SHARED_OUT := --numprocesses 3 --dist worksteal
 
