@@ -146,9 +146,7 @@ class Executor:
 
         names = plugins or tuple(self._supervisors)
         tried = [_in_thread(n, partial(attempt, n), Future()) for n in names]
-        return {
-            n: each.result() for n, each in zip(names, tried, strict=True)
-        }
+        return dict(zip(names, (t.result() for t in tried), strict=True))
 
     def stop(self, plugin: str, *, timeout: float = 5.0) -> None:
         """End a plugin in order, and forget its deaths; a call starts it."""
@@ -156,9 +154,9 @@ class Executor:
 
     def restart(self, plugin: str, *, timeout: float = 10.0) -> None:
         """End a plugin in order, and start it anew, with its code of now."""
-        deadline = _deadline(timeout)
-        self._find(plugin).stop(deadline)
-        self._find(plugin).start(deadline)
+        supervisor, deadline = self._find(plugin), _deadline(timeout)
+        supervisor.stop(deadline)
+        supervisor.start(deadline)
 
     def status(self, plugin: str) -> Status:
         """Return what is known about a plugin, without waiting for it."""

@@ -8,6 +8,7 @@ lines on stderr as WARNING, to the logger `plugin_system.plugin.NAME`, with
 
 import logging
 import os
+import select
 import selectors
 import threading
 import time
@@ -36,6 +37,8 @@ class Stream:
     ) -> None:
         os.set_blocking(pipe.fileno(), False)
         self.pipe = pipe
+        self.waits = select.poll()  # whether something is in it
+        self.waits.register(pipe, select.POLLIN)
         self.ended = False  # at its end of file
         self.call_id = 0
         self._name = name
@@ -101,17 +104,19 @@ class OutputReader:
         with self._lock:
             self._selector.register(stream.pipe, selectors.EVENT_READ, stream)
 
-    def drop(self, stream: Stream) -> None:
-        """Read what is left in a pipe, and close it.
-
-        On a busy machine our thread may not have come to it. It may have no
-        end of file: a grandchild may hold its other end for ever.
-        """
+    def begin(self, stream: Stream, call_id: int) -> None:
+        """Read what was printed so far; the rest belongs to this call."""
         with self._lock:
             for _ in range(LAST_READS):
-                closed = stream.pipe.closed or stream.ended
-                if closed or not self._read(stream):
+                done = stream.pipe.closed or stream.ended
+                if done or not (stream.waits.poll(0) and self._read(stream)):
                     break
+            stream.call_id = call_id
+
+    def drop(self, stream: Stream) -> None:
+        """Read what is left in a pipe that may have no end, and close it."""
+        with self._lock:
+            self.begin(stream, stream.call_id)
             stream.feed(b"")
             self._forget(stream)
             stream.pipe.close()

@@ -106,9 +106,8 @@ class Process:
                 raise PluginTimeout(self.name, STARTING)
 
     def begins(self, call_id: int) -> None:
-        """Mark what it prints from here on as printed in this call."""
         for stream in self._streams:
-            stream.call_id = call_id
+            self._output.begin(stream, call_id)
 
     def has_died(self) -> bool:
         """Return whether the process has gone, at a tenth of a zmq_poll."""

@@ -11,6 +11,10 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from plugin_system.host.log_queue import join
+
+LEAVING_S = 0.5  # an order under way may be a slow start
+
 T = TypeVar("T")
 Order = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...]]
 
@@ -23,8 +27,9 @@ class Spawner:
         # A signal handler may close it while its own thread is in `run`.
         self._lock = threading.RLock()
         self._closed = False
-        name = "plugin spawner"
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        run, name = self._run, "plugin spawner"
+        self._thread = threading.Thread(target=run, name=name, daemon=True)
+        self._thread.start()
 
     def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Return what `function` returns in that thread, or raise as it."""
@@ -39,6 +44,7 @@ class Spawner:
         with self._lock:
             self._closed = True
             self._orders.put(None)
+        join(self._thread, LEAVING_S)
 
     def _run(self) -> None:
         while order := self._orders.get():
