@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import Any, ParamSpec
 
@@ -18,6 +19,9 @@ from tests import support
 
 PATIENCE_S = support.PATIENCE_S
 P = ParamSpec("P")
+# The fixtures of conftest.py that run a function beside the test.
+InThread = Callable[..., Future[Any]]
+Spawn = Callable[..., support.Program]
 
 
 def make_patient(context: zmq.Context[Any]) -> None:

@@ -8,8 +8,6 @@ documentation, zmq_socket.
 """
 
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -17,12 +15,13 @@ import zmq
 
 from tests.patterns.helpers import (
     PATIENCE_S,
+    InThread,
+    Spawn,
     bind_anywhere,
     is_silent,
     kill,
     watch,
 )
-from tests.support import Program
 
 
 def serve(context: zmq.SyncContext, endpoint: str) -> None:
@@ -67,9 +66,7 @@ def hold(context: zmq.SyncContext, endpoint: str) -> None:
 
 
 def test_a_request_gets_its_reply(
-    context: zmq.SyncContext,
-    endpoint: str,
-    in_thread: Callable[..., Future[None]],
+    context: zmq.SyncContext, endpoint: str, in_thread: InThread
 ) -> None:
     """A request gets its reply."""
     in_thread(serve, context, endpoint)
@@ -188,9 +185,7 @@ def test_the_rep_keeps_replies_for_a_client_that_does_not_read(
 
 
 def test_a_plain_req_waits_for_ever_when_its_server_is_killed(
-    context: zmq.SyncContext,
-    endpoint: str,
-    spawn: Callable[..., Program],
+    context: zmq.SyncContext, endpoint: str, spawn: Spawn
 ) -> None:
     """A plain REQ whose server died is stuck, though a new server is up."""
     doomed = spawn(hold, endpoint)
@@ -211,8 +206,8 @@ def test_a_plain_req_waits_for_ever_when_its_server_is_killed(
 def test_the_lazy_pirate_survives_its_server(
     context: zmq.SyncContext,
     tcp_endpoint: str,
-    spawn: Callable[..., Program],
-    in_thread: Callable[..., Future[bytes]],
+    spawn: Spawn,
+    in_thread: InThread,
 ) -> None:
     """The Lazy Pirate asks again, and outlives a server killed by SIGKILL."""
     doomed = spawn(hold, tcp_endpoint)
@@ -235,7 +230,7 @@ def test_the_lazy_pirate_gives_up(
 
 
 def test_a_retry_may_run_twice_and_a_late_reply_is_not_believed(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[bytes]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """A retry may run twice, but a late reply never answers the retry."""
     with context.socket(zmq.REP) as server, watch(server) as monitor:
@@ -277,7 +272,7 @@ def test_a_relaxed_req_may_ask_again_but_takes_nothing_back(
 def test_a_reply_without_an_envelope_is_no_reply(
     context: zmq.SyncContext,
     endpoint: str,
-    in_thread: Callable[..., Future[None]],
+    in_thread: InThread,
     transport: str,
 ) -> None:
     """A reply without an envelope wakes a poll, and then a recv hangs.

@@ -10,8 +10,6 @@ zmq_setsockopt.
 """
 
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import ExitStack
 
 import pytest
@@ -19,6 +17,7 @@ import zmq
 
 from tests.patterns.helpers import (
     PATIENCE_S,
+    InThread,
     bind_anywhere,
     is_silent,
     watch,
@@ -343,7 +342,7 @@ def test_conflate_keeps_one_frame_not_one_message(
 
 
 def test_a_last_value_cache_tells_late_subscribers_the_present(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """A last value cache tells each late subscriber the last of its topic."""
     in_thread(keep_last_values, context, "inproc://news", "inproc://late")

@@ -11,7 +11,6 @@ zmq_socket_monitor.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,8 @@ from zmq.utils.monitor import recv_monitor_message
 
 from tests.patterns.helpers import (
     PATIENCE_S,
+    InThread,
+    Spawn,
     bind_anywhere,
     is_silent,
     kill,
@@ -33,10 +34,7 @@ from tests.support import Program
 
 
 def bind_and_wait(
-    ventilator: zmq.SyncSocket,
-    endpoint: str,
-    workers: int,
-    timeout_s: float,
+    ventilator: zmq.SyncSocket, endpoint: str, workers: int, timeout_s: float
 ) -> None:
     """Bind, and return once so many handshakes have succeeded.
 
@@ -60,10 +58,7 @@ def bind_and_wait(
 
 def work(context: zmq.SyncContext, tasks: str, results: str) -> None:
     """Take a task, do it, send the result: a worker, until it is killed."""
-    with (
-        context.socket(zmq.PULL) as source,
-        context.socket(zmq.PUSH) as sink,
-    ):
+    with context.socket(zmq.PULL) as source, context.socket(zmq.PUSH) as sink:
         source.rcvhwm = 1  # what waits here dies with this worker
         sink.connect(results)
         source.connect(tasks)
@@ -330,7 +325,7 @@ def test_the_barrier_gives_up(
 
 
 def test_a_busy_worker_keeps_few_tasks_waiting(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """With RCVHWM 1 a busy worker keeps few tasks from the others."""
     context.sndhwm = 1  # so that one who waits for a full sink is busy
@@ -354,9 +349,7 @@ def test_a_busy_worker_keeps_few_tasks_waiting(
 
 @pytest.fixture
 def pipeline(
-    context: zmq.SyncContext,
-    ipc_folder: Path,
-    spawn: Callable[..., Program],
+    context: zmq.SyncContext, ipc_folder: Path, spawn: Spawn
 ) -> Iterator[Callable[[int], Pipeline]]:
     """A ventilator with the given high-water mark, a sink, two workers."""
     tasks, results = f"ipc://{ipc_folder}/tasks", f"ipc://{ipc_folder}/done"

@@ -8,7 +8,6 @@ documentation, zmq_proxy.
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import ExitStack
 
 import pytest
@@ -16,6 +15,7 @@ import zmq
 
 from tests.patterns.helpers import (
     PATIENCE_S,
+    InThread,
     bind_anywhere,
     is_silent,
     wiretap,
@@ -59,7 +59,7 @@ def forward_and_record(
 
 
 def test_many_publishers_reach_many_subscribers(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Publishers and subscribers meet at a proxy, not knowing each other."""
     in_thread(forward, context, PUBLISHERS, SUBSCRIBERS)
@@ -84,7 +84,7 @@ def test_many_publishers_reach_many_subscribers(
 
 
 def test_subscriptions_travel_upstream(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Subscriptions, and their ends, travel through the proxy upstream."""
     in_thread(forward, context, PUBLISHERS, SUBSCRIBERS)
@@ -111,7 +111,7 @@ def test_a_proxy_of_sub_and_pub_asks_for_everything(
 
 
 def test_what_nobody_wants_does_not_reach_the_proxy(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Through XSUB and XPUB, the first publisher still does the filtering."""
     with (
@@ -141,7 +141,7 @@ def _forward_from(context: zmq.SyncContext, publisher: str) -> None:
 
 
 def test_a_capture_socket_gets_a_copy_of_all_that_passes(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """A capture socket gets a copy of what passes, in both directions."""
     with (
@@ -199,7 +199,7 @@ def _news_until_silence(
 
 
 def test_a_capture_over_push_stops_the_news(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Over PUSH a recorder that stands still stops all subscribers, too."""
     context.sndhwm = context.rcvhwm = 10
@@ -218,7 +218,7 @@ def test_a_capture_over_push_stops_the_news(
 
 
 def test_a_capture_over_pub_lets_the_news_go_on(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Over PUB a recorder that stands still has gaps, and nobody waits."""
     context.sndhwm = context.rcvhwm = 10
@@ -240,8 +240,7 @@ def test_a_capture_over_pub_lets_the_news_go_on(
 
 
 def test_a_proxy_ends_with_its_context(
-    new_context: Callable[[], zmq.SyncContext],
-    in_thread: Callable[..., Future[None]],
+    new_context: Callable[[], zmq.SyncContext], in_thread: InThread
 ) -> None:
     """A proxy runs until its context is terminated, and ends with ETERM."""
     context = new_context()

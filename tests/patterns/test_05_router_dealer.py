@@ -11,13 +11,18 @@ Patterns"; libzmq documentation, zmq_socket; libzmq's issue tracker, 2892.
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import ExitStack
 
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, bind_anywhere, is_silent, watch
+from tests.patterns.helpers import (
+    PATIENCE_S,
+    InThread,
+    bind_anywhere,
+    is_silent,
+    watch,
+)
 
 READY = b"READY"
 
@@ -275,8 +280,7 @@ def test_a_router_listens_to_each_in_turn(context: zmq.SyncContext) -> None:
 
 
 def test_a_broker_shares_requests_among_its_workers(
-    context: zmq.SyncContext,
-    in_thread: Callable[..., Future[None]],
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """A ROUTER and a DEALER make a broker: many clients share N workers."""
     clients_at, workers_at = "inproc://clients", "inproc://workers"
@@ -306,7 +310,7 @@ def test_a_broker_shares_requests_among_its_workers(
 )
 def test_a_broker_that_knows_who_is_idle_does_not_wait_for_the_slow(
     context: zmq.SyncContext,
-    in_thread: Callable[..., Future[None]],
+    in_thread: InThread,
     kind: str,
     shares: dict[str, int],
 ) -> None:

@@ -6,14 +6,12 @@ needs a lock. Sources: Guide, chapter 2, "Signaling Between Threads"; libzmq
 documentation, zmq_socket, "Exclusive pair pattern".
 """
 
-from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, is_silent, wait_until
+from tests.patterns.helpers import PATIENCE_S, InThread, is_silent, wait_until
 
 
 def double(context: zmq.SyncContext, endpoint: str) -> None:
@@ -26,7 +24,7 @@ def double(context: zmq.SyncContext, endpoint: str) -> None:
 
 
 def test_two_threads_talk_over_a_pair_without_a_lock(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Two threads talk over a PAIR without sharing any state or lock."""
     with context.socket(zmq.PAIR) as child:

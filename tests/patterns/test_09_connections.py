@@ -11,7 +11,6 @@ tracker, 3937 and 4767 (heartbeats), 2267 (subscriptions).
 
 import os
 import signal
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,13 +19,13 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from tests.patterns.helpers import (
+    Spawn,
     bind_anywhere,
     is_silent,
     kill,
     stop,
     watch,
 )
-from tests.support import Program
 
 
 def serve(context: zmq.SyncContext, endpoint: str) -> None:
@@ -108,10 +107,7 @@ def test_connect_may_come_before_bind(
     context: zmq.SyncContext, address: str
 ) -> None:
     """Connect returns at once, though nobody is there, and messages wait."""
-    with (
-        context.socket(zmq.PUSH) as early,
-        context.socket(zmq.PULL) as late,
-    ):
+    with context.socket(zmq.PUSH) as early, context.socket(zmq.PULL) as late:
         early.connect(address)
         early.send(b"are you there yet?")
         late.bind(address)
@@ -120,10 +116,7 @@ def test_connect_may_come_before_bind(
 
 def test_inproc_too_may_connect_first(context: zmq.SyncContext) -> None:
     """Since libzmq 4.0 inproc, too, may connect before the other binds."""
-    with (
-        context.socket(zmq.PUSH) as early,
-        context.socket(zmq.PULL) as late,
-    ):
+    with context.socket(zmq.PUSH) as early, context.socket(zmq.PULL) as late:
         early.connect("inproc://late")
         early.send(b"are you there yet?")
         late.bind("inproc://late")
@@ -131,9 +124,7 @@ def test_inproc_too_may_connect_first(context: zmq.SyncContext) -> None:
 
 
 def test_a_client_finds_its_server_again_by_itself(
-    context: zmq.SyncContext,
-    address: str,
-    spawn: Callable[..., Program],
+    context: zmq.SyncContext, address: str, spawn: Spawn
 ) -> None:
     """After a server was killed, its clients reconnect by themselves."""
     server = spawn(serve, address)
@@ -151,9 +142,7 @@ def test_a_client_finds_its_server_again_by_itself(
 
 
 def test_what_was_under_way_is_not_sent_again(
-    context: zmq.SyncContext,
-    endpoint: str,
-    spawn: Callable[..., Program],
+    context: zmq.SyncContext, endpoint: str, spawn: Spawn
 ) -> None:
     """It reconnects, but what a dead server had taken is not sent again."""
     server = spawn(swallow, endpoint)
@@ -170,9 +159,7 @@ def test_what_was_under_way_is_not_sent_again(
 
 
 def test_a_subscription_is_renewed_by_itself(
-    context: zmq.SyncContext,
-    endpoint: str,
-    spawn: Callable[..., Program],
+    context: zmq.SyncContext, endpoint: str, spawn: Spawn
 ) -> None:
     """A subscriber that reads and reconnects subscribes again by itself."""
     with context.socket(zmq.SUB) as subscriber:
@@ -295,9 +282,7 @@ def test_a_client_backs_off_when_it_is_told_to(
 
 
 def test_heartbeats_notice_a_peer_that_is_silent_but_alive(
-    context: zmq.SyncContext,
-    tcp_endpoint: str,
-    spawn: Callable[..., Program],
+    context: zmq.SyncContext, tcp_endpoint: str, spawn: Spawn
 ) -> None:
     """Heartbeats find a stopped peer; without them it looks well."""
     server = spawn(serve, tcp_endpoint)
@@ -323,7 +308,7 @@ def test_heartbeats_notice_a_peer_that_is_silent_but_alive(
 
 
 def test_heartbeats_of_a_reader_that_is_late_abort_the_process(
-    spawn: Callable[..., Program],
+    spawn: Spawn,
 ) -> None:
     """Heartbeats at a reader whose queue is full abort the process.
 
@@ -338,7 +323,7 @@ def test_heartbeats_of_a_reader_that_is_late_abort_the_process(
     "care", ["reader without a mark", "sender", "keepalive"]
 )
 def test_a_reader_that_is_late_may_be_watched_otherwise(
-    spawn: Callable[..., Program], care: str
+    spawn: Spawn, care: str
 ) -> None:
     """Heartbeats at the sender, no mark, or TCP keepalive: all survive."""
     reader = spawn(read_late, care)

@@ -9,15 +9,20 @@ documentation, zmq_socket, "Action in mute state"; RFC 23 (ZMTP).
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, bind_anywhere, is_silent, stop
-from tests.support import Program
+from tests.patterns.helpers import (
+    PATIENCE_S,
+    Spawn,
+    bind_anywhere,
+    is_silent,
+    stop,
+)
 
 MARK = 5
 QUEUE = "inproc://queue"
@@ -287,10 +292,7 @@ def test_each_direction_has_its_own_queue(
 
 def test_the_default_mark_is_a_thousand(context: zmq.SyncContext) -> None:
     """By default the mark is 1000 messages at each end."""
-    with (
-        context.socket(zmq.PUSH) as out,
-        context.socket(zmq.PULL) as into,
-    ):
+    with context.socket(zmq.PUSH) as out, context.socket(zmq.PULL) as into:
         assert out.sndhwm == into.rcvhwm == 1000
         out.bind(QUEUE)
         into.connect(QUEUE)
@@ -321,10 +323,7 @@ def test_over_tcp_the_kernel_holds_more_than_the_mark(
     context: zmq.SyncContext,
 ) -> None:
     """Over tcp the mark is not exact: the kernel's buffers come on top."""
-    with (
-        context.socket(zmq.PUSH) as out,
-        context.socket(zmq.PULL) as into,
-    ):
+    with context.socket(zmq.PUSH) as out, context.socket(zmq.PULL) as into:
         out.sndhwm = into.rcvhwm = 1
         into.connect(bind_anywhere(out))
         out.send(b"and nobody receives any")
@@ -339,10 +338,7 @@ def test_over_tcp_the_kernel_holds_more_than_the_mark(
 
 def test_a_burst_is_absorbed(context: zmq.SyncContext) -> None:
     """A burst waits in the queue: the sender is done before anyone reads."""
-    with (
-        context.socket(zmq.PUSH) as out,
-        context.socket(zmq.PULL) as into,
-    ):
+    with context.socket(zmq.PUSH) as out, context.socket(zmq.PULL) as into:
         into.connect(bind_anywhere(out))
         for number in range(1000):
             out.send(b"%d" % number)  # and now it may do something else
@@ -350,9 +346,7 @@ def test_a_burst_is_absorbed(context: zmq.SyncContext) -> None:
 
 
 def test_a_slow_subscriber_slows_nobody(
-    context: zmq.SyncContext,
-    endpoint: str,
-    spawn: Callable[..., Program],
+    context: zmq.SyncContext, endpoint: str, spawn: Spawn
 ) -> None:
     """A subscriber that stands still slows neither publisher nor others."""
     with (

@@ -15,13 +15,11 @@ Context.destroy.
 import errno
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, bind_anywhere
-from tests.support import Program
+from tests.patterns.helpers import PATIENCE_S, InThread, Spawn, bind_anywhere
 
 
 def echo_until_the_end(context: zmq.SyncContext, endpoint: str) -> str:
@@ -65,8 +63,7 @@ def bind_or_say_why(socket: zmq.SyncSocket, endpoint: str) -> str:
 
 
 def test_terminating_the_context_wakes_a_blocked_thread(
-    context: zmq.SyncContext,
-    in_thread: Callable[..., Future[str]],
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """ETERM wakes a thread that waits in recv, so that it can leave."""
     server = in_thread(echo_until_the_end, context, "inproc://echo")
@@ -81,8 +78,7 @@ def test_terminating_the_context_wakes_a_blocked_thread(
 
 
 def test_term_waits_until_every_socket_is_closed(
-    new_context: Callable[[], zmq.SyncContext],
-    in_thread: Callable[..., Future[None]],
+    new_context: Callable[[], zmq.SyncContext], in_thread: InThread
 ) -> None:
     """A socket that stays open keeps `term` waiting."""
     context = new_context()
@@ -98,8 +94,7 @@ def test_term_waits_until_every_socket_is_closed(
 
 
 def test_destroy_closes_the_sockets_of_other_threads(
-    new_context: Callable[[], zmq.SyncContext],
-    in_thread: Callable[..., Future[int]],
+    new_context: Callable[[], zmq.SyncContext], in_thread: InThread
 ) -> None:
     """Where `term` waits for a thread, `destroy` closes its socket.
 
@@ -246,7 +241,7 @@ def test_a_peer_that_is_not_there_is_ehostunreach_if_you_ask(
     ids=["trap", "cure"],
 )
 def test_a_poller_that_holds_a_closed_socket_polls_stdin(
-    spawn: Callable[..., Program], first: str, found: str
+    spawn: Spawn, first: str, found: str
 ) -> None:
     """A poller takes a closed socket for descriptor 0, which is stdin.
 

@@ -15,8 +15,7 @@ import io
 import random
 import select
 import socket as tcp
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from typing import IO
 
 import pytest
@@ -24,12 +23,13 @@ import zmq
 
 from tests.patterns.helpers import (
     PATIENCE_S,
+    InThread,
+    Spawn,
     bind_anywhere,
     is_silent,
     kill,
     watch,
 )
-from tests.support import Program
 
 HALF = 20_000_000  # more than the kernel's buffers hold
 PHOTO = bytes(2 * HALF)
@@ -92,9 +92,7 @@ def _carry(
 
 
 def test_half_a_message_never_arrives_when_its_sender_is_killed(
-    context: zmq.SyncContext,
-    spawn: Callable[..., Program],
-    in_thread: Callable[..., Future[tuple[tcp.socket, tcp.socket]]],
+    context: zmq.SyncContext, spawn: Spawn, in_thread: InThread
 ) -> None:
     """A sender killed in the middle of a message delivers none of it."""
     with (
@@ -178,9 +176,7 @@ def test_a_filter_is_a_prefix_of_the_first_frame(
         assert heard_by(b"room.1 ") == [b"room.1 "]
 
 
-def test_an_envelope_ends_in_an_empty_frame(
-    context: zmq.SyncContext,
-) -> None:
+def test_an_envelope_ends_in_an_empty_frame(context: zmq.SyncContext) -> None:
     """REP drops a request without the empty frame, and says nothing."""
     with context.socket(zmq.DEALER) as dealer, context.socket(zmq.REP) as rep:
         rep.bind("inproc://envelope")
@@ -236,7 +232,7 @@ def test_the_size_limit_counts_frames_not_messages(
 def test_what_does_not_fit_into_memory_travels_in_chunks(
     context: zmq.SyncContext,
     endpoint: str,
-    in_thread: Callable[..., Future[None]],
+    in_thread: InThread,
     transport: str,
 ) -> None:
     """A file in chunks starts to arrive before it was read to its end."""
@@ -252,7 +248,7 @@ def test_what_does_not_fit_into_memory_travels_in_chunks(
 
 
 def test_a_reader_that_stands_still_stops_the_file(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Only the mark bounds memory: by default a thousand chunks wait."""
     film = io.BytesIO(bytes(100 * CHUNK))

@@ -15,7 +15,6 @@ zmq.auth (a list ready made), and its issue tracker, 1520 and 657.
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -26,6 +25,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from tests.patterns.helpers import (
     PATIENCE_S,
+    InThread,
     bind_anywhere,
     is_silent,
     wiretap,
@@ -81,7 +81,7 @@ REASONS = {
 SERVER, GUEST, STRANGER = (Keys(*zmq.curve_keypair()) for _ in range(3))
 
 
-Begin = Callable[..., Future[None]]
+Begin = InThread
 
 
 def _open_guest_list(context: zmq.SyncContext, in_thread: Begin) -> None:

@@ -14,13 +14,13 @@ zmq.log.handlers.PUBHandler, whose lock lets all threads share its socket.
 import logging
 import signal
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 import zmq
 from zmq.log.handlers import PUBHandler
 
 from tests.patterns.helpers import (
+    Spawn,
     bind_anywhere,
     is_silent,
     kill,
@@ -28,7 +28,6 @@ from tests.patterns.helpers import (
     wait_until,
     watch,
 )
-from tests.support import Program
 
 
 def log_over(socket: zmq.SyncSocket, topic: str) -> logging.Logger:
@@ -121,7 +120,7 @@ def test_a_log_over_pub_costs_nothing_when_nobody_listens(
 
 
 def test_a_stalled_listener_does_not_stop_the_program(
-    context: zmq.SyncContext, spawn: Callable[..., Program]
+    context: zmq.SyncContext, spawn: Spawn
 ) -> None:
     """PUB drops what a listener cannot take; the numbers show the gap."""
     records = 3_000
@@ -152,7 +151,7 @@ def test_a_stalled_listener_does_not_stop_the_program(
 
 
 def test_metrics_of_many_programs_add_up_in_one_place(
-    context: zmq.SyncContext, spawn: Callable[..., Program], endpoint: str
+    context: zmq.SyncContext, spawn: Spawn, endpoint: str
 ) -> None:
     """One PULL adds up what any number of PUSH sockets report."""
     aggregator = spawn(aggregate, endpoint, "3")
@@ -188,7 +187,7 @@ def test_a_stalled_aggregator_costs_numbers_but_no_time(
 
 
 def test_metrics_go_on_after_the_aggregator_was_killed(
-    context: zmq.SyncContext, spawn: Callable[..., Program], endpoint: str
+    context: zmq.SyncContext, spawn: Spawn, endpoint: str
 ) -> None:
     """The next aggregator gets what was reported while there was none."""
     first = spawn(aggregate, endpoint)

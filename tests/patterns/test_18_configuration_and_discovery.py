@@ -16,7 +16,6 @@ import socket as network
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import suppress
 from ipaddress import IPv6Address
 
@@ -25,6 +24,8 @@ import zmq
 
 from tests.patterns.helpers import (
     PATIENCE_S,
+    InThread,
+    Spawn,
     bind_anywhere,
     kill,
     wait_until,
@@ -196,8 +197,7 @@ def test_a_name_in_dns_becomes_an_endpoint_for_each_address(
 
 @pytest.fixture(scope="module", params=["etcd", "consul"])
 def registry_url(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """The address of a real registry, which lives as long as this file."""
     folder = tmp_path_factory.mktemp("registry")
@@ -235,7 +235,7 @@ def _see_it_move(
 
 
 def test_a_client_finds_a_killed_server_where_it_moved_to(
-    context: zmq.SyncContext, registry_url: str, spawn: Callable[..., Program]
+    context: zmq.SyncContext, registry_url: str, spawn: Spawn
 ) -> None:
     """With a registry a client finds a server again that has moved."""
     _see_it_move(
@@ -269,7 +269,7 @@ def beacon_port() -> Iterator[int]:
 
 
 def test_datagrams_of_strangers_are_no_beacons(
-    beacon_port: int, in_thread: Callable[..., Future[None]]
+    beacon_port: int, in_thread: InThread
 ) -> None:
     """Anybody can send a datagram, so a beacon is checked like any input."""
     found = threading.Event()
@@ -289,7 +289,7 @@ def test_datagrams_of_strangers_are_no_beacons(
 
 
 def test_a_beacon_leads_to_a_server_that_moved(
-    context: zmq.SyncContext, beacon_port: int, spawn: Callable[..., Program]
+    context: zmq.SyncContext, beacon_port: int, spawn: Spawn
 ) -> None:
     """With a beacon a client finds a server that it knows nothing about."""
     _see_it_move(

@@ -15,12 +15,7 @@ from typing import NamedTuple
 import pytest
 import zmq
 
-from tests.patterns.helpers import (
-    bind_anywhere,
-    is_silent,
-    wait_until,
-    watch,
-)
+from tests.patterns.helpers import bind_anywhere, is_silent, wait_until, watch
 from tests.patterns.index import chapters
 
 SENT = [b"1", b"2", b"3"]
