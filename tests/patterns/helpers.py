@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, ParamSpec
 
 import zmq
@@ -40,6 +40,16 @@ def bind_anywhere(binder: zmq.Socket[Any]) -> str:
     """Bind to a free port on loopback and return the real endpoint."""
     binder.bind("tcp://127.0.0.1:*")
     return binder.get_string(zmq.LAST_ENDPOINT)
+
+
+@contextmanager
+def sockets(
+    context: zmq.SyncContext, *kinds: int
+) -> Iterator[list[zmq.SyncSocket]]:
+    """Open a socket of each kind, and close them all in the end."""
+    with ExitStack() as stack:
+        opened = (context.socket(kind) for kind in kinds)
+        yield [stack.enter_context(each) for each in opened]
 
 
 def is_silent(listener: zmq.SyncSocket, for_s: float = 0.1) -> bool:

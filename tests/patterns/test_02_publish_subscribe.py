@@ -20,6 +20,7 @@ from tests.patterns.helpers import (
     InThread,
     bind_anywhere,
     is_silent,
+    sockets,
     watch,
     wiretap,
 )
@@ -96,7 +97,7 @@ def test_publishing_and_pushing_go_one_way(
     context: zmq.SyncContext, speaker: int, listener: int
 ) -> None:
     """PUB and PUSH cannot receive, and SUB and PULL cannot send."""
-    with context.socket(speaker) as out, context.socket(listener) as into:
+    with sockets(context, speaker, listener) as (out, into):
         with pytest.raises(zmq.ZMQError) as deaf:
             out.recv()
         with pytest.raises(zmq.ZMQError) as mute:
@@ -109,9 +110,11 @@ def test_a_sub_that_subscribed_to_nothing_hears_nothing(
 ) -> None:
     """A SUB without a subscription hears nothing; the empty one hears all."""
     with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as forgetful,
-        context.socket(zmq.SUB) as listener,
+        sockets(context, zmq.XPUB, zmq.SUB, zmq.SUB) as (
+            publisher,
+            forgetful,
+            listener,
+        ),
         watch(publisher) as monitor,
     ):
         endpoint = bind_anywhere(publisher)
@@ -129,10 +132,7 @@ def test_a_subscription_is_a_prefix_not_a_word(
     context: zmq.SyncContext,
 ) -> None:
     """A subscription is a prefix: `weather` also gets `weatherproof`."""
-    with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as subscriber,
-    ):
+    with sockets(context, zmq.XPUB, zmq.SUB) as (publisher, subscriber):
         subscriber.subscribe(b"weather")
         subscriber.connect(bind_anywhere(publisher))
         wait_for_subscribers(publisher, 1, PATIENCE_S)
@@ -148,8 +148,7 @@ def test_the_publisher_filters_not_the_subscriber(
 ) -> None:
     """The publisher filters: what nobody wants never crosses the network."""
     with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as subscriber,
+        sockets(context, zmq.XPUB, zmq.SUB) as (publisher, subscriber),
         wiretap(bind_anywhere(publisher)) as tap,
     ):
         subscriber.subscribe(b"weather")
@@ -166,10 +165,7 @@ def test_a_late_subscriber_has_missed_what_was_said(
     context: zmq.SyncContext,
 ) -> None:
     """A late subscriber misses all that was published before."""
-    with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as late,
-    ):
+    with sockets(context, zmq.XPUB, zmq.SUB) as (publisher, late):
         endpoint = bind_anywhere(publisher)
         publisher.send(b"before")
         late.subscribe(b"")
@@ -188,8 +184,7 @@ def test_a_connected_subscriber_may_still_be_late(
     subscription is under way when the publisher speaks.
     """
     with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as subscriber,
+        sockets(context, zmq.XPUB, zmq.SUB) as (publisher, subscriber),
         watch(subscriber) as monitor,
         wiretap(bind_anywhere(publisher)) as tap,
     ):
@@ -209,8 +204,7 @@ def test_a_publisher_that_waits_for_subscribers_loses_nothing(
 ) -> None:
     """XPUB receives subscriptions as messages: wait, and none is late."""
     with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as subscriber,
+        sockets(context, zmq.XPUB, zmq.SUB) as (publisher, subscriber),
         wiretap(bind_anywhere(publisher)) as tap,
     ):
         subscriber.subscribe(b"news")
@@ -240,11 +234,8 @@ def test_an_xpub_counts_prefixes_unless_it_is_verbose(
     context: zmq.SyncContext, verbose: bool, reported: int
 ) -> None:
     """XPUB reports each prefix once; only XPUB_VERBOSE counts subscribers."""
-    with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as one,
-        context.socket(zmq.SUB) as two,
-    ):
+    opened = sockets(context, zmq.XPUB, zmq.SUB, zmq.SUB)
+    with opened as (publisher, one, two):
         publisher.xpub_verbose = verbose
         publisher.bind("inproc://news")
         for subscriber in (one, two):
@@ -273,10 +264,7 @@ def test_the_publisher_hears_when_the_last_subscriber_leaves(
 
 def test_a_slow_reader_reads_old_news(context: zmq.SyncContext) -> None:
     """A subscriber that reads rarely reads the oldest message first."""
-    with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as subscriber,
-    ):
+    with sockets(context, zmq.XPUB, zmq.SUB) as (publisher, subscriber):
         publisher.bind("inproc://clock")
         subscriber.subscribe(b"")
         subscriber.connect("inproc://clock")
@@ -290,10 +278,7 @@ def test_conflate_keeps_only_the_last_message(
     context: zmq.SyncContext,
 ) -> None:
     """CONFLATE keeps only the last message: the present, not the past."""
-    with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as subscriber,
-    ):
+    with sockets(context, zmq.XPUB, zmq.SUB) as (publisher, subscriber):
         publisher.bind("inproc://clock")
         subscriber.conflate = True  # before connecting, or it has no effect
         subscriber.subscribe(b"")
@@ -325,10 +310,7 @@ def test_conflate_keeps_one_frame_not_one_message(
     What is left does not match the subscription, so nothing arrives. And it
     keeps one frame for all topics: for one of each, see the next test.
     """
-    with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as subscriber,
-    ):
+    with sockets(context, zmq.XPUB, zmq.SUB) as (publisher, subscriber):
         publisher.bind("inproc://clock")
         subscriber.conflate = True
         subscriber.subscribe(subscription)
@@ -346,11 +328,8 @@ def test_a_last_value_cache_tells_late_subscribers_the_present(
 ) -> None:
     """A last value cache tells each late subscriber the last of its topic."""
     in_thread(keep_last_values, context, "inproc://news", "inproc://late")
-    with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as early,
-        context.socket(zmq.SUB) as late,
-    ):
+    opened = sockets(context, zmq.XPUB, zmq.SUB, zmq.SUB)
+    with opened as (publisher, early, late):
         publisher.connect("inproc://news")
         wait_for_subscribers(publisher, 1, PATIENCE_S)
         early.subscribe(b"")

@@ -23,6 +23,7 @@ from tests.patterns.helpers import (
     bind_anywhere,
     is_silent,
     kill,
+    sockets,
     watch,
 )
 from tests.support import skip_or_fail
@@ -144,7 +145,7 @@ def test_two_binds_of_one_tcp_port_are_an_error(
     context: zmq.SyncContext,
 ) -> None:
     """A tcp port that is taken is EADDRINUSE."""
-    with context.socket(zmq.REP) as first, context.socket(zmq.REP) as second:
+    with sockets(context, zmq.REP, zmq.REP) as (first, second):
         endpoint = bind_anywhere(first)
         with pytest.raises(zmq.ZMQError) as error:
             second.bind(endpoint)
@@ -155,12 +156,8 @@ def test_a_live_ipc_path_is_stolen_without_a_word(
     context: zmq.SyncContext, endpoint: str
 ) -> None:
     """An ipc path that is taken is stolen, and nobody is told."""
-    with (
-        context.socket(zmq.PULL) as owner,
-        context.socket(zmq.PULL) as thief,
-        context.socket(zmq.PUSH) as old_friend,
-        context.socket(zmq.PUSH) as newcomer,
-    ):
+    opened = sockets(context, zmq.PULL, zmq.PULL, zmq.PUSH, zmq.PUSH)
+    with opened as (owner, thief, old_friend, newcomer):
         owner.bind(endpoint)
         old_friend.connect(endpoint)
         old_friend.send(b"1")

@@ -23,6 +23,7 @@ from tests.patterns.helpers import (
     bind_anywhere,
     is_silent,
     kill,
+    sockets,
     stop,
     watch,
 )
@@ -107,7 +108,7 @@ def test_connect_may_come_before_bind(
     context: zmq.SyncContext, address: str
 ) -> None:
     """Connect returns at once, though nobody is there, and messages wait."""
-    with context.socket(zmq.PUSH) as early, context.socket(zmq.PULL) as late:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (early, late):
         early.connect(address)
         early.send(b"are you there yet?")
         late.bind(address)
@@ -116,7 +117,7 @@ def test_connect_may_come_before_bind(
 
 def test_inproc_too_may_connect_first(context: zmq.SyncContext) -> None:
     """Since libzmq 4.0 inproc, too, may connect before the other binds."""
-    with context.socket(zmq.PUSH) as early, context.socket(zmq.PULL) as late:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (early, late):
         early.connect("inproc://late")
         early.send(b"are you there yet?")
         late.bind("inproc://late")
@@ -206,13 +207,9 @@ def test_one_socket_has_many_peers_on_many_transports(
     context: zmq.SyncContext, ipc_folder: Path
 ) -> None:
     """One socket binds and connects at once, to many peers, on any mix."""
-    with (
-        context.socket(zmq.PULL) as sink,
-        context.socket(zmq.PUSH) as by_tcp,
-        context.socket(zmq.PUSH) as by_ipc,
-        context.socket(zmq.PUSH) as by_inproc,
-        context.socket(zmq.PUSH) as called,
-    ):
+    with sockets(
+        context, zmq.PULL, zmq.PUSH, zmq.PUSH, zmq.PUSH, zmq.PUSH
+    ) as (sink, by_tcp, by_ipc, by_inproc, called):
         by_tcp.connect(bind_anywhere(sink))
         sink.bind(f"ipc://{ipc_folder}/sink")
         by_ipc.connect(f"ipc://{ipc_folder}/sink")
@@ -228,11 +225,8 @@ def test_half_of_the_messages_wait_for_an_absent_peer(
     context: zmq.SyncContext, endpoint: str
 ) -> None:
     """A message may be queued for a peer that is absent, and stuck there."""
-    with (
-        context.socket(zmq.PUSH) as push,
-        context.socket(zmq.PULL) as present,
-        context.socket(zmq.PULL) as absent,
-    ):
+    opened = sockets(context, zmq.PUSH, zmq.PULL, zmq.PULL)
+    with opened as (push, present, absent):
         push.connect(bind_anywhere(present))
         push.connect(endpoint)  # where nobody is, so far
         for number in range(10):
@@ -249,8 +243,7 @@ def test_immediate_queues_only_for_those_who_are_there(
 ) -> None:
     """With IMMEDIATE, messages go only to peers that are connected."""
     with (
-        context.socket(zmq.PUSH) as push,
-        context.socket(zmq.PULL) as present,
+        sockets(context, zmq.PUSH, zmq.PULL) as (push, present),
         watch(push) as monitor,
     ):
         push.immediate = True
@@ -287,8 +280,7 @@ def test_heartbeats_notice_a_peer_that_is_silent_but_alive(
     """Heartbeats find a stopped peer; without them it looks well."""
     server = spawn(serve, tcp_endpoint)
     with (
-        context.socket(zmq.DEALER) as trusting,
-        context.socket(zmq.DEALER) as careful,
+        sockets(context, zmq.DEALER, zmq.DEALER) as (trusting, careful),
         watch(trusting) as trust,
         watch(careful) as care,
     ):

@@ -21,6 +21,7 @@ from tests.patterns.helpers import (
     Spawn,
     bind_anywhere,
     is_silent,
+    sockets,
     stop,
 )
 
@@ -62,7 +63,7 @@ def _joined(
     context: zmq.SyncContext, sender: int, receiver: int, mark: int = MARK
 ) -> Iterator[tuple[zmq.SyncSocket, zmq.SyncSocket]]:
     """A bound sender and a connected receiver, each with the same mark."""
-    with context.socket(sender) as out, context.socket(receiver) as into:
+    with sockets(context, sender, receiver) as (out, into):
         out.sndhwm = into.rcvhwm = mark
         if receiver == zmq.SUB:
             into.subscribe(b"")
@@ -277,7 +278,7 @@ def test_each_direction_has_its_own_queue(
     context: zmq.SyncContext, binder: int, connecter: int, back: list[bytes]
 ) -> None:
     """In DEALER, ROUTER and PAIR each direction has a queue of its own."""
-    with context.socket(binder) as one, context.socket(connecter) as two:
+    with sockets(context, binder, connecter) as (one, two):
         for end in (one, two):
             end.sndhwm = end.rcvhwm = MARK
         if binder == zmq.ROUTER:
@@ -292,7 +293,7 @@ def test_each_direction_has_its_own_queue(
 
 def test_the_default_mark_is_a_thousand(context: zmq.SyncContext) -> None:
     """By default the mark is 1000 messages at each end."""
-    with context.socket(zmq.PUSH) as out, context.socket(zmq.PULL) as into:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (out, into):
         assert out.sndhwm == into.rcvhwm == 1000
         out.bind(QUEUE)
         into.connect(QUEUE)
@@ -323,7 +324,7 @@ def test_over_tcp_the_kernel_holds_more_than_the_mark(
     context: zmq.SyncContext,
 ) -> None:
     """Over tcp the mark is not exact: the kernel's buffers come on top."""
-    with context.socket(zmq.PUSH) as out, context.socket(zmq.PULL) as into:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (out, into):
         out.sndhwm = into.rcvhwm = 1
         into.connect(bind_anywhere(out))
         out.send(b"and nobody receives any")
@@ -338,7 +339,7 @@ def test_over_tcp_the_kernel_holds_more_than_the_mark(
 
 def test_a_burst_is_absorbed(context: zmq.SyncContext) -> None:
     """A burst waits in the queue: the sender is done before anyone reads."""
-    with context.socket(zmq.PUSH) as out, context.socket(zmq.PULL) as into:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (out, into):
         into.connect(bind_anywhere(out))
         for number in range(1000):
             out.send(b"%d" % number)  # and now it may do something else
@@ -349,10 +350,7 @@ def test_a_slow_subscriber_slows_nobody(
     context: zmq.SyncContext, endpoint: str, spawn: Spawn
 ) -> None:
     """A subscriber that stands still slows neither publisher nor others."""
-    with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as brisk,
-    ):
+    with sockets(context, zmq.XPUB, zmq.SUB) as (publisher, brisk):
         publisher.xpub_verbose = True
         publisher.bind(endpoint)
         slow = spawn(stand_still, endpoint)

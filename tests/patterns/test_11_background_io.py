@@ -26,6 +26,7 @@ from tests.patterns.helpers import (
     Spawn,
     bind_anywhere,
     is_silent,
+    sockets,
 )
 
 FOR_EVER = -1
@@ -82,7 +83,7 @@ def test_send_returns_before_there_is_anybody_to_receive(
     context: zmq.SyncContext, endpoint: str
 ) -> None:
     """A send that has returned means queued, not delivered."""
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         push.connect(endpoint)
         push.send(b"to nobody")
         assert not Path(endpoint.removeprefix("ipc://")).exists()
@@ -95,7 +96,7 @@ def test_only_an_answer_says_that_a_message_was_dealt_with(
     context: zmq.SyncContext,
 ) -> None:
     """To know that a message was dealt with, wait for the reply to it."""
-    with context.socket(zmq.REQ) as client, context.socket(zmq.REP) as server:
+    with sockets(context, zmq.REQ, zmq.REP) as (client, server):
         client.connect(bind_anywhere(server))
         client.send(b"save this")
         assert server.poll(int(PATIENCE_S * 1000)), "it has arrived"
@@ -158,7 +159,7 @@ def test_inproc_needs_no_io_thread_and_tcp_does(
 ) -> None:
     """Between threads no I/O thread is involved, so none is needed."""
     context.set(zmq.IO_THREADS, 0)
-    with context.socket(zmq.PAIR) as one, context.socket(zmq.PAIR) as other:
+    with sockets(context, zmq.PAIR, zmq.PAIR) as (one, other):
         with pytest.raises(zmq.ZMQError) as refused:
             one.bind("tcp://127.0.0.1:*")
         assert refused.value.errno == zmq.EMTHREAD

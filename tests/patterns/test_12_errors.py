@@ -19,7 +19,13 @@ from collections.abc import Callable
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, InThread, Spawn, bind_anywhere
+from tests.patterns.helpers import (
+    PATIENCE_S,
+    InThread,
+    Spawn,
+    bind_anywhere,
+    sockets,
+)
 
 
 def echo_until_the_end(context: zmq.SyncContext, endpoint: str) -> str:
@@ -124,7 +130,7 @@ def test_an_address_in_use_is_an_error_with_a_name(
     context: zmq.SyncContext,
 ) -> None:
     """A second server on one port gets EADDRINUSE; port * is always free."""
-    with context.socket(zmq.REP) as first, context.socket(zmq.REP) as second:
+    with sockets(context, zmq.REP, zmq.REP) as (first, second):
         taken = bind_anywhere(first)
         with pytest.raises(zmq.ZMQError) as refused:
             second.bind(taken)
@@ -155,7 +161,7 @@ def test_a_wrong_endpoint_becomes_a_sentence(
 
 def test_ipv6_is_an_option_of_the_socket(context: zmq.SyncContext) -> None:
     """Without the option IPV6, an IPv6 address is "No such device"."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         with pytest.raises(zmq.ZMQError) as refused:
             server.bind("tcp://[::1]:*")
         assert refused.value.errno == errno.ENODEV
@@ -182,7 +188,7 @@ def test_nothing_to_receive_is_eagain_and_poll_asks_first(
     context: zmq.SyncContext,
 ) -> None:
     """EAGAIN means not now: nothing to receive yet, or no room to send."""
-    with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
+    with sockets(context, zmq.PULL, zmq.PUSH) as (pull, push):
         pull.bind("inproc://later")
         with pytest.raises(zmq.Again):
             pull.recv(zmq.DONTWAIT)
@@ -202,7 +208,7 @@ def test_a_call_out_of_turn_is_efsm_and_leaves_the_socket_whole(
     context: zmq.SyncContext,
 ) -> None:
     """EFSM means out of turn; the socket still works in the right order."""
-    with context.socket(zmq.REQ) as client, context.socket(zmq.REP) as server:
+    with sockets(context, zmq.REQ, zmq.REP) as (client, server):
         server.bind("inproc://turns")
         client.connect("inproc://turns")
         with pytest.raises(zmq.ZMQError) as early_recv:

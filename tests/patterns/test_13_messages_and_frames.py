@@ -28,6 +28,7 @@ from tests.patterns.helpers import (
     bind_anywhere,
     is_silent,
     kill,
+    sockets,
     watch,
 )
 
@@ -122,7 +123,7 @@ def test_nothing_leaves_before_the_last_frame_is_sent(
     context: zmq.SyncContext,
 ) -> None:
     """SNDMORE holds a message back until its last frame is there."""
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         pull.bind("inproc://frames")
         push.connect("inproc://frames")
         push.send(b"one", zmq.SNDMORE)
@@ -137,7 +138,7 @@ def test_recv_takes_one_frame_and_leaves_the_rest_for_the_next_call(
     context: zmq.SyncContext,
 ) -> None:
     """Reading a frame where a message was meant puts a reader out of step."""
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         pull.bind("inproc://step")
         push.connect("inproc://step")
         for name in (b"a.jpg", b"b.jpg"):
@@ -178,7 +179,7 @@ def test_a_filter_is_a_prefix_of_the_first_frame(
 
 def test_an_envelope_ends_in_an_empty_frame(context: zmq.SyncContext) -> None:
     """REP drops a request without the empty frame, and says nothing."""
-    with context.socket(zmq.DEALER) as dealer, context.socket(zmq.REP) as rep:
+    with sockets(context, zmq.DEALER, zmq.REP) as (dealer, rep):
         rep.bind("inproc://envelope")
         dealer.connect("inproc://envelope")
         dealer.send(b"no envelope")
@@ -197,7 +198,7 @@ def test_a_receiver_limits_what_a_stranger_can_make_it_hold(
 
     The sender is not told: it loses the message and connects again.
     """
-    with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
+    with sockets(context, zmq.PULL, zmq.PUSH) as (pull, push):
         assert pull.maxmsgsize == -1, "the default: whatever they like"
         pull.maxmsgsize = 1_000  # before the bind that it is meant for
         with watch(push) as monitor:
@@ -215,8 +216,7 @@ def test_the_size_limit_counts_frames_not_messages(
 ) -> None:
     """MAXMSGSIZE limits each frame; a message may have any number of them."""
     with (
-        context.socket(zmq.PULL) as pull,
-        context.socket(zmq.PUSH) as push,
+        sockets(context, zmq.PULL, zmq.PUSH) as (pull, push),
         watch(push) as monitor,
     ):
         pull.maxmsgsize = 1_000
@@ -238,7 +238,7 @@ def test_what_does_not_fit_into_memory_travels_in_chunks(
     """A file in chunks starts to arrive before it was read to its end."""
     place = endpoint if transport == "ipc" else "inproc://chunks"
     film = io.BytesIO(random.Random(7).randbytes(50 * CHUNK + 1))
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         sending = in_thread(send_in_chunks, push, place, film)
         chunks = receive_chunks(pull, place)
         first = next(chunks)
@@ -252,14 +252,14 @@ def test_a_reader_that_stands_still_stops_the_file(
 ) -> None:
     """Only the mark bounds memory: by default a thousand chunks wait."""
     film = io.BytesIO(bytes(100 * CHUNK))
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         pull.bind("inproc://default")
         push.connect("inproc://default")
         while chunk := film.read(CHUNK):
             push.send(chunk)  # all of it, and nobody has received any
 
     film.seek(0)
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         push.sndtimeo = 500
 
         def send() -> None:
@@ -280,7 +280,7 @@ def test_a_mark_lowered_on_a_connection_hangs_its_sender(
     The reader says that there is room when it has read half of the queue,
     and to it the queue is still as long as it was. So options come first.
     """
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         pull.rcvhwm = AHEAD
         pull.bind("inproc://lowered")
         push.connect("inproc://lowered")
@@ -303,7 +303,7 @@ def test_copy_false_hands_over_the_memory_itself(
 ) -> None:
     """With copy=False the receiver reads the memory of the sender."""
     pixels = bytearray(1_000_000)
-    with context.socket(zmq.PAIR) as one, context.socket(zmq.PAIR) as other:
+    with sockets(context, zmq.PAIR, zmq.PAIR) as (one, other):
         one.bind("inproc://memory")
         other.connect("inproc://memory")
         one.send(pixels, copy=False)
@@ -320,7 +320,7 @@ def test_memory_that_was_handed_over_must_not_be_changed_until_it_is_sent(
 ) -> None:
     """A buffer sent with copy=False is free once its tracker is done."""
     pixels = bytearray(1_000_000)
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         push.connect(endpoint)
         tracker = push.send(pixels, copy=False, track=True)
         assert not tracker.done, "nobody is there, so it is queued"

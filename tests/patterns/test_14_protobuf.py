@@ -26,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pingpong.messages_pb2 import Ping, Pong
-from tests.patterns.helpers import InThread
+from tests.patterns.helpers import InThread, sockets
 from tests.support import ROOT
 
 
@@ -201,7 +201,7 @@ def test_who_receives_a_pickle_runs_what_a_stranger_wrote(
     context: zmq.SyncContext, tmp_path: Path
 ) -> None:
     """recv_pyobj unpickles, and so runs whatever the sender likes."""
-    with context.socket(zmq.PAIR) as one, context.socket(zmq.PAIR) as other:
+    with sockets(context, zmq.PAIR, zmq.PAIR) as (one, other):
         one.bind("inproc://presents")
         other.connect("inproc://presents")
         other.send_pyobj(_Present(tmp_path / "trap"))

@@ -27,6 +27,7 @@ from tests.patterns.helpers import (
     Spawn,
     bind_anywhere,
     is_silent,
+    sockets,
 )
 
 STOP = b"STOP"
@@ -88,7 +89,7 @@ def test_a_chain_of_threads_passes_a_message_along(
     context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Three threads pass messages on in order, without a lock."""
-    with context.socket(zmq.PAIR) as first, context.socket(zmq.PAIR) as last:
+    with sockets(context, zmq.PAIR, zmq.PAIR) as (first, last):
         last.bind("inproc://end")
         first.connect("inproc://a")
         threads = [
@@ -162,7 +163,7 @@ def test_two_threads_in_one_socket_mix_their_messages_up(
     context: zmq.SyncContext,
 ) -> None:
     """Threads that share a socket put frames into each other's message."""
-    with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as shared:
+    with sockets(context, zmq.PULL, zmq.PUSH) as (pull, shared):
         pull.bind("inproc://shared")
         shared.connect("inproc://shared")
         _take_turns(
@@ -182,7 +183,7 @@ def test_two_threads_in_one_req_get_each_others_answers(
     context: zmq.SyncContext,
 ) -> None:
     """Two threads that share a REQ break its lock-step for each other."""
-    with context.socket(zmq.REP) as rep, context.socket(zmq.REQ) as shared:
+    with sockets(context, zmq.REP, zmq.REQ) as (rep, shared):
         rep.bind("inproc://shared")
         shared.connect("inproc://shared")
         answers: list[bytes] = []
@@ -202,11 +203,8 @@ def test_a_socket_for_each_thread_keeps_their_messages_apart(
     context: zmq.SyncContext,
 ) -> None:
     """A socket for each thread costs little and mixes nothing up."""
-    with (
-        context.socket(zmq.PULL) as pull,
-        context.socket(zmq.PUSH) as alices,
-        context.socket(zmq.PUSH) as bobs,
-    ):
+    opened = sockets(context, zmq.PULL, zmq.PUSH, zmq.PUSH)
+    with opened as (pull, alices, bobs):
         pull.bind("inproc://own")
         alices.connect("inproc://own")
         bobs.connect("inproc://own")
@@ -251,7 +249,7 @@ def test_a_message_stops_a_thread_after_its_last_task(
     context: zmq.SyncContext, in_thread: InThread, workers: int
 ) -> None:
     """Threads that listen to a control socket all stop when told to, once."""
-    with context.socket(zmq.PUSH) as tasks, context.socket(zmq.XPUB) as boss:
+    with sockets(context, zmq.PUSH, zmq.XPUB) as (tasks, boss):
         tasks.bind("inproc://tasks")
         boss.xpub_verbose = True
         boss.bind("inproc://control")

@@ -28,6 +28,7 @@ from tests.patterns.helpers import (
     Spawn,
     bind_anywhere,
     kill,
+    sockets,
     wait_until,
 )
 from tests.patterns.registries import registry, running
@@ -171,7 +172,7 @@ def test_libzmq_accepts_a_port_that_does_not_exist(
     context: zmq.SyncContext,
 ) -> None:
     """Beyond 65535 the port wraps around, so check it before libzmq does."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         host, _, port = bind_anywhere(server).rpartition(":")
         client.connect(f"{host}:{int(port) + 65536}")
         client.send(b"who is there?")
@@ -186,7 +187,7 @@ def test_a_name_in_dns_becomes_an_endpoint_for_each_address(
     context: zmq.SyncContext, host: str, place: str
 ) -> None:
     """A socket connects to every address of a name; one has the server."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         server.ipv6 = "[" in place
         server.bind(place)
         port = int(server.get_string(zmq.LAST_ENDPOINT).rpartition(":")[2])

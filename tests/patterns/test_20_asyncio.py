@@ -31,6 +31,7 @@ from tests.patterns.helpers import (
     bind_anywhere,
     in_a_loop,
     make_patient,
+    sockets,
 )
 
 AsyncContext = zmq.asyncio.Context
@@ -342,7 +343,7 @@ def test_the_descriptor_of_a_socket_tells_of_news_only_once(
     zmq.asyncio does so. A loop of your own asks the socket, not the
     descriptor, whether there is more.
     """
-    with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
+    with sockets(context, zmq.PULL, zmq.PUSH) as (pull, push):
         pull.bind("inproc://edge")
         push.connect("inproc://edge")
         for number in (b"1", b"2", b"3"):
