@@ -10,7 +10,6 @@ zmq_setsockopt.
 """
 
 import time
-from contextlib import ExitStack
 
 import pytest
 import zmq
@@ -72,18 +71,17 @@ def test_every_subscriber_gets_every_message(
     context: zmq.SyncContext,
 ) -> None:
     """Publishing fans out: every subscriber gets every message, in order."""
-    with ExitStack() as stack:
-        publisher = stack.enter_context(context.socket(zmq.XPUB))
+    news = [b"news %d" % number for number in range(100)]
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        sockets(context, *[zmq.SUB] * 5) as subscribers,
+    ):
         publisher.xpub_verbose = True
         endpoint = bind_anywhere(publisher)
-        subscribers = [
-            stack.enter_context(context.socket(zmq.SUB)) for _ in range(5)
-        ]
         for subscriber in subscribers:
             subscriber.subscribe(b"")
             subscriber.connect(endpoint)
         wait_for_subscribers(publisher, 5, PATIENCE_S)
-        news = [b"news %d" % number for number in range(100)]
         for message in news:
             publisher.send(message)
         for subscriber in subscribers:
@@ -136,11 +134,10 @@ def test_a_subscription_is_a_prefix_not_a_word(
         subscriber.subscribe(b"weather")
         subscriber.connect(bind_anywhere(publisher))
         wait_for_subscribers(publisher, 1, PATIENCE_S)
-        for topic in (b"sports", b"weather", b"weatherproof", b"end weather"):
+        for topic in (b"news", b"weather", b"end weather", b"weatherproof"):
             publisher.send(topic)
-        publisher.send(b"weather: end")
-        heard = [subscriber.recv() for _ in range(3)]
-    assert heard == [b"weather", b"weatherproof", b"weather: end"]
+        heard = [subscriber.recv() for _ in range(2)]
+    assert heard == [b"weather", b"weatherproof"]
 
 
 def test_the_publisher_filters_not_the_subscriber(
@@ -180,8 +177,7 @@ def test_a_connected_subscriber_may_still_be_late(
 ) -> None:
     """A subscriber that connected first still misses the first messages.
 
-    This is the Guide's slow joiner. The wiretap stands for the network: the
-    subscription is under way when the publisher speaks.
+    The Guide's slow joiner: here the subscription is still under way.
     """
     with (
         sockets(context, zmq.XPUB, zmq.SUB) as (publisher, subscriber),
@@ -203,6 +199,7 @@ def test_a_publisher_that_waits_for_subscribers_loses_nothing(
     context: zmq.SyncContext,
 ) -> None:
     """XPUB receives subscriptions as messages: wait, and none is late."""
+    news = [b"news %d" % number for number in range(100)]
     with (
         sockets(context, zmq.XPUB, zmq.SUB) as (publisher, subscriber),
         wiretap(bind_anywhere(publisher)) as tap,
@@ -210,10 +207,9 @@ def test_a_publisher_that_waits_for_subscribers_loses_nothing(
         subscriber.subscribe(b"news")
         subscriber.connect(tap.endpoint)
         wait_for_subscribers(publisher, 1, PATIENCE_S)
-        for number in range(100):
-            publisher.send(b"news %d" % number)
-        heard = [subscriber.recv() for _ in range(100)]
-    assert heard == [b"news %d" % number for number in range(100)]
+        for message in news:
+            publisher.send(message)
+        assert [subscriber.recv() for _ in news] == news
 
 
 @pytest.mark.parametrize("timeout_s", [0.05, -1.0], ids=["wait", "over"])
@@ -221,12 +217,11 @@ def test_waiting_for_subscribers_ends_without_them(
     context: zmq.SyncContext, timeout_s: float
 ) -> None:
     """Waiting for subscribers that never come ends with an error."""
-    began = time.monotonic()
-    with context.socket(zmq.XPUB) as publisher:
-        bind_anywhere(publisher)
-        with pytest.raises(TimeoutError, match="2 more subscribers"):
-            wait_for_subscribers(publisher, 2, timeout_s)
-    assert time.monotonic() - began >= timeout_s - 0.01
+    with (
+        context.socket(zmq.XPUB) as publisher,
+        pytest.raises(TimeoutError, match="2 more subscribers"),
+    ):
+        wait_for_subscribers(publisher, 2, timeout_s)
 
 
 @pytest.mark.parametrize(("verbose", "reported"), [(False, 1), (True, 2)])
@@ -249,78 +244,38 @@ def test_an_xpub_counts_prefixes_unless_it_is_verbose(
         assert one.recv() == two.recv() == b"news"
 
 
-def test_the_publisher_hears_when_the_last_subscriber_leaves(
-    context: zmq.SyncContext,
-) -> None:
-    """XPUB also hears when the last subscriber to a prefix has gone."""
-    with context.socket(zmq.XPUB) as publisher:
-        endpoint = bind_anywhere(publisher)
-        with context.socket(zmq.SUB) as subscriber:
-            subscriber.subscribe(b"news")
-            subscriber.connect(endpoint)
-            assert publisher.recv() == b"\x01news"
-        assert publisher.recv() == b"\x00news"
-
-
-def test_a_slow_reader_reads_old_news(context: zmq.SyncContext) -> None:
-    """A subscriber that reads rarely reads the oldest message first."""
-    with sockets(context, zmq.XPUB, zmq.SUB) as (publisher, subscriber):
-        publisher.bind("inproc://clock")
-        subscriber.subscribe(b"")
-        subscriber.connect("inproc://clock")
-        wait_for_subscribers(publisher, 1, PATIENCE_S)
-        for tick in range(100):
-            publisher.send(b"%d" % tick)
-        assert subscriber.recv() == b"0"
-
-
-def test_conflate_keeps_only_the_last_message(
-    context: zmq.SyncContext,
-) -> None:
-    """CONFLATE keeps only the last message: the present, not the past."""
-    with sockets(context, zmq.XPUB, zmq.SUB) as (publisher, subscriber):
-        publisher.bind("inproc://clock")
-        subscriber.conflate = True  # before connecting, or it has no effect
-        subscriber.subscribe(b"")
-        subscriber.connect("inproc://clock")
-        wait_for_subscribers(publisher, 1, PATIENCE_S)
-        for tick in range(100):
-            publisher.send(b"%d" % tick)
-        assert subscriber.recv() == b"99"
-        assert is_silent(subscriber)
-
-
 @pytest.mark.parametrize(
-    ("frames", "subscription", "heard"),
+    ("conflate", "frames", "subscription", "heard"),
     [
-        ([b"clock", b"%d"], b"", [b"99"]),
-        ([b"clock", b"%d"], b"clock", []),
-        ([b"clock %d"], b"clock", [b"clock 99"]),
+        (False, [b"%d"], b"", [b"0"]),
+        (True, [b"%d"], b"", [b"99"]),
+        (True, [b"clock", b"%d"], b"", [b"99"]),
+        (True, [b"clock", b"%d"], b"clock", []),
+        (True, [b"clock %d"], b"clock", [b"clock 99"]),
     ],
-    ids=["no topic", "nothing", "cure"],
+    ids=["old news", "one frame", "no topic", "nothing", "cure"],
 )
 def test_conflate_keeps_one_frame_not_one_message(
     context: zmq.SyncContext,
+    conflate: bool,
     frames: list[bytes],
     subscription: bytes,
     heard: list[bytes],
 ) -> None:
-    """CONFLATE keeps the last frame: a topic in a frame of its own is lost.
+    """A slow reader reads old news, or with CONFLATE only the last frame.
 
-    What is left does not match the subscription, so nothing arrives. And it
-    keeps one frame for all topics: for one of each, see the next test.
+    So a topic in a frame of its own is lost; all topics share that frame.
     """
     with sockets(context, zmq.XPUB, zmq.SUB) as (publisher, subscriber):
         publisher.bind("inproc://clock")
-        subscriber.conflate = True
+        subscriber.conflate = conflate  # before connecting
         subscriber.subscribe(subscription)
         subscriber.connect("inproc://clock")
         wait_for_subscribers(publisher, 1, PATIENCE_S)
         for tick in range(100):
-            *topic, last = frames
-            publisher.send_multipart([*topic, last % tick])
+            publisher.send_multipart([*frames[:-1], frames[-1] % tick])
         assert [subscriber.recv() for _ in heard] == heard
-        assert is_silent(subscriber)
+        assert is_silent(subscriber) == conflate
 
 
 def test_a_last_value_cache_tells_late_subscribers_the_present(

@@ -73,10 +73,7 @@ def broker_for_the_idle(
 def work_when_idle(
     context: zmq.SyncContext, workers: str, name: bytes
 ) -> None:
-    """A worker that asks for work: a REQ whose first request is READY.
-
-    What it has when it dies is lost, so clients ask again (chapter 1).
-    """
+    """Ask for work, as a REQ whose first request is READY."""
     with context.socket(zmq.REQ) as worker:
         worker.connect(workers)
         worker.send(READY)
@@ -273,8 +270,7 @@ def test_a_restarted_peer_is_a_second_peer_of_the_same_name(
 ) -> None:
     """A peer that restarts with its name is ignored, or with HANDOVER heard.
 
-    A ROUTER that is busy has not noticed that the first one left, so to it
-    there are two of that name, and it listens to the first, for good.
+    A busy ROUTER has not noticed that the first one left, and waits for it.
     """
     with (
         sockets(context, zmq.ROUTER, zmq.DEALER, zmq.DEALER) as three,

@@ -73,7 +73,7 @@ TABLE = [
         "XPUB_NODROP, and wait while it says EAGAIN",
         (
             "10 these_drop_at_the_mark",
-            "10 nodrop_makes_a_publisher_say_what_it_would_drop",
+            "10 an_option_says_what_would_be_dropped",
         ),
     ),
     Row(
