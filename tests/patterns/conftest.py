@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, make_patient
+from tests.patterns.helpers import LOOPBACK, PATIENCE_S, make_patient, udp
 from tests.support import Program, needs, skip_or_fail
 
 
@@ -130,6 +130,14 @@ def tcp_endpoint() -> str:
     host = ".".join(["127", *(str(1 + n % 250) for n in os.urandom(3))])
     with socket.create_server((host, 0)) as free:
         return f"tcp://{host}:{free.getsockname()[1]}"
+
+
+@pytest.fixture
+def beacon_port() -> Iterator[int]:
+    """A free UDP port, held for this test and open to those who share."""
+    with udp() as holder:
+        holder.bind((LOOPBACK, 0))
+        yield int(holder.getsockname()[1])
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from zmq.utils.monitor import recv_monitor_message
 from tests import support
 
 PATIENCE_S = support.PATIENCE_S
+LOOPBACK = "127.255.255.255"  # where a broadcast reaches only ourselves
 P = ParamSpec("P")
 # The fixtures of conftest.py that run a function beside the test.
 InThread = Callable[..., Future[Any]]
@@ -41,6 +42,14 @@ def bind_anywhere(binder: zmq.Socket[Any]) -> str:
     """Bind to a free port on loopback and return the real endpoint."""
     binder.bind("tcp://127.0.0.1:*")
     return binder.get_string(zmq.LAST_ENDPOINT)
+
+
+def udp() -> socket.socket:
+    """A UDP socket that may broadcast, and may share its port."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return opened
 
 
 @contextmanager

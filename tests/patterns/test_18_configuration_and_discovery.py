@@ -1,9 +1,9 @@
 """ZeroMQ connects to an address; finding the address is your part.
 
-From the simplest to the most alive: an argument or an environment variable,
-a name in DNS, which does not know who is alive, a registry that forgets a
-server whose entry is not renewed (etcd or Consul; ZooKeeper is of the kind),
-and a beacon that needs no configuration. A client without answer looks again.
+From the simplest to the most alive: an argument, a name in DNS, which does
+not know who is alive, a registry, which forgets a server that does not renew
+its entry (etcd, Consul, ZooKeeper), and a beacon, which needs no server. A
+client without an answer looks again.
 
 Sockets: REQ connects, REP binds; the beacon is UDP broadcast, here on
 loopback only. Messages: a question, and as its answer an endpoint. Why: a
@@ -23,18 +23,20 @@ import pytest
 import zmq
 
 from tests.patterns.helpers import (
+    LOOPBACK,
     PATIENCE_S,
     InThread,
     Spawn,
     bind_anywhere,
     kill,
     sockets,
+    udp,
     wait_until,
 )
 from tests.patterns.registries import registry, running
+from tests.patterns.test_20_asyncio import serve_until_interrupted
 from tests.support import Program
 
-LOOPBACK = "127.255.255.255"  # where a broadcast reaches only ourselves
 BEACON = b"BEYOND1 "  # whose beacon this is, and in which version
 ENDPOINT = re.compile(
     r"tcp://([A-Za-z0-9][A-Za-z0-9._-]*|\[(?P<ipv6>[^\[\]]+)\])"
@@ -68,7 +70,7 @@ def connect_by_name(client: zmq.SyncSocket, host: str, port: int) -> None:
 def listen_for_beacon(port: int, wait_s: float) -> str | None:
     """Return the endpoint of the first valid beacon, or None in time."""
     deadline = time.monotonic() + wait_s
-    with _udp() as ear:  # a new one: it holds no beacon of the dead
+    with udp() as ear:  # a new one: it holds no beacon of the dead
         ear.bind((LOOPBACK, port))
         while (left := deadline - time.monotonic()) > 0:
             ear.settimeout(left)
@@ -111,21 +113,13 @@ def serve_and_announce(context: zmq.SyncContext, url: str) -> None:
 
 def serve_and_beacon(context: zmq.SyncContext, port: str) -> None:
     """Answer with our endpoint, and tell everybody in reach where we are."""
-    with context.socket(zmq.REP) as server, _udp() as voice:
+    with context.socket(zmq.REP) as server, udp() as voice:
         endpoint = bind_anywhere(server)
         while True:
             voice.sendto(BEACON + endpoint.encode(), (LOOPBACK, int(port)))
             if server.poll(100):
                 server.recv()
                 server.send_string(endpoint)
-
-
-def _udp() -> network.socket:
-    """A UDP socket that may broadcast, and may share its port."""
-    udp = network.socket(network.AF_INET, network.SOCK_DGRAM)
-    udp.setsockopt(network.SOL_SOCKET, network.SO_BROADCAST, 1)
-    udp.setsockopt(network.SOL_SOCKET, network.SO_REUSEADDR, 1)
-    return udp
 
 
 FINE = """
@@ -144,18 +138,15 @@ tcp://a;b:1 tcp://a:1:1 tcp://a%20:1 inproc://a ipc://a"""
 
 
 @pytest.mark.parametrize(
-    ("text", "libzmq_takes_it", "we_take_it"),
+    ("text", "libzmq_and_we"),
     [
-        *((text, True, True) for text in FINE.split()),
-        *((text, False, False) for text in REFUSED.split() + WITH_SPACES),
-        *((text, True, False) for text in NEVER_ARRIVES.split()),
+        *((text, (True, True)) for text in FINE.split()),
+        *((text, (False, False)) for text in REFUSED.split() + WITH_SPACES),
+        *((text, (True, False)) for text in NEVER_ARRIVES.split()),
     ],
 )
 def test_what_the_check_accepts_libzmq_accepts(
-    context: zmq.SyncContext,
-    text: str,
-    libzmq_takes_it: bool,
-    we_take_it: bool,
+    context: zmq.SyncContext, text: str, libzmq_and_we: tuple[bool, bool]
 ) -> None:
     """libzmq takes each endpoint that passes the check, and worse ones."""
     taken = checked = False
@@ -165,18 +156,18 @@ def test_what_the_check_accepts_libzmq_accepts(
         taken = True
     with suppress(ValueError):
         checked = checked_endpoint(text) == text
-    assert (taken, checked) == (libzmq_takes_it, we_take_it)
+    assert (taken, checked) == libzmq_and_we
 
 
 def test_libzmq_accepts_a_port_that_does_not_exist(
     context: zmq.SyncContext,
 ) -> None:
     """Beyond 65535 the port wraps around, so check it before libzmq does."""
-    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
+    with sockets(context, zmq.PULL, zmq.PUSH) as (server, client):
         host, _, port = bind_anywhere(server).rpartition(":")
         client.connect(f"{host}:{int(port) + 65536}")
-        client.send(b"who is there?")
-        assert server.recv() == b"who is there?", "somebody else's port"
+        client.send(b"for somebody else")
+        assert server.recv() == b"for somebody else"
 
 
 @pytest.mark.parametrize(
@@ -196,6 +187,24 @@ def test_a_name_in_dns_becomes_an_endpoint_for_each_address(
         assert server.recv() == b"found by name"
 
 
+def test_dns_goes_on_to_name_a_server_that_is_dead(
+    context: zmq.SyncContext, spawn: Spawn
+) -> None:
+    """DNS goes on to name a dead server: a client needs a time-out."""
+    server = spawn(serve_until_interrupted)
+    port = int(server.wait_for(r"tcp://\S+:(\d+)").group(1))
+    with context.socket(zmq.REQ) as client:
+        connect_by_name(client, "localhost", port)
+        client.send(b"ping")
+        assert client.recv() == b"pong to ping"
+    kill(server)
+    with context.socket(zmq.REQ) as client:
+        connect_by_name(client, "localhost", port)  # no error
+        with pytest.raises(zmq.Again):
+            client.send(b"ping", zmq.DONTWAIT)
+        assert not client.poll(200, zmq.POLLOUT)
+
+
 @pytest.fixture(scope="module", params=["etcd", "consul"])
 def registry_url(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -206,27 +215,17 @@ def registry_url(
         yield url
 
 
-def test_a_registry_forgets_a_server_that_does_not_come_again(
-    registry_url: str,
-) -> None:
-    """A registry forgets a server whose entry nobody renews."""
-    known = registry(registry_url)
-    assert known.look_up("once") is None
-    known.announce("once", "tcp://127.0.0.1:5555", ttl_s=2)
-    assert known.look_up("once") == "tcp://127.0.0.1:5555"
-    wait_until(lambda: known.look_up("once") is None, "the entry is gone")
-
-
 def _see_it_move(
     context: zmq.SyncContext,
     find: Callable[[], str | None],
     run: Callable[[], Program],
+    longer_than_an_entry_s: float = 0,
 ) -> None:
     """Find a server, kill it, miss it, and find the next one elsewhere."""
     first = run()
     old_place = ask_wherever_it_is(context, find, PATIENCE_S)
     assert old_place
-    threading.Event().wait(2.5)  # longer than an entry lives by itself
+    threading.Event().wait(longer_than_an_entry_s)
     assert find() == old_place
     kill(first)
     wait_until(lambda: find() is None, "nobody says where it was")
@@ -238,11 +237,12 @@ def _see_it_move(
 def test_a_client_finds_a_killed_server_where_it_moved_to(
     context: zmq.SyncContext, registry_url: str, spawn: Spawn
 ) -> None:
-    """With a registry a client finds a server again that has moved."""
+    """A registry forgets a dead server, and clients find where it moved to."""
     _see_it_move(
         context,
         lambda: registry(registry_url).look_up("pong"),
         lambda: spawn(serve_and_announce, registry_url),
+        longer_than_an_entry_s=2.5,
     )
 
 
@@ -261,24 +261,16 @@ def test_a_client_that_hears_nothing_looks_again_and_gives_up(
     assert 2 <= len(looks) <= 4
 
 
-@pytest.fixture
-def beacon_port() -> Iterator[int]:
-    """A free UDP port, held for this test and open to those who share."""
-    with _udp() as holder:
-        holder.bind((LOOPBACK, 0))
-        yield int(holder.getsockname()[1])
-
-
 def test_datagrams_of_strangers_are_no_beacons(
     beacon_port: int, in_thread: InThread
 ) -> None:
     """Anybody can send a datagram, so a beacon is checked like any input."""
     found = threading.Event()
-    datagrams = [b"", b"\xff" * 300, b"tcp://127.0.0.1:1", BEACON + b"\xff"]
-    datagrams += [BEACON + b"tcp://a:99999", BEACON + b"tcp://[::1]:5555"]
+    contents = [b"\xff", b"tcp://a:99999", b"tcp://[::1]:5555"]
+    datagrams = [b"", b"tcp://a:1", *(BEACON + each for each in contents)]
 
     def talk() -> None:
-        with _udp() as voice:
+        with udp() as voice:
             while not found.wait(0.01):
                 for datagram in datagrams:
                     voice.sendto(datagram, (LOOPBACK, beacon_port))
@@ -287,6 +279,13 @@ def test_datagrams_of_strangers_are_no_beacons(
     endpoint = listen_for_beacon(beacon_port, wait_s=PATIENCE_S)
     found.set()
     assert endpoint == "tcp://[::1]:5555"
+
+
+def test_a_beacon_that_never_comes_is_not_waited_for(
+    beacon_port: int,
+) -> None:
+    """Where no beacon comes, a listener gives up in time."""
+    assert listen_for_beacon(beacon_port, wait_s=0.2) is None
 
 
 def test_a_beacon_leads_to_a_server_that_moved(
