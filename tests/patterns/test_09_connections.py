@@ -2,10 +2,9 @@
 
 Sockets: any; one binds, the other connects, in whichever order. Messages:
 they wait while there is no connection. Why: a peer may start late, crash,
-move or stand still, and ZeroMQ connects again by itself. It does not send
-again what was under way, it subscribes again only when the program next
-calls it, and without heartbeats it does not notice a peer that is alive and
-silent. Sources: libzmq documentation, zmq_setsockopt; libzmq's issue
+move or stand still, and ZeroMQ connects again by itself. But what was under
+way is not sent again, a subscription is renewed at the program's next call,
+and only heartbeats notice a peer that is alive and silent. Sources: libzmq documentation, zmq_setsockopt; libzmq's issue
 tracker, 3937 and 4767 (heartbeats), 2267 (subscriptions).
 """
 
@@ -39,12 +38,11 @@ def serve(context: zmq.SyncContext, endpoint: str) -> None:
 def notice_silence(client: zmq.SyncSocket, within_s: float) -> None:
     """Let `client` drop a connection whose other end stands still.
 
-    Call it before connecting. A ping goes out in every half of the time,
-    and any traffic within the other half counts as an answer.
-
-    Never on a socket that receives in bulk. When its queue is full, libzmq
-    stops reading, takes a healthy peer for a silent one, and aborts.
+    Call it before connecting, and never on a socket that receives in bulk:
+    when its queue is full, libzmq stops reading, takes a healthy peer for a
+    silent one, and aborts. There, let the sender watch, or TCP keepalive.
     """
+    # Half of the time until a ping goes out, half of it for an answer.
     client.heartbeat_ivl = client.heartbeat_timeout = int(within_s * 500)
 
 
@@ -62,7 +60,7 @@ def read_late(context: zmq.SyncContext, care: str) -> None:
             reader.tcp_keepalive = reader.tcp_keepalive_idle = 1
         with watch(reader) as connection:
             reader.connect(bind_anywhere(out))
-            for _ in range(4):
+            for _ in range(2):
                 _fill(out)
                 while connection.changes(within_s=0.3):
                     pass  # the program has other work

@@ -1,10 +1,10 @@
 """CURVE encrypts a connection and proves who is at the other end.
 
 A client that knows the server's public key cannot be fooled by another
-server. A server lets in every client that knows its public key, unless it
-has a list of guests; and a list that libzmq does not find lets everybody in,
-unless the server names a domain and enforces it. A client that was refused
-sees only silence: the socket's monitor tells why.
+server. A server admits every client that knows its public key, unless it has
+a list of guests; and unless it names a domain and enforces it, a list that
+libzmq does not find admits everybody. A client that was refused hears only
+silence: the socket's monitor tells why.
 
 Sockets: REQ connects, REP binds; either could be the CURVE server. A second
 REP keeps the list. Messages: for the list, the frames of RFC 27 (ZAP). Why:
@@ -44,11 +44,11 @@ class Keys(NamedTuple):
 
 
 def secure_server(server: zmq.SyncSocket, own: Keys) -> None:
-    """Let in only the guests on the list; without a list, nobody."""
+    """Admit only the guests on the list; without a list, nobody."""
     server.curve_server = True
     server.curve_secretkey = own.secret
-    server.zap_domain = b"guests"  # either of these two without the other
-    server.zap_enforce_domain = True  # lets in everybody, if no list is found
+    server.zap_domain = b"guests"  # one of these two without the other
+    server.zap_enforce_domain = True  # admits everybody, if no list is found
 
 
 def secure_client(
@@ -60,10 +60,9 @@ def secure_client(
 
 
 def keep_guest_list(doorman: zmq.SyncSocket, guests: set[bytes]) -> None:
-    """Answer libzmq's question for each client: may this key come in?
+    """Answer, in a thread of its own, which keys may come in.
 
-    `doorman` is a REP that was bound to ZAP, in the context of the server
-    and before it. This runs in a thread of its own.
+    Bind `doorman`, a REP, to ZAP in the context of the server, before it.
     """
     with doorman:
         while True:

@@ -237,7 +237,7 @@ def _see_it_move(
 def test_a_client_finds_a_killed_server_where_it_moved_to(
     context: zmq.SyncContext, registry_url: str, spawn: Spawn
 ) -> None:
-    """A registry forgets a dead server, and clients find where it moved to."""
+    """A registry forgets a dead server, and leads to where it is alive."""
     _see_it_move(
         context,
         lambda: registry(registry_url).look_up("pong"),
