@@ -4,8 +4,9 @@ Sockets: any; one binds, the other connects, in whichever order. Messages:
 they wait while there is no connection. Why: a peer may start late, crash,
 move or stand still, and ZeroMQ connects again by itself. But what was under
 way is not sent again, a subscription is renewed at the program's next call,
-and only heartbeats notice a peer that is alive and silent. Sources: libzmq documentation, zmq_setsockopt; libzmq's issue
-tracker, 3937 and 4767 (heartbeats), 2267 (subscriptions).
+and only heartbeats notice a peer that is alive and silent. Sources: libzmq
+documentation, zmq_setsockopt; libzmq's issue tracker, 3937 and 4767
+(heartbeats), 2267 (subscriptions).
 """
 
 import signal
