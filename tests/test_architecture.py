@@ -35,8 +35,8 @@ BUDGETS = {  # lines of Python, without generated code
 # the budget is met.
 OVER = {
     "pingpong": 1_284,
-    "image_pipeline": 7_726,
-    "plugin_system": 3_310,
+    "image_pipeline": 7_900,
+    "plugin_system": 3_475,
     "slides": 1_880,
 }
 MESSAGING = (  # what works for any bytes in and any bytes out

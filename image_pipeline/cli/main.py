@@ -131,6 +131,7 @@ def run(
     scheduler: str | None,
     files_from: IO[bytes] | None,
     exclude: tuple[str, ...],
+    no_follow: bool,
     report: Path | None,
     gallery: bool,
     prune: bool,
@@ -159,7 +160,8 @@ def run(
     if gallery:
         check_gallery(dst)
     if dry_run:
-        only_say(src, dst, files_from, how, force, overwrite, exclude, prune)
+        rest = overwrite, exclude, prune, not no_follow
+        only_say(src, dst, files_from, how, force, *rest)
     # Worker processes load their decoders while we load the rest.
     supervisor = None if scheduler else start_workers(transport, workers)
 
@@ -177,10 +179,11 @@ def run(
             if supervisor
             else on_cluster(store, scheduler or "") as deliver,
         ):
-            found = find(src, dst, files_from, how, store.folding(), exclude)
+            fold, follow = store.folding(), not no_follow
+            found = find(src, dst, files_from, how, fold, exclude, follow)
             code = show_batch(
                 deliver,
-                files_of(src, found, how, timeout, force),
+                files_of(src, found, how, timeout, force, follow),
                 found,
                 stop,
                 report=report,
@@ -259,12 +262,13 @@ def only_say(
     overwrite: bool,
     exclude: tuple[str, ...],
     prune: bool,
+    follow: bool,
 ) -> NoReturn:
     from image_pipeline.cli.dry_run import dry_run
     from image_pipeline.storage.names import Folding
 
-    found = find(src, dst, files_from, how, Folding(), exclude)
-    files = files_of(src, found, how, 1.0, force)
+    found = find(src, dst, files_from, how, Folding(), exclude, follow)
+    files = files_of(src, found, how, 1.0, force, follow)
     for line in dry_run(files, found, dst, overwrite, prune):
         click.echo(line)
     sys.exit(0)

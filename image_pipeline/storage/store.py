@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Self
 
 from image_pipeline.outcome import CannotKeep, TargetError
-from image_pipeline.storage.directory import Folders
+from image_pipeline.storage.directory import Folders, open_patiently
 from image_pipeline.storage.journal import Journal, Source
 from image_pipeline.storage.names import (
     BadName,
@@ -65,10 +65,10 @@ class Store:
             try:
                 target.mkdir(parents=True, exist_ok=True)
                 self._folders = opened.enter_context(Folders(target))
+                with suppress(FileExistsError):
+                    os.mkdir(PRIVATE, 0o700, dir_fd=self._folders.root)
                 # A duplicate, as `Folders` closes what is long unused.
-                self._private = os.dup(
-                    self._folders.open(PRIVATE.encode(), make=True)
-                )
+                self._private = os.dup(self._folders.open(PRIVATE.encode()))
                 opened.callback(os.close, self._private)
                 self._lock(opened)
                 if not os.access(target, os.W_OK):
@@ -203,7 +203,7 @@ class Store:
         parent = self._folders.open(folder, make=True)
         self._count += 1
         temporary = f"{self._count}.tmp"
-        file = os.open(temporary, _NEW_FILE, 0o666, dir_fd=self._private)
+        file = open_patiently(temporary, _NEW_FILE, dir_fd=self._private)
         try:
             with os.fdopen(file, "wb") as stream:
                 stream.write(data)

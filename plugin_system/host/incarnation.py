@@ -30,6 +30,7 @@ from plugin_system.errors import (
     PluginProtocolError,
     PluginTimeout,
 )
+from plugin_system.host.linux import Flood
 from plugin_system.host.output import OutputReader
 from plugin_system.host.process import Process
 from plugin_system.host.runtime_folder import RuntimeFolder
@@ -48,6 +49,8 @@ CONNECTION_LOST: Final = (
 # a reply that was read and not yet received goes with it (libzmq#2756;
 # measured: one in 150 replies just before an exit).
 NEVER_MS: Final = 3_600_000
+# Eight of the largest replies may arrive at once, each in a thread.
+FLOOD_BYTES: Final = 8 * values.MAX_MESSAGE_BYTES
 
 # The name of a method, and its arguments by position and by name.
 Request = tuple[str, tuple[Any, ...], dict[str, Any]]
@@ -95,8 +98,9 @@ class Incarnation:
             )
             born.callback(self._requests.disable_monitor)
             born.callback(_remove, path)
+            flood = Flood(path, most=FLOOD_BYTES)
             self.process = Process(
-                registration, environment, host.spawner, host.output
+                registration, environment, host.spawner, host.output, flood
             )
             born.callback(self.process.end)
             self._caller = Caller(self._requests, self._monitor, self.process)

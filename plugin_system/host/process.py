@@ -45,7 +45,10 @@ class Process:
         environment: dict[str, str],
         spawner: Spawner,
         output: OutputReader,
+        flood: linux.Flood,
     ) -> None:
+        self.floods = flood.rises  # asked while a call waits for its reply
+        self._flood = flood
         self.name = registration.name
         self.ended = False  # by `end`
         self._latest = time.monotonic() + registration.start_timeout
@@ -106,6 +109,7 @@ class Process:
                 raise PluginTimeout(self.name, STARTING)
 
     def begins(self, call_id: int) -> None:
+        self._flood.reset()
         for stream in self._streams:
             self._output.begin(stream, call_id)
 

@@ -1,5 +1,6 @@
 """How a plugin's process is born: its command, its environment, its pipes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,11 @@ from plugin_system.registry import Registration
 
 ENVIRONMENT: Final = (
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
+)  # fmt: skip
+# What a plugin in a sandbox may read and run, besides its modules and folder.
+# Not /proc, where the environment of your other processes stands.
+SYSTEM: Final = (
+    "/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/dev/urandom",
 )  # fmt: skip
 
 # A child that the host forks inherits the pipes of all plugins. It closes
@@ -48,10 +54,19 @@ def spawn(
         # In a zipapp or a frozen program, Python would start that again.
         raise OSError("there is no Python here that could run a plugin")
     limits = (f"{key}={n}" for key, n in registration.limits.items())
-    launched = [launcher.__file__, str(os.getpid()), ",".join(limits)]
     # What the host can import, its own Python plugins can import too.
     paths = (p or os.curdir for p in sys.path if isinstance(p, str))
-    python = {launcher.PATH: "\n".join(map(os.path.abspath, paths))}
+    modules = list(map(os.path.abspath, paths))
+    python = {launcher.PATH: "\n".join(modules)}
+    readable = ""
+    if registration.sandbox:
+        here = [str(registration.folder)] * bool(registration.folder)
+        python_itself = (sys.prefix, sys.base_prefix)
+        folders = (*SYSTEM, *python_itself, *modules, *here)
+        readable = json.dumps([*folders, *registration.may_read])
+    launched = [
+        *(launcher.__file__, str(os.getpid()), ",".join(limits), readable),
+    ]
     ours = [sys.executable, "-P", *launched]
     how, *rest = registration.argv or ("",)
     if registration.target:

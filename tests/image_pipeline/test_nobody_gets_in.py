@@ -1,5 +1,6 @@
 """Other users of the machine, and peers without a key, get nowhere."""
 
+import io
 import os
 import socket
 import stat
@@ -14,12 +15,18 @@ from typing import Any
 
 import pytest
 import zmq
+from PIL import Image
 from zmq.auth.thread import ThreadAuthenticator
 
 from image_pipeline import messages
 from image_pipeline import messages_pb2 as pb
 from image_pipeline.cli.options import MAKE
-from image_pipeline.outcome import Outcome
+from image_pipeline.imaging.recipe import Box, Format, Recipe
+from image_pipeline.imaging.size import size_of
+from image_pipeline.imaging.wire import encode
+from image_pipeline.outcome import CannotKeep, Outcome
+from image_pipeline.storage.store import Store
+from image_pipeline.storage.thumbnails import Thumbnails
 from image_pipeline.supervision.processes import Processes
 from image_pipeline.transport import curve
 from image_pipeline.transport.curve import BadKeys
@@ -335,3 +342,54 @@ def bomb(width: int, height: int) -> bytes:
         + chunk(b"IDAT", rows)
         + chunk(b"IEND", b"")
     )
+
+
+@pytest.mark.parametrize("made_as", list(Format))
+def test_the_thumbnail_of_an_honest_worker_has_the_size_it_says(
+    made_as: Format,
+) -> None:
+    for sides in (1, 1), (1, 300), (40, 30), (256, 256):
+        data = thumbnail(made_as, *sides)
+        assert size_of(data, made_as.upper()) == sides
+        clear = thumbnail(made_as, *sides, "RGBA" * made_as.has_alpha)
+        assert size_of(clear, made_as.upper()) == sides
+        for end in range(min(len(data), 400)):
+            size_of(data[:end], made_as.upper())  # raises nothing
+
+
+@pytest.mark.parametrize("made_as", list(Format))
+def test_a_worker_that_lies_has_nothing_kept_but_a_thumbnail(
+    tmp_path: Path, made_as: Format
+) -> None:
+    """The trap: first bytes prove nothing of what comes behind them."""
+    recipe = Recipe(sizes=(Box(64, 48),), format=made_as)
+    good = thumbnail(made_as, 64, 48)
+    page = b"<html><script>alert(1)</script></html>"
+    lies = {
+        "65 x 48 pixels for a box of 64x48": thumbnail(made_as, 65, 48),
+        "48 x 64 pixels for a box": thumbnail(made_as, 48, 64),
+        "[0-9]+ x [0-9]+ pixels": good[:12] + page,
+        "1000[0-9]{3} bytes of 64 x 48 pixels": good + bytes(1_000_000),
+        "no image": page,
+    }
+    file = pb.SourceFile(id=1, name=b"a.jpg", size=1, mtime_ns=1)
+    with Store(tmp_path / "dst") as store:
+        thumbnails = Thumbnails(store)
+        thumbnails.begin(encode(recipe))
+        for sentence, lie in lies.items():
+            with pytest.raises(CannotKeep, match=f"a worker sent {sentence}"):
+                thumbnails.keep(file, [lie])
+        thumbnails.keep(file, [good])
+    assert good in [
+        path.read_bytes()
+        for path in (tmp_path / "dst").iterdir()
+        if path.is_file()
+    ]
+
+
+def thumbnail(
+    made_as: Format, width: int, height: int, mode: str = ""
+) -> bytes:
+    stream = io.BytesIO()
+    Image.new(mode or "RGB", (width, height)).save(stream, made_as)
+    return stream.getvalue()

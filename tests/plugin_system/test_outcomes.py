@@ -8,6 +8,7 @@ import os
 import resource
 import select
 import signal
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -183,6 +184,40 @@ def test_values_are_counted_before_they_are_parsed(run: Run) -> None:
         executor.call("chaos", "lie", "too many", timeout=LONG_S)
     assert time.monotonic() - began < LONG_S / 3
     assert peak_mib() - before < 400  # the frame itself has 64, libzmq's too
+
+
+@pytest.mark.parametrize("how", ["endless", "endless and empty"])
+def test_a_message_that_never_ends_costs_bounded_memory_and_no_deadline(
+    run: Run, how: str
+) -> None:
+    """The trap: high-water marks count messages, and this is not yet one.
+
+    It took 1584 MiB of its host within five seconds, and ended with them.
+    """
+    executor = run()
+    executor.start()
+    before = peak_mib()
+    began = time.monotonic()
+    with pytest.raises(PluginProtocolError, match="without end") as caught:
+        executor.call("chaos", "lie", how, timeout=LONG_S)
+    assert time.monotonic() - began < LONG_S / 2
+    assert peak_mib() - before < 1_200
+    assert caught.value.maybe_done
+    assert is_good(executor)
+
+
+def test_a_host_that_grows_while_a_plugin_works_blames_it_for_nothing(
+    run: Run,
+) -> None:
+    executor = run()
+    executor.start()
+    grown = []
+    growing = threading.Timer(0.3, lambda: grown.append(b"x" * 600 * 2**20))
+    growing.start()
+    with pytest.raises(PluginTimeout):
+        executor.call("chaos", "lie", "silence", timeout=2.0)
+    growing.join()
+    assert grown
 
 
 def peak_mib() -> int:
