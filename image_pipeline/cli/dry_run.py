@@ -29,7 +29,7 @@ def dry_run(
     with looking_at(target) as content:
         for number, name in enumerate(files.names, 1):
             try:
-                size, mtime_ns = files.measure(number)
+                size, mtime_ns, _ = files.measure(number)
                 files.forget(number)
             except Unreadable as error:
                 would["skipped or failed"] += 1

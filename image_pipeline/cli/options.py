@@ -95,6 +95,11 @@ recipe = options(
         show_default=True,
     ),
     click.option(
+        "--fill",
+        is_flag=True,
+        help="Crop from the centre to the shape of the box.",
+    ),
+    click.option(
         "--strict", is_flag=True, help="Fail images that are damaged a bit."
     ),
     click.option(
@@ -177,6 +182,7 @@ def read_recipe(
     size: tuple[str, ...],
     format: str,  # noqa: A002 - the option's name
     quality: int,
+    fill: bool,
     strict: bool,
     timeout: float,
     max_pixels: int,
@@ -190,6 +196,7 @@ def read_recipe(
             format=Format(format),
             quality=quality,
             strict=strict,
+            fill=fill,
             max_pixels=max_pixels,
         )
     except ValueError as error:

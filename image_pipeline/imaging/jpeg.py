@@ -1,10 +1,11 @@
-"""JPEG: which of its processes is it, by the header of its frame."""
+"""JPEG: which of its processes it is, and whether libjpeg warns of it."""
 
 from image_pipeline.imaging.formats import Kind
 
 LOSSLESS = 0xC3
 _READ = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA, LOSSLESS)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+_CANNOT_CHECK = ("subsampling", "Unsupported")  # not about the picture
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 
 
@@ -35,3 +36,33 @@ def trouble(data: bytes) -> str:
     if marker in _READ:
         return f"{Kind.NOT_READ}: {how}JPEG of {bits} bits"
     return f"{Kind.NOT_READ}: JPEG of process SOF{marker - 0xC0}"
+
+
+def harm(data: bytes) -> str:
+    """Name damage that Pillow decodes without a word, or return nothing.
+
+    libjpeg only warns of a zero-filled or patched tail, and Pillow drops its
+    warnings (JpegDecode.c); simplejpeg passes them on. Scaling by 8 keeps
+    this to the entropy decoding, which nothing can avoid.
+    """
+    try:
+        import simplejpeg  # type: ignore[import-untyped]
+    except ImportError:
+        return (
+            "--strict needs simplejpeg in this worker: pip install simplejpeg"
+        )
+    try:
+        *_, colours, _ = simplejpeg.decode_jpeg_header(data)
+        simplejpeg.decode_jpeg(
+            data,
+            colorspace="CMYK" if colours in ("CMYK", "YCCK") else "GRAY",
+            fastdct=True,
+            min_factor=8,
+        )
+    except KeyError:  # a subsampling that it has no name for
+        return ""
+    except ValueError as error:
+        if any(word in str(error) for word in _CANNOT_CHECK):
+            return ""
+        return f"{Kind.DAMAGED}: JPEG: strict: {error}"
+    return ""

@@ -153,7 +153,7 @@ class Store:
         try:
             self._journal.forget(source, thumbnails)
             for name, data in thumbnails.items():
-                self.write(name, data)
+                self.write(name, data, 0o600 | source.mode & 0o666)
             self._journal.remember(source, thumbnails)
         except OSError as error:
             raise self._hopeless(error) from error
@@ -177,16 +177,16 @@ class Store:
                 return True
         return False
 
-    def write(self, name: bytes, data: bytes) -> None:
+    def write(self, name: bytes, data: bytes, mode: int = 0o666) -> None:
         """Put `data` under `name`, whole or not at all. Raises like keep."""
         try:
             check_name(name)
             try:
-                self._write(name, data)
+                self._write(name, data, mode)
             except FileNotFoundError:
                 # Somebody has removed a folder; once may be an accident.
                 self._folders.forget()
-                self._write(name, data)
+                self._write(name, data, mode)
         except FileNotFoundError as error:
             raise TargetError(f"{self.target} has been removed") from error
         except BadName as error:
@@ -198,12 +198,12 @@ class Store:
                 f"it cannot be written: {error.strerror}"
             ) from error
 
-    def _write(self, name: bytes, data: bytes) -> None:
+    def _write(self, name: bytes, data: bytes, mode: int) -> None:
         folder, _, last = name.rpartition(b"/")
         parent = self._folders.open(folder, make=True)
         self._count += 1
         temporary = f"{self._count}.tmp"
-        file = os.open(temporary, _NEW_FILE, 0o666, dir_fd=self._private)
+        file = os.open(temporary, _NEW_FILE, mode, dir_fd=self._private)
         try:
             with os.fdopen(file, "wb") as stream:
                 stream.write(data)
