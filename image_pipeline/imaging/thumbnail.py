@@ -18,10 +18,12 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from image_pipeline.imaging import jpeg, png, warnings
 from image_pipeline.imaging.color import (
-    adobe_rgb,
+    ADOBE_RGB,
     encode,
     inverted,
     plain_colours,
+    profile_of,
+    profile_told,
     to_srgb,
 )
 from image_pipeline.imaging.formats import (
@@ -166,6 +168,7 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
             notes.append("camera raw: made from its embedded picture")
             data, name = layout.embedded, "JPEG"
         page, is_inverted = layout.page, layout.inverted
+    original = data
     if name == "PNG":
         data = png.without_odd_metadata(data, notes)
     if name == "JPEG" and (why := jpeg.trouble(data)):
@@ -196,7 +199,8 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
             draft = image.draft(
                 None, (math.ceil(_MARGIN * wide), math.ceil(_MARGIN * high))
             )
-        profile = image.info.get("icc_profile") or _told_by_exif(image)
+        profile = profile_told(image, name, original, notes)
+        profile = profile or _told_by_exif(image)
         image.load()
         whole: Image.Image = image
         if name == "PNG":
@@ -264,4 +268,6 @@ def _told_by_exif(image: Image.Image) -> bytes | None:
     except Exception:  # noqa: BLE001 - as in `_orientation`, which notes it
         return None
     is_rgb = image.mode in ("RGB", "RGBA")
-    return adobe_rgb() if is_rgb and told in ("R03", b"R03") else None
+    return (
+        profile_of(ADOBE_RGB) if is_rgb and told in ("R03", b"R03") else None
+    )
