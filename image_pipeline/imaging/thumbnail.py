@@ -193,7 +193,7 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
             size = box.fit(width * share[0], height * share[1])
             parts.append((share, size))
         draft = None
-        if name != "JPEG" or jpeg.process(data)[0] != jpeg.LOSSLESS:
+        if name != "JPEG" or not jpeg.is_lossless(data):
             wide = max(size[0] / share[0] for share, size in parts)
             high = max(size[1] / share[1] for share, size in parts)
             draft = image.draft(
