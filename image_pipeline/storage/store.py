@@ -143,13 +143,9 @@ class Store:
         Raises CannotKeep when the trouble is with these names, TargetError
         when no other file could be written either.
         """
-        if not self._overwrite:
-            for name in thumbnails:
-                if self.content.is_foreign(name):
-                    raise CannotKeep(
-                        f"{shown(name)} in the target was not made from it "
-                        "by this program; --overwrite replaces it"
-                    )
+        for name in thumbnails:
+            if why := self.content.obstacle(name, self._overwrite):
+                raise CannotKeep(why)
         try:
             self._journal.forget(source, thumbnails)
             for name, data in thumbnails.items():
@@ -242,15 +238,24 @@ class Content:
         data = self._folders.read(name, MAX_THUMBNAIL)
         return data is not None and self._journal.has_made(name, data)
 
-    def is_foreign(self, name: bytes) -> bool:
-        """Tell whether something stands there that is not ours."""
+    def obstacle(self, name: bytes, overwrite: bool) -> str:
+        """Say why nothing may be written under `name`, or nothing."""
         try:
-            return not self.is_ours(name)
+            is_free = self.is_ours(name) or overwrite
         except FileNotFoundError:
-            return False
+            return ""
         except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                return f"it cannot be written: {error.strerror}"
             # Of anything but a right, `Store.write` tells when it fails.
-            return error.errno in (errno.EACCES, errno.EPERM)
+            refused = error.errno in (errno.EACCES, errno.EPERM)
+            is_free = overwrite or not refused
+        if is_free:
+            return ""
+        return (
+            f"{shown(name)} in the target was not made from it by this "
+            "program; --overwrite replaces it"
+        )
 
 
 @contextmanager

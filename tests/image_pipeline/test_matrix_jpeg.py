@@ -176,7 +176,7 @@ class Cell:
     def _stored(self, sample: int) -> int:
         if self.process == LOSSLESS:
             return sample
-        return 8 * (sample - 2 ** (self.depth - 1))
+        return 8 * (sample - int(2 ** (self.depth - 1)))
 
 
 def segment(marker: int, body: bytes) -> bytes:
