@@ -95,6 +95,11 @@ recipe = options(
         show_default=True,
     ),
     click.option(
+        "--fill",
+        is_flag=True,
+        help="Crop from the centre to the shape of the box.",
+    ),
+    click.option(
         "--strict", is_flag=True, help="Fail images that are damaged a bit."
     ),
     click.option(
@@ -182,6 +187,7 @@ def read_recipe(
     size: tuple[str, ...],
     format: str,  # noqa: A002 - the option's name
     quality: int,
+    fill: bool,
     strict: bool,
     timeout: float,
     max_pixels: int,
@@ -195,6 +201,7 @@ def read_recipe(
             format=Format(format),
             quality=quality,
             strict=strict,
+            fill=fill,
             max_pixels=max_pixels,
         )
     except ValueError as error:

@@ -19,7 +19,8 @@ def size_of(data: bytes, name: str) -> tuple[int, int]:
     try:
         match name:
             case "JPEG":
-                height, width = unpack_from(">HH", data, jpeg.frame(data) + 5)
+                at = jpeg.frame(data) or len(data)
+                height, width = unpack_from(">HH", data, at + 5)
             case "PNG":
                 width, height = unpack_from(">II", data, 16)
             case "WEBP":

@@ -65,8 +65,8 @@ class Files:
     def _path(self, number: int) -> bytes:
         return os.path.join(self.source, self.name(number))  # noqa: PTH118
 
-    def measure(self, number: int) -> tuple[int, int]:
-        """Return size (bytes) and time of change (ns); for planning.
+    def measure(self, number: int) -> tuple[int, int, int]:
+        """Return size (bytes), time of change (ns) and mode; for planning.
 
         Raises Unreadable for what need not be sent to anybody.
         """
@@ -83,7 +83,7 @@ class Files:
                 f"{self.recipe.max_bytes}",
             )
         self._planned[number] = _state(status)
-        return self._planned[number]
+        return *self._planned[number], stat.S_IMODE(status.st_mode)
 
     def read(self, number: int) -> bytes:
         """Return the file's bytes, as they were when it was measured.

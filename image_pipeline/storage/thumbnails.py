@@ -57,7 +57,13 @@ class Thumbnails:
         self._store.discard(self._source(file), outputs)
 
     def _source(self, file: pb.SourceFile) -> Source:
-        return Source(file.name, file.size, file.mtime_ns, self._fingerprint)
+        return Source(
+            file.name,
+            file.size,
+            file.mtime_ns,
+            self._fingerprint,
+            file.mode,
+        )
 
 
 def _unlike(wanted: str, box: Box, result: bytes) -> str:

@@ -73,8 +73,8 @@ class OnePhotograph:
     def names(self) -> Sequence[bytes]:
         return [b"%d.jpg" % number for number in range(1, self.count + 1)]
 
-    def measure(self, number: int) -> tuple[int, int]:  # noqa: ARG002
-        return len(self._bytes), 1
+    def measure(self, number: int) -> tuple[int, int, int]:  # noqa: ARG002
+        return len(self._bytes), 1, 0
 
     def read(self, number: int) -> bytes:
         self.reads[number] += 1

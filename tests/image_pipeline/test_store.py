@@ -26,7 +26,9 @@ from image_pipeline.storage.store import (
 )
 from tests.support import ROOT, Program
 
-SOURCE = Source(b"x/a.jpg", 1000, 1_700_000_000_000_000_000, "recipe-1")
+SOURCE = Source(
+    b"x/a.jpg", 1000, 1_700_000_000_000_000_000, "recipe-1", 0o666
+)
 OUTPUTS = (b"x/a.jpg",)
 
 
