@@ -8,7 +8,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
+from math import inf
 from typing import Any, ParamSpec
 
 import zmq
@@ -18,6 +20,9 @@ from tests import support
 
 PATIENCE_S = support.PATIENCE_S
 P = ParamSpec("P")
+# The fixtures of conftest.py that run a function beside the test.
+InThread = Callable[..., Future[Any]]
+Spawn = Callable[..., support.Program]
 
 
 def make_patient(context: zmq.Context[Any]) -> None:
@@ -36,6 +41,16 @@ def bind_anywhere(binder: zmq.Socket[Any]) -> str:
     """Bind to a free port on loopback and return the real endpoint."""
     binder.bind("tcp://127.0.0.1:*")
     return binder.get_string(zmq.LAST_ENDPOINT)
+
+
+@contextmanager
+def sockets(
+    context: zmq.SyncContext, *kinds: int
+) -> Iterator[list[zmq.SyncSocket]]:
+    """Open a socket of each kind, and close them all in the end."""
+    with ExitStack() as stack:
+        opened = (context.socket(kind) for kind in kinds)
+        yield [stack.enter_context(each) for each in opened]
 
 
 def is_silent(listener: zmq.SyncSocket, for_s: float = 0.1) -> bool:
@@ -140,16 +155,18 @@ class Wiretap:
     """A TCP relay between two peers, which records what passes.
 
     `open` is a gate: while it is cleared, bytes wait in the kernel and the
-    peers are connected but do not hear each other, as on a slow network.
+    peers are connected but do not hear each other, as on a slow network. It
+    shuts itself when the client has sent `at_most` bytes.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, at_most: float = inf) -> None:
         host, port = endpoint.removeprefix("tcp://").split(":")
         self._server = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
         self.from_server = bytearray()
         self.from_client = bytearray()
+        self._at_most = at_most
         self.open = threading.Event()
         self.open.set()
         self._sockets = [self._listener]
@@ -157,6 +174,7 @@ class Wiretap:
         self._begin(self._accept)
 
     def close(self) -> None:
+        self._at_most = inf
         self.open.set()
         for end in self._sockets:
             with suppress(OSError):  # not connected any more
@@ -187,13 +205,15 @@ class Wiretap:
             while self.open.wait(PATIENCE_S) and (data := source.recv(65536)):
                 heard += data
                 to.sendall(data)
+                if len(self.from_client) >= self._at_most:
+                    self.open.clear()
             to.shutdown(socket.SHUT_WR)
 
 
 @contextmanager
-def wiretap(endpoint: str) -> Iterator[Wiretap]:
+def wiretap(endpoint: str, at_most: float = inf) -> Iterator[Wiretap]:
     """Listen in on what passes to and from the tcp `endpoint`."""
-    tap = Wiretap(endpoint)
+    tap = Wiretap(endpoint, at_most)
     try:
         yield tap
     finally:

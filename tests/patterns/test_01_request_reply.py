@@ -8,21 +8,21 @@ documentation, zmq_socket.
 """
 
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 import pytest
 import zmq
 
 from tests.patterns.helpers import (
     PATIENCE_S,
+    InThread,
+    Spawn,
     bind_anywhere,
     is_silent,
     kill,
+    sockets,
     watch,
 )
-from tests.support import Program
 
 
 def serve(context: zmq.SyncContext, endpoint: str) -> None:
@@ -67,9 +67,7 @@ def hold(context: zmq.SyncContext, endpoint: str) -> None:
 
 
 def test_a_request_gets_its_reply(
-    context: zmq.SyncContext,
-    endpoint: str,
-    in_thread: Callable[..., Future[None]],
+    context: zmq.SyncContext, endpoint: str, in_thread: InThread
 ) -> None:
     """A request gets its reply."""
     in_thread(serve, context, endpoint)
@@ -81,7 +79,7 @@ def test_a_request_gets_its_reply(
 
 def test_the_requester_must_take_turns(context: zmq.SyncContext) -> None:
     """A REQ that sends twice, or receives first, gets EFSM."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         client.connect(bind_anywhere(server))
         with pytest.raises(zmq.ZMQError) as too_early:
             client.recv()
@@ -96,7 +94,7 @@ def test_the_requester_must_take_turns(context: zmq.SyncContext) -> None:
 
 def test_the_replier_must_take_turns(context: zmq.SyncContext) -> None:
     """A REP that answers without a question, or twice, gets EFSM."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         client.connect(bind_anywhere(server))
         with pytest.raises(zmq.ZMQError) as unasked:
             server.send(b"reply")
@@ -108,31 +106,34 @@ def test_the_replier_must_take_turns(context: zmq.SyncContext) -> None:
     assert unasked.value.errno == twice.value.errno == zmq.EFSM
 
 
-def test_one_req_asks_many_reps_in_turn(context: zmq.SyncContext) -> None:
-    """One REQ connected to three REPs asks them round robin."""
-    with ExitStack() as stack:
-        client = stack.enter_context(context.socket(zmq.REQ))
-        servers = [
-            stack.enter_context(context.socket(zmq.REP)) for _ in range(3)
-        ]
+@pytest.mark.parametrize(
+    ("kind", "envelope"), [(zmq.REQ, []), (zmq.DEALER, [b""])]
+)
+def test_one_req_asks_many_reps_in_turn(
+    context: zmq.SyncContext, kind: int, envelope: list[bytes]
+) -> None:
+    """One REQ, or DEALER, connected to three REPs asks them round robin."""
+    with (
+        context.socket(kind) as client,
+        sockets(context, *[zmq.REP] * 3) as servers,
+    ):
         for server in servers:
             client.connect(bind_anywhere(server))
         for number in range(9):
-            client.send(b"%d" % number)
+            client.send_multipart([*envelope, b"%d" % number])
             asked = servers[number % 3]
             assert asked.recv() == b"%d" % number
-            asked.send(b"done %d" % number)
-            assert client.recv() == b"done %d" % number
+            asked.send(b"done")
+            assert client.recv_multipart() == [*envelope, b"done"]
 
 
 def test_many_reqs_share_one_rep(context: zmq.SyncContext) -> None:
     """Many REQs ask one REP at once and each gets its own reply."""
-    with ExitStack() as stack:
-        server = stack.enter_context(context.socket(zmq.REP))
+    with (
+        context.socket(zmq.REP) as server,
+        sockets(context, *[zmq.REQ] * 7) as clients,
+    ):
         endpoint = bind_anywhere(server)
-        clients = [
-            stack.enter_context(context.socket(zmq.REQ)) for _ in range(7)
-        ]
         for number, client in enumerate(clients):
             client.connect(endpoint)
             client.send(b"%d" % number)
@@ -146,7 +147,7 @@ def test_a_request_waits_in_the_queue_of_the_req(
     context: zmq.SyncContext, endpoint: str
 ) -> None:
     """REQ has a send queue: it asks before any server exists."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         client.connect(endpoint)
         client.send(b"anybody there?")  # returns at once
         server.bind(endpoint)
@@ -171,11 +172,7 @@ def test_the_rep_keeps_replies_for_a_client_that_does_not_read(
     context: zmq.SyncContext,
 ) -> None:
     """REP has queues in both directions, so a lazy client holds up no one."""
-    with (
-        context.socket(zmq.REP) as server,
-        context.socket(zmq.REQ) as lazy,
-        context.socket(zmq.REQ) as brisk,
-    ):
+    with sockets(context, zmq.REP, zmq.REQ, zmq.REQ) as (server, lazy, brisk):
         endpoint = bind_anywhere(server)
         lazy.connect(endpoint)
         lazy.send(b"lazy")
@@ -188,9 +185,7 @@ def test_the_rep_keeps_replies_for_a_client_that_does_not_read(
 
 
 def test_a_plain_req_waits_for_ever_when_its_server_is_killed(
-    context: zmq.SyncContext,
-    endpoint: str,
-    spawn: Callable[..., Program],
+    context: zmq.SyncContext, endpoint: str, spawn: Spawn
 ) -> None:
     """A plain REQ whose server died is stuck, though a new server is up."""
     doomed = spawn(hold, endpoint)
@@ -211,8 +206,8 @@ def test_a_plain_req_waits_for_ever_when_its_server_is_killed(
 def test_the_lazy_pirate_survives_its_server(
     context: zmq.SyncContext,
     tcp_endpoint: str,
-    spawn: Callable[..., Program],
-    in_thread: Callable[..., Future[bytes]],
+    spawn: Spawn,
+    in_thread: InThread,
 ) -> None:
     """The Lazy Pirate asks again, and outlives a server killed by SIGKILL."""
     doomed = spawn(hold, tcp_endpoint)
@@ -235,7 +230,7 @@ def test_the_lazy_pirate_gives_up(
 
 
 def test_a_retry_may_run_twice_and_a_late_reply_is_not_believed(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[bytes]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """A retry may run twice, but a late reply never answers the retry."""
     with context.socket(zmq.REP) as server, watch(server) as monitor:
@@ -257,10 +252,7 @@ def test_a_relaxed_req_may_ask_again_but_takes_nothing_back(
     context: zmq.SyncContext,
 ) -> None:
     """REQ_RELAXED may ask again, yet the server sees the old request too."""
-    with (
-        context.socket(zmq.ROUTER) as server,
-        context.socket(zmq.REQ) as client,
-    ):
+    with sockets(context, zmq.ROUTER, zmq.REQ) as (server, client):
         client.req_relaxed = client.req_correlate = 1
         client.connect(bind_anywhere(server))
         client.send(b"first")
@@ -277,7 +269,7 @@ def test_a_relaxed_req_may_ask_again_but_takes_nothing_back(
 def test_a_reply_without_an_envelope_is_no_reply(
     context: zmq.SyncContext,
     endpoint: str,
-    in_thread: Callable[..., Future[None]],
+    in_thread: InThread,
     transport: str,
 ) -> None:
     """A reply without an envelope wakes a poll, and then a recv hangs.

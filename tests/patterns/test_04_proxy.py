@@ -8,7 +8,6 @@ documentation, zmq_proxy.
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import ExitStack
 
 import pytest
@@ -16,8 +15,10 @@ import zmq
 
 from tests.patterns.helpers import (
     PATIENCE_S,
+    InThread,
     bind_anywhere,
     is_silent,
+    sockets,
     wiretap,
 )
 from tests.support import terminate
@@ -59,7 +60,7 @@ def forward_and_record(
 
 
 def test_many_publishers_reach_many_subscribers(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Publishers and subscribers meet at a proxy, not knowing each other."""
     in_thread(forward, context, PUBLISHERS, SUBSCRIBERS)
@@ -84,7 +85,7 @@ def test_many_publishers_reach_many_subscribers(
 
 
 def test_subscriptions_travel_upstream(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Subscriptions, and their ends, travel through the proxy upstream."""
     in_thread(forward, context, PUBLISHERS, SUBSCRIBERS)
@@ -101,17 +102,14 @@ def test_a_proxy_of_sub_and_pub_asks_for_everything(
     context: zmq.SyncContext,
 ) -> None:
     """A SUB in the middle must ask for all, though nobody may want it."""
-    with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as middle,
-    ):
+    with sockets(context, zmq.XPUB, zmq.SUB) as (publisher, middle):
         middle.subscribe(b"")  # it cannot know what will be wanted
         middle.connect(bind_anywhere(publisher))
         assert publisher.recv() == b"\x01"
 
 
 def test_what_nobody_wants_does_not_reach_the_proxy(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Through XSUB and XPUB, the first publisher still does the filtering."""
     with (
@@ -131,24 +129,18 @@ def test_what_nobody_wants_does_not_reach_the_proxy(
 
 
 def _forward_from(context: zmq.SyncContext, publisher: str) -> None:
-    with (
-        context.socket(zmq.XSUB) as upstream,
-        context.socket(zmq.XPUB) as downstream,
-    ):
+    with sockets(context, zmq.XSUB, zmq.XPUB) as (upstream, downstream):
         upstream.connect(publisher)
         downstream.bind(SUBSCRIBERS)
         zmq.proxy(upstream, downstream)
 
 
 def test_a_capture_socket_gets_a_copy_of_all_that_passes(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """A capture socket gets a copy of what passes, in both directions."""
-    with (
-        context.socket(zmq.SUB) as recorder,
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as subscriber,
-    ):
+    opened = sockets(context, zmq.SUB, zmq.XPUB, zmq.SUB)
+    with opened as (recorder, publisher, subscriber):
         recorder.subscribe(b"")
         recorder.connect(CAPTURE)
         in_thread(
@@ -165,11 +157,8 @@ def test_a_capture_socket_gets_a_copy_of_all_that_passes(
 
 def _forward_and_push(context: zmq.SyncContext) -> None:
     """The trap: a capture socket that waits for its recorder."""
-    with (
-        context.socket(zmq.XSUB) as upstream,
-        context.socket(zmq.XPUB) as downstream,
-        context.socket(zmq.PUSH) as capture,
-    ):
+    opened = sockets(context, zmq.XSUB, zmq.XPUB, zmq.PUSH)
+    with opened as (upstream, downstream, capture):
         capture.bind(CAPTURE)
         upstream.bind(PUBLISHERS)
         downstream.bind(SUBSCRIBERS)
@@ -199,14 +188,11 @@ def _news_until_silence(
 
 
 def test_a_capture_over_push_stops_the_news(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Over PUSH a recorder that stands still stops all subscribers, too."""
     context.sndhwm = context.rcvhwm = 10
-    with (
-        context.socket(zmq.PULL) as recorder,
-        context.socket(zmq.SUB) as subscriber,
-    ):
+    with sockets(context, zmq.PULL, zmq.SUB) as (recorder, subscriber):
         recorder.connect(CAPTURE)
         in_thread(_forward_and_push, context)
         heard = _news_until_silence(context, subscriber)
@@ -218,14 +204,11 @@ def test_a_capture_over_push_stops_the_news(
 
 
 def test_a_capture_over_pub_lets_the_news_go_on(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Over PUB a recorder that stands still has gaps, and nobody waits."""
     context.sndhwm = context.rcvhwm = 10
-    with (
-        context.socket(zmq.SUB) as recorder,
-        context.socket(zmq.SUB) as subscriber,
-    ):
+    with sockets(context, zmq.SUB, zmq.SUB) as (recorder, subscriber):
         recorder.subscribe(b"")
         recorder.connect(CAPTURE)
         in_thread(
@@ -240,16 +223,12 @@ def test_a_capture_over_pub_lets_the_news_go_on(
 
 
 def test_a_proxy_ends_with_its_context(
-    new_context: Callable[[], zmq.SyncContext],
-    in_thread: Callable[..., Future[None]],
+    new_context: Callable[[], zmq.SyncContext], in_thread: InThread
 ) -> None:
     """A proxy runs until its context is terminated, and ends with ETERM."""
     context = new_context()
     proxy = in_thread(forward, context, PUBLISHERS, SUBSCRIBERS)
-    with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as subscriber,
-    ):
+    with sockets(context, zmq.XPUB, zmq.SUB) as (publisher, subscriber):
         publisher.connect(PUBLISHERS)
         subscriber.subscribe(b"")
         subscriber.connect(SUBSCRIBERS)

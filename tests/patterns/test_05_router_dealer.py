@@ -8,18 +8,22 @@ be addressed by name. Sources: Guide, chapter 3, "Advanced Request-Reply
 Patterns"; libzmq documentation, zmq_socket; libzmq's issue tracker, 2892.
 """
 
-import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import ExitStack
 
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, bind_anywhere, is_silent, watch
+from tests.patterns.helpers import (
+    InThread,
+    bind_anywhere,
+    is_silent,
+    sockets,
+    watch,
+)
 
 READY = b"READY"
+CLIENTS, WORKERS = "inproc://clients", "inproc://workers"
 
 
 def broker(context: zmq.SyncContext, clients: str, workers: str) -> None:
@@ -67,76 +71,41 @@ def broker_for_the_idle(
 
 
 def work_when_idle(
-    context: zmq.SyncContext, workers: str, do: Callable[[bytes], bytes]
+    context: zmq.SyncContext, workers: str, name: bytes
 ) -> None:
-    """A worker that asks for work: a REQ whose first request is READY.
-
-    What it has when it dies is lost, so clients ask again (chapter 1).
-    """
+    """Ask for work, as a REQ whose first request is READY."""
     with context.socket(zmq.REQ) as worker:
         worker.connect(workers)
         worker.send(READY)
         while True:
             *client, request = worker.recv_multipart()
-            worker.send_multipart([*client, do(request)])
+            reply = request + b" done by " + name
+            worker.send_multipart([*client, reply])
 
 
-def test_a_router_sees_the_envelope_of_a_req(
-    context: zmq.SyncContext,
+@pytest.mark.parametrize(
+    ("kind", "envelope"), [(zmq.REQ, [b""]), (zmq.DEALER, [])]
+)
+def test_a_router_sees_the_envelope(
+    context: zmq.SyncContext, kind: int, envelope: list[bytes]
 ) -> None:
-    """From a REQ, ROUTER receives identity, empty delimiter and body."""
-    with (
-        context.socket(zmq.ROUTER) as router,
-        context.socket(zmq.REQ) as client,
-    ):
+    """ROUTER receives identity and body, from a REQ with an empty frame."""
+    with sockets(context, zmq.ROUTER, kind) as (router, client):
         client.identity = b"client 7"
         client.connect(bind_anywhere(router))
         client.send(b"question")
-        assert router.recv_multipart() == [b"client 7", b"", b"question"]
-        router.send_multipart([b"client 7", b"", b"answer"])
+        identity, *rest = router.recv_multipart()
+        assert (identity, rest) == (b"client 7", [*envelope, b"question"])
+        router.send_multipart([b"client 7", *envelope, b"answer"])
         assert client.recv_multipart() == [b"answer"]  # REQ opened it
-
-
-def test_a_dealer_sends_no_delimiter(context: zmq.SyncContext) -> None:
-    """From a DEALER, ROUTER receives the identity and the bare frames."""
-    with (
-        context.socket(zmq.ROUTER) as router,
-        context.socket(zmq.DEALER) as client,
-    ):
-        client.identity = b"client 7"
-        client.connect(bind_anywhere(router))
-        client.send_multipart([b"two", b"frames"])
-        assert router.recv_multipart() == [b"client 7", b"two", b"frames"]
-        router.send_multipart([b"client 7", b"answer"])
-        assert client.recv_multipart() == [b"answer"]
-
-
-def test_a_dealer_that_talks_to_a_rep_adds_the_delimiter(
-    context: zmq.SyncContext,
-) -> None:
-    """A DEALER must send the empty frame itself, or REP drops the request."""
-    with (
-        context.socket(zmq.REP) as server,
-        context.socket(zmq.DEALER) as client,
-    ):
-        client.connect(bind_anywhere(server))
-        client.send(b"without")
-        client.send_multipart([b"", b"with"])
-        assert server.recv() == b"with"
-        server.send(b"answer")
-        assert client.recv_multipart() == [b"", b"answer"]
 
 
 def test_each_hop_adds_an_identity_to_the_envelope(
     context: zmq.SyncContext,
 ) -> None:
     """Each ROUTER on the way adds an identity, and the way back takes one."""
-    with (
-        context.socket(zmq.REQ) as client,
-        context.socket(zmq.ROUTER) as frontend,
-        context.socket(zmq.DEALER) as backend,
-        context.socket(zmq.ROUTER) as server,
-    ):
+    opened = sockets(context, zmq.REQ, zmq.ROUTER, zmq.DEALER, zmq.ROUTER)
+    with opened as (client, frontend, backend, server):
         client.identity, backend.identity = b"client", b"broker"
         client.connect(bind_anywhere(frontend))
         backend.connect(bind_anywhere(server))
@@ -153,55 +122,30 @@ def test_each_hop_adds_an_identity_to_the_envelope(
         assert client.recv_multipart() == [b"answer"]
 
 
-def test_an_identity_that_nobody_chose_is_five_bytes(
-    context: zmq.SyncContext,
-) -> None:
-    """ROUTER gives an anonymous peer an identity: a zero and four bytes."""
-    with (
-        context.socket(zmq.ROUTER) as router,
-        context.socket(zmq.DEALER) as one,
-        context.socket(zmq.DEALER) as two,
-    ):
-        endpoint = bind_anywhere(router)
-        for dealer in (one, two):
-            dealer.connect(endpoint)
-            dealer.send(b"hello")
-        names = {router.recv_multipart()[0] for _ in range(2)}
-    assert len(names) == 2
-    assert all(len(name) == 5 and name[0] == 0 for name in names)
-
-
 def test_a_router_addresses_a_peer_by_its_identity(
     context: zmq.SyncContext,
 ) -> None:
-    """ROUTER sends to whom it chooses, in any order, not round robin."""
-    names = (b"ann", b"bob", b"cat")
-    with ExitStack() as stack:
-        router = stack.enter_context(context.socket(zmq.ROUTER))
+    """ROUTER sends to the peer it names, in any order, not round robin."""
+    opened = sockets(context, zmq.ROUTER, *[zmq.DEALER] * 3)
+    with opened as (router, ann, bob, cat):
         endpoint = bind_anywhere(router)
-        dealers = {}
-        for name in names:
-            dealer = stack.enter_context(context.socket(zmq.DEALER))
-            dealer.identity = name
-            dealer.connect(endpoint)
-            dealer.send(b"here I am")
+        for name, peer in ((b"ann", ann), (b"bob", bob), (b"cat", cat)):
+            peer.identity = name
+            peer.connect(endpoint)
+            peer.send(b"here I am")
             assert router.recv_multipart() == [name, b"here I am"]
-            dealers[name] = dealer
         for name in (b"bob", b"bob", b"ann", b"bob"):
             router.send_multipart([name, b"for " + name])
-        assert dealers[b"ann"].recv() == b"for ann"
-        assert [dealers[b"bob"].recv() for _ in range(3)] == [b"for bob"] * 3
-        assert is_silent(dealers[b"cat"])
+        assert ann.recv() == b"for ann"
+        assert [bob.recv() for _ in range(3)] == [b"for bob"] * 3
+        assert is_silent(cat)
 
 
 def test_a_router_drops_what_it_cannot_route(
     context: zmq.SyncContext,
 ) -> None:
-    """ROUTER drops a message for an unknown identity without a word."""
-    with (
-        context.socket(zmq.ROUTER) as router,
-        context.socket(zmq.DEALER) as known,
-    ):
+    """ROUTER drops what is for an unknown peer; ROUTER_MANDATORY says so."""
+    with sockets(context, zmq.ROUTER, zmq.DEALER) as (router, known):
         known.identity = b"known"
         known.connect(bind_anywhere(router))
         known.send(b"hello")
@@ -210,16 +154,9 @@ def test_a_router_drops_what_it_cannot_route(
         router.send_multipart([b"known", b"found"])
         assert known.recv() == b"found"
 
-
-def test_router_mandatory_says_what_it_cannot_route(
-    context: zmq.SyncContext,
-) -> None:
-    """With ROUTER_MANDATORY, an unknown identity is EHOSTUNREACH."""
-    with context.socket(zmq.ROUTER) as router:
         router.router_mandatory = True
-        bind_anywhere(router)
         with pytest.raises(zmq.ZMQError) as error:
-            router.send_multipart([b"unknown", b"message"])
+            router.send_multipart([b"unknown", b"refused"])
     assert error.value.errno == zmq.EHOSTUNREACH
 
 
@@ -227,10 +164,7 @@ def test_a_dealer_asks_again_before_it_is_answered(
     context: zmq.SyncContext,
 ) -> None:
     """DEALER and ROUTER have no lock-step: ask thrice, answer backwards."""
-    with (
-        context.socket(zmq.ROUTER) as server,
-        context.socket(zmq.DEALER) as client,
-    ):
+    with sockets(context, zmq.ROUTER, zmq.DEALER) as (server, client):
         client.connect(bind_anywhere(server))
         for number in (b"1", b"2", b"3"):
             client.send(number)
@@ -240,211 +174,126 @@ def test_a_dealer_asks_again_before_it_is_answered(
         assert [client.recv() for _ in range(3)] == [b"3", b"2", b"1"]
 
 
-def test_a_dealer_deals(context: zmq.SyncContext) -> None:
-    """DEALER sends to its peers round robin, as PUSH and REQ do."""
-    with (
-        context.socket(zmq.DEALER) as dealer,
-        context.socket(zmq.ROUTER) as one,
-        context.socket(zmq.ROUTER) as two,
-    ):
-        dealer.connect(bind_anywhere(one))
-        dealer.connect(bind_anywhere(two))
-        for number in range(10):
-            dealer.send(b"%d" % number)
-        odd = [int(two.recv_multipart()[1]) for _ in range(5)]
-        even = [int(one.recv_multipart()[1]) for _ in range(5)]
-    assert (even, odd) == ([0, 2, 4, 6, 8], [1, 3, 5, 7, 9])
-
-
-def test_a_router_listens_to_each_in_turn(context: zmq.SyncContext) -> None:
-    """ROUTER takes from its peers in turn, so that none drowns the others."""
-    with (
-        context.socket(zmq.ROUTER) as router,
-        context.socket(zmq.DEALER) as chatty,
-        context.socket(zmq.DEALER) as quiet,
-    ):
-        router.bind("inproc://router")
-        for dealer in (chatty, quiet):
-            dealer.connect("inproc://router")
-        for _ in range(100):
-            chatty.send(b"chatty")
-        for _ in range(3):
-            quiet.send(b"quiet")
-        first_six = Counter(router.recv_multipart()[1] for _ in range(6))
-    assert first_six == {b"chatty": 3, b"quiet": 3}
-
-
+@pytest.mark.parametrize(
+    ("serve", "worker"),
+    [(broker, work), (broker_for_the_idle, work_when_idle)],
+    ids=["blind", "idle"],
+)
 def test_a_broker_shares_requests_among_its_workers(
     context: zmq.SyncContext,
-    in_thread: Callable[..., Future[None]],
+    in_thread: InThread,
+    serve: Callable[..., None],
+    worker: Callable[..., None],
 ) -> None:
     """A ROUTER and a DEALER make a broker: many clients share N workers."""
-    clients_at, workers_at = "inproc://clients", "inproc://workers"
-    with ExitStack() as stack:
-        for name in (b"ann", b"bob", b"cat"):
-            in_thread(work, context, workers_at, name)
-        in_thread(broker, context, clients_at, workers_at)
-        clients = [
-            stack.enter_context(context.socket(zmq.REQ)) for _ in range(5)
-        ]
+    in_thread(serve, context, CLIENTS, WORKERS)
+    for name in (b"ann", b"bob", b"cat"):
+        in_thread(worker, context, WORKERS, name)
+    with sockets(context, *[zmq.REQ] * 5) as clients:
         for client in clients:
-            client.connect(clients_at)
-        workers = Counter[bytes]()
-        while len(workers) < 3 or workers.total() < 100:
+            client.connect(CLIENTS)
+        done = Counter[bytes]()
+        while len(done) < 3 or done.total() < 100:
             for number, client in enumerate(clients):
                 client.send(b"%d" % number)
             for number, client in enumerate(clients):
-                task, _, worker = client.recv().partition(b" done by ")
+                task, _, name = client.recv().partition(b" done by ")
                 assert task == b"%d" % number  # never somebody else's
-                workers[worker] += 1
-            assert workers.total() < 100_000, "a worker gets nothing"
+                done[name] += 1
+            assert done.total() < 100_000, "a worker gets nothing"
 
 
 @pytest.mark.parametrize(
-    ("kind", "shares"),
-    [("blind", {"fast": 5, "slow": 5}), ("idle", {"fast": 9, "slow": 1})],
+    ("serve", "kind", "share"),
+    [(broker, zmq.REP, 5), (broker_for_the_idle, zmq.REQ, 9)],
+    ids=["blind", "idle"],
 )
 def test_a_broker_that_knows_who_is_idle_does_not_wait_for_the_slow(
     context: zmq.SyncContext,
-    in_thread: Callable[..., Future[None]],
-    kind: str,
-    shares: dict[str, int],
+    in_thread: InThread,
+    serve: Callable[..., None],
+    kind: int,
+    share: int,
 ) -> None:
-    """A broker of idle workers gives a slow one 1 of 10, not 5 of 10.
-
-    The slow one is slower than all the others together: it ends its first
-    request when the fast one has done its share.
-    """
-    clients_at, workers_at = "inproc://clients", "inproc://workers"
-    done, all_the_rest = Counter[str](), threading.Event()
-    connected, slow_began = threading.Semaphore(0), threading.Event()
-
-    def fast(request: bytes) -> bytes:
-        assert slow_began.wait(PATIENCE_S)
-        done["fast"] += 1
-        if done["fast"] == shares["fast"]:
-            all_the_rest.set()
-        return request
-
-    def slow(request: bytes) -> bytes:
-        slow_began.set()
-        assert all_the_rest.wait(PATIENCE_S)
-        done["slow"] += 1
-        return request
-
-    def work_blindly(do: Callable[[bytes], bytes]) -> None:
-        with context.socket(zmq.REP) as worker:
-            worker.connect(workers_at)
-            connected.release()
-            while True:
-                worker.send(do(worker.recv()))
-
-    for do in (fast, slow):
-        if kind == "blind":
-            in_thread(work_blindly, do)
-            assert connected.acquire(timeout=PATIENCE_S)
-        else:
-            in_thread(work_when_idle, context, workers_at, do)
-    serve = broker if kind == "blind" else broker_for_the_idle
-    with ExitStack() as stack:
-        clients = [
-            stack.enter_context(context.socket(zmq.REQ)) for _ in range(10)
-        ]
-        in_thread(serve, context, clients_at, workers_at)
-        for number, client in enumerate(clients):
-            client.connect(clients_at)
-            client.send(b"%d" % number)
-        for number, client in enumerate(clients):
-            assert client.recv() == b"%d" % number
-    assert done == shares
-
-
-def test_a_router_cannot_speak_first(context: zmq.SyncContext) -> None:
-    """ROUTER cannot speak first to a peer that has no name and is silent."""
+    """A broker of idle workers gives a slow one 1 of 10, not 5 of 10."""
     with (
-        context.socket(zmq.ROUTER) as router,
-        context.socket(zmq.DEALER) as silent,
+        sockets(context, kind, kind) as (fast, slow),
+        sockets(context, *[zmq.REQ] * 10) as clients,
+    ):
+        for worker in (fast, slow):
+            worker.connect(WORKERS)
+            if kind == zmq.REQ:
+                worker.send(READY)
+        in_thread(serve, context, CLIENTS, WORKERS)
+        for client in clients:
+            client.connect(CLIENTS)
+            client.send(b"task")
+        first = slow.recv_multipart()  # and this one takes very long
+        for _ in range(share):
+            fast.send_multipart(fast.recv_multipart())
+        assert is_silent(fast)
+
+        slow.send_multipart(first)
+        for _ in range(10 - share - 1):
+            slow.send_multipart(slow.recv_multipart())
+        assert [client.recv() for client in clients] == [b"task"] * 10
+
+
+@pytest.mark.parametrize("probe", [False, True], ids=["trap", "cure"])
+def test_a_router_cannot_speak_first(
+    context: zmq.SyncContext, probe: bool
+) -> None:
+    """ROUTER cannot speak first, unless PROBE_ROUTER introduces the peer.
+
+    Its name, where it chose none, is a zero and four bytes.
+    """
+    with (
+        sockets(context, zmq.ROUTER, zmq.DEALER) as (router, silent),
         watch(router) as monitor,
     ):
+        silent.probe_router = probe
         silent.connect(bind_anywhere(router))
         monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        assert is_silent(router)  # so there is no identity to send to
-
-
-def test_probe_router_introduces_a_peer(context: zmq.SyncContext) -> None:
-    """PROBE_ROUTER sends an empty message at once, so ROUTER may begin."""
-    with (
-        context.socket(zmq.ROUTER) as router,
-        context.socket(zmq.DEALER) as worker,
-    ):
-        worker.probe_router = True
-        worker.connect(bind_anywhere(router))
-        identity, probe = router.recv_multipart()
-        assert probe == b""
-        router.send_multipart([identity, b"your first task"])
-        assert worker.recv() == b"your first task"
-
-
-@pytest.mark.parametrize("handover", [False, True])
-def test_a_second_peer_of_the_same_name_is_ignored(
-    context: zmq.SyncContext, handover: bool
-) -> None:
-    """A second peer of the same name is ignored, or with HANDOVER heard."""
-    with (
-        context.socket(zmq.ROUTER) as router,
-        context.socket(zmq.DEALER) as first,
-        context.socket(zmq.DEALER) as second,
-        watch(second) as monitor,
-    ):
-        router.router_handover = handover
-        endpoint = bind_anywhere(router)
-        first.identity = second.identity = b"twin"
-        first.connect(endpoint)
-        first.send(b"I am the twin")
-        assert router.recv_multipart() == [b"twin", b"I am the twin"]
-        second.connect(endpoint)
-        second.send(b"no, I am")
-        monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        if handover:
-            assert router.recv_multipart() == [b"twin", b"no, I am"]
+        if not probe:
+            assert is_silent(router)  # so there is no identity to send to
         else:
-            assert is_silent(router)
-        router.send_multipart([b"twin", b"hello"])
-        assert (second if handover else first).recv() == b"hello"
+            identity, empty = router.recv_multipart()
+            assert (len(identity), identity[0], empty) == (5, 0, b"")
+            router.send_multipart([identity, b"your first task"])
+            assert silent.recv() == b"your first task"
 
 
 @pytest.mark.parametrize("handover", [False, True], ids=["trap", "cure"])
+@pytest.mark.parametrize("left", [False, True], ids=["twin", "restart"])
 def test_a_restarted_peer_is_a_second_peer_of_the_same_name(
-    context: zmq.SyncContext, handover: bool
+    context: zmq.SyncContext, left: bool, handover: bool
 ) -> None:
-    """A peer that restarts while ROUTER is busy is ignored, for good.
+    """A peer that restarts with its name is ignored, or with HANDOVER heard.
 
-    ROUTER has not yet noticed that the first one left, so to it there are
-    two of that name. With ROUTER_HANDOVER the later one has the name.
+    A busy ROUTER has not noticed that the first one left, and waits for it.
     """
-    with context.socket(zmq.ROUTER) as router, watch(router) as monitor:
+    with (
+        sockets(context, zmq.ROUTER, zmq.DEALER, zmq.DEALER) as three,
+        watch(three[0]) as monitor,
+    ):
+        router, first, second = three
         router.router_handover = handover
         endpoint = bind_anywhere(router)
-
-        def arrive() -> zmq.SyncSocket:
-            peer = context.socket(zmq.DEALER)
-            peer.identity = b"worker"
-            peer.connect(endpoint)
-            monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-            return peer
-
-        with arrive() as first:
-            first.send(b"one")
-            assert router.recv_multipart() == [b"worker", b"one"]
-        monitor.wait_for(zmq.EVENT_DISCONNECTED)
-        with arrive() as second:  # and all the time ROUTER was not called
-            second.send(b"two")
+        first.identity = second.identity = b"worker"
+        first.connect(endpoint)
+        first.send(b"one")
+        assert router.recv_multipart() == [b"worker", b"one"]
+        if left:
+            first.close()
+            monitor.wait_for(zmq.EVENT_DISCONNECTED)
+        second.connect(endpoint)
+        monitor.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED, times=2 - left)
+        for message in (b"two", b"three"):  # so far ROUTER was not called
+            second.send(message)
             if handover:
-                assert router.recv_multipart() == [b"worker", b"two"]
+                assert router.recv_multipart() == [b"worker", message]
             else:
-                assert is_silent(router, for_s=0.3)
-            second.send(b"three")
-            if handover:
-                assert router.recv_multipart() == [b"worker", b"three"]
-            else:
-                assert is_silent(router, for_s=0.3)
+                assert is_silent(router, for_s=0.2)
+        if not left:
+            router.send_multipart([b"worker", b"hello"])
+            assert (second if handover else first).recv() == b"hello"

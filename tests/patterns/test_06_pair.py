@@ -6,14 +6,18 @@ needs a lock. Sources: Guide, chapter 2, "Signaling Between Threads"; libzmq
 documentation, zmq_socket, "Exclusive pair pattern".
 """
 
-from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, is_silent, wait_until
+from tests.patterns.helpers import (
+    PATIENCE_S,
+    InThread,
+    is_silent,
+    sockets,
+    wait_until,
+)
 
 
 def double(context: zmq.SyncContext, endpoint: str) -> None:
@@ -26,7 +30,7 @@ def double(context: zmq.SyncContext, endpoint: str) -> None:
 
 
 def test_two_threads_talk_over_a_pair_without_a_lock(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Two threads talk over a PAIR without sharing any state or lock."""
     with context.socket(zmq.PAIR) as child:
@@ -43,7 +47,7 @@ def test_two_threads_talk_over_a_pair_without_a_lock(
 
 def test_a_pair_speaks_in_any_order(context: zmq.SyncContext) -> None:
     """PAIR has no lock-step: either side speaks when it likes."""
-    with context.socket(zmq.PAIR) as one, context.socket(zmq.PAIR) as two:
+    with sockets(context, zmq.PAIR, zmq.PAIR) as (one, two):
         one.bind("inproc://pair")
         two.connect("inproc://pair")
         for number in (b"1", b"2", b"3"):
@@ -59,11 +63,7 @@ def test_a_third_is_not_heard(
 ) -> None:
     """PAIR is exclusive: a third socket connects, but nobody hears it."""
     address = "inproc://pair" if transport == "inproc" else endpoint
-    with (
-        context.socket(zmq.PAIR) as one,
-        context.socket(zmq.PAIR) as two,
-        context.socket(zmq.PAIR) as third,
-    ):
+    with sockets(context, zmq.PAIR, zmq.PAIR, zmq.PAIR) as (one, two, third):
         one.bind(address)
         two.connect(address)
         two.send(b"first")

@@ -10,14 +10,13 @@ documentation, zmq_socket, "Native pattern".
 import http.client
 import socket
 from collections import defaultdict
-from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import closing
 
 import zmq
 
 from tests.patterns.helpers import (
     PATIENCE_S,
+    InThread,
     bind_anywhere,
     is_silent,
     wait_until,
@@ -55,7 +54,7 @@ def _dial(endpoint: str) -> socket.socket:
 
 
 def test_a_stream_socket_answers_a_plain_http_client(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[bytes]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """A STREAM socket answers a plain HTTP client."""
     with context.socket(zmq.STREAM) as stream:
@@ -101,7 +100,7 @@ def test_the_program_must_put_the_pieces_together(
 
 
 def test_an_empty_piece_hangs_up(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[bytes]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """To close one TCP connection, send its peer an empty piece."""
     with (

@@ -18,8 +18,15 @@ from pathlib import Path
 import pytest
 import zmq
 
-from tests.patterns.helpers import bind_anywhere, is_silent, kill, watch
-from tests.support import Program, skip_or_fail
+from tests.patterns.helpers import (
+    Spawn,
+    bind_anywhere,
+    is_silent,
+    kill,
+    sockets,
+    watch,
+)
+from tests.support import skip_or_fail
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 MULTICAST = str(Path(__file__).with_name("multicast.py"))
@@ -36,10 +43,7 @@ OTHERS = {
 
 def greet(context: zmq.SyncContext, endpoint: str) -> tuple[bytes, bytes]:
     """Ask and answer over any transport; return what each side heard."""
-    with (
-        context.socket(zmq.REP) as server,
-        context.socket(zmq.REQ) as client,
-    ):
+    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
         server.bind(endpoint)
         client.connect(server.get_string(zmq.LAST_ENDPOINT))
         client.send(b"hello")
@@ -141,10 +145,7 @@ def test_two_binds_of_one_tcp_port_are_an_error(
     context: zmq.SyncContext,
 ) -> None:
     """A tcp port that is taken is EADDRINUSE."""
-    with (
-        context.socket(zmq.REP) as first,
-        context.socket(zmq.REP) as second,
-    ):
+    with sockets(context, zmq.REP, zmq.REP) as (first, second):
         endpoint = bind_anywhere(first)
         with pytest.raises(zmq.ZMQError) as error:
             second.bind(endpoint)
@@ -155,12 +156,8 @@ def test_a_live_ipc_path_is_stolen_without_a_word(
     context: zmq.SyncContext, endpoint: str
 ) -> None:
     """An ipc path that is taken is stolen, and nobody is told."""
-    with (
-        context.socket(zmq.PULL) as owner,
-        context.socket(zmq.PULL) as thief,
-        context.socket(zmq.PUSH) as old_friend,
-        context.socket(zmq.PUSH) as newcomer,
-    ):
+    opened = sockets(context, zmq.PULL, zmq.PULL, zmq.PUSH, zmq.PUSH)
+    with opened as (owner, thief, old_friend, newcomer):
         owner.bind(endpoint)
         old_friend.connect(endpoint)
         old_friend.send(b"1")
@@ -185,9 +182,7 @@ def test_an_ipc_bind_deletes_what_is_in_its_way(
 
 
 def test_a_stale_ipc_file_stops_nobody(
-    context: zmq.SyncContext,
-    endpoint: str,
-    spawn: Callable[..., Program],
+    context: zmq.SyncContext, endpoint: str, spawn: Spawn
 ) -> None:
     """A killed server leaves its ipc file, and the next one binds anyway."""
     path = Path(endpoint.removeprefix("ipc://"))
@@ -232,9 +227,7 @@ def test_an_ipc_name_in_the_abstract_namespace_leaves_no_file(
 
 
 def test_a_private_folder_keeps_strangers_out(
-    context: zmq.SyncContext,
-    ipc_folder: Path,
-    spawn: Callable[..., Program],
+    context: zmq.SyncContext, ipc_folder: Path, spawn: Spawn
 ) -> None:
     """A folder of mode 0700 keeps other users out of an ipc endpoint."""
     ipc_folder.chmod(0o755)
@@ -264,9 +257,7 @@ def test_a_private_path_that_is_too_long_is_refused(
 
 
 def test_multicast_brings_one_file_to_two_receivers_and_sends_it_once(
-    hosts: list[tuple[str, ...]],
-    tmp_path: Path,
-    start: Callable[..., Program],
+    hosts: list[tuple[str, ...]], tmp_path: Path, start: Spawn
 ) -> None:
     """PGM brings one file to two receivers, and each byte is sent once."""
     if subprocess.run([SYSTEM_PYTHON, "-c", HAS_PGM], check=False).returncode:

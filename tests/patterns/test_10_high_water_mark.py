@@ -9,18 +9,35 @@ documentation, zmq_socket, "Action in mute state"; RFC 23 (ZMTP).
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, bind_anywhere, is_silent, stop
-from tests.support import Program
+from tests.patterns.helpers import (
+    PATIENCE_S,
+    bind_anywhere,
+    is_silent,
+    sockets,
+)
 
 MARK = 5
 QUEUE = "inproc://queue"
+DROP: dict[int, int] = {
+    zmq.PUB: zmq.SUB,
+    zmq.XPUB: zmq.XSUB,
+    zmq.XSUB: zmq.XPUB,
+    zmq.ROUTER: zmq.DEALER,
+}
+BLOCK: dict[int, int] = {
+    zmq.PUSH: zmq.PULL,
+    zmq.DEALER: zmq.ROUTER,
+    zmq.PAIR: zmq.PAIR,
+    zmq.REQ: zmq.ROUTER,
+}
+by_name = partial(pytest.mark.parametrize, ids=lambda kind: kind.name)
 
 
 def fill(sender: zmq.SyncSocket, frames: list[bytes], limit: int) -> int:
@@ -43,21 +60,13 @@ def empty(receiver: zmq.SyncSocket) -> int:
     return received
 
 
-def stand_still(context: zmq.SyncContext, endpoint: str) -> None:
-    """A subscriber process, to be stopped while others go on."""
-    with context.socket(zmq.SUB) as subscriber:
-        subscriber.subscribe(b"")
-        subscriber.connect(endpoint)
-        while True:
-            subscriber.recv()
-
-
 @contextmanager
 def _joined(
-    context: zmq.SyncContext, sender: int, receiver: int, mark: int = MARK
+    context: zmq.SyncContext, sender: int, mark: int = MARK
 ) -> Iterator[tuple[zmq.SyncSocket, zmq.SyncSocket]]:
     """A bound sender and a connected receiver, each with the same mark."""
-    with context.socket(sender) as out, context.socket(receiver) as into:
+    receiver = (DROP | BLOCK)[sender]
+    with sockets(context, sender, receiver) as (out, into):
         out.sndhwm = into.rcvhwm = mark
         if receiver == zmq.SUB:
             into.subscribe(b"")
@@ -73,42 +82,24 @@ def _message(sender: int) -> list[bytes]:
     return [b"peer", b"message"] if sender == zmq.ROUTER else [b"message"]
 
 
-@pytest.mark.parametrize(
-    ("sender", "receiver"),
-    [
-        (zmq.PUB, zmq.SUB),
-        (zmq.XPUB, zmq.XSUB),
-        (zmq.XSUB, zmq.XPUB),
-        (zmq.ROUTER, zmq.DEALER),
-    ],
-    ids=["PUB", "XPUB", "XSUB", "ROUTER"],
-)
+@by_name("sender", DROP)
 def test_these_drop_at_the_mark(
-    context: zmq.SyncContext, sender: int, receiver: int
+    context: zmq.SyncContext, sender: int
 ) -> None:
     """PUB, XPUB, XSUB and ROUTER drop what is above the mark in silence."""
-    with _joined(context, sender, receiver) as (out, into):
+    with _joined(context, sender) as (out, into):
         assert fill(out, _message(sender), limit=100) == 100
         assert empty(into) == 2 * MARK
         assert fill(out, _message(sender), limit=1) == 1
         assert empty(into) == 1  # for now there is room again
 
 
-@pytest.mark.parametrize(
-    ("sender", "receiver"),
-    [
-        (zmq.PUSH, zmq.PULL),
-        (zmq.DEALER, zmq.ROUTER),
-        (zmq.PAIR, zmq.PAIR),
-        (zmq.REQ, zmq.ROUTER),
-    ],
-    ids=["PUSH", "DEALER", "PAIR", "REQ"],
-)
+@by_name("sender", BLOCK)
 def test_these_block_at_the_mark(
-    context: zmq.SyncContext, sender: int, receiver: int
+    context: zmq.SyncContext, sender: int
 ) -> None:
     """PUSH, DEALER, REQ and PAIR block at the mark and lose nothing."""
-    with _joined(context, sender, receiver) as (out, into):
+    with _joined(context, sender) as (out, into):
         if sender == zmq.REQ:  # else its lock-step stops it long before
             out.req_relaxed = True
         assert fill(out, [b"message"], limit=100) == 2 * MARK
@@ -118,28 +109,15 @@ def test_these_block_at_the_mark(
         assert empty(into) == 2 * MARK
 
 
-@pytest.mark.parametrize(
-    "sender", [zmq.PUSH, zmq.DEALER, zmq.REQ, zmq.PAIR], ids=lambda s: s.name
-)
-def test_these_block_without_a_peer(
+@by_name("sender", DROP | BLOCK)
+def test_without_a_peer_these_do_what_they_do_at_the_mark(
     context: zmq.SyncContext, sender: int
 ) -> None:
-    """PUSH, DEALER, REQ and PAIR that bind block while no peer has come."""
+    """Those that block also block while no peer has come; the others drop."""
     with context.socket(sender) as out:
         out.bind(QUEUE)
-        assert fill(out, [b"message"], limit=100) == 0
-
-
-@pytest.mark.parametrize(
-    "sender", [zmq.PUB, zmq.XPUB, zmq.ROUTER], ids=lambda s: s.name
-)
-def test_these_drop_without_a_peer(
-    context: zmq.SyncContext, sender: int
-) -> None:
-    """PUB, XPUB and ROUTER drop every message while no peer has come."""
-    with context.socket(sender) as out:
-        out.bind(QUEUE)
-        assert fill(out, _message(sender), limit=100) == 100
+        taken = fill(out, _message(sender), limit=100)
+    assert taken == (100 if sender in DROP else 0)
 
 
 def test_a_stream_blocks_too(context: zmq.SyncContext) -> None:
@@ -175,31 +153,25 @@ def test_a_reply_to_one_who_left_is_dropped(context: zmq.SyncContext) -> None:
 
 def test_what_is_dropped_is_the_newest(context: zmq.SyncContext) -> None:
     """What is dropped is the newest: the reader finds the oldest first."""
-    with _joined(context, zmq.PUB, zmq.SUB) as (publisher, subscriber):
+    with _joined(context, zmq.PUB) as (publisher, subscriber):
         for number in range(100):
             publisher.send(b"%d" % number)
         kept = [int(subscriber.recv()) for _ in range(2 * MARK)]
         assert kept == list(range(2 * MARK))
 
 
-def test_nodrop_makes_a_publisher_say_what_it_would_drop(
-    context: zmq.SyncContext,
+@pytest.mark.parametrize(
+    ("sender", "option"),
+    [(zmq.XPUB, "xpub_nodrop"), (zmq.ROUTER, "router_mandatory")],
+)
+def test_an_option_says_what_would_be_dropped(
+    context: zmq.SyncContext, sender: int, option: str
 ) -> None:
-    """With XPUB_NODROP a publisher blocks at the mark instead of dropping."""
-    with _joined(context, zmq.XPUB, zmq.SUB) as (publisher, subscriber):
-        publisher.xpub_nodrop = True
-        assert fill(publisher, [b"news"], limit=100) == 2 * MARK
-        assert empty(subscriber) == 2 * MARK
-
-
-def test_mandatory_makes_a_router_say_what_it_would_drop(
-    context: zmq.SyncContext,
-) -> None:
-    """With ROUTER_MANDATORY a router blocks at the mark, too."""
-    with _joined(context, zmq.ROUTER, zmq.DEALER) as (router, dealer):
-        router.router_mandatory = True
-        assert fill(router, [b"peer", b"message"], limit=100) == 2 * MARK
-        assert empty(dealer) == 2 * MARK
+    """With XPUB_NODROP or ROUTER_MANDATORY these block at the mark, too."""
+    with _joined(context, sender) as (out, into):
+        setattr(out, option, True)
+        assert fill(out, _message(sender), limit=100) == 2 * MARK
+        assert empty(into) == 2 * MARK
 
 
 @pytest.mark.parametrize(
@@ -211,7 +183,7 @@ def test_the_mark_counts_messages(
     context: zmq.SyncContext, frames: list[bytes]
 ) -> None:
     """The mark counts messages, neither their bytes nor their frames."""
-    with _joined(context, zmq.PUSH, zmq.PULL) as (out, _):
+    with _joined(context, zmq.PUSH) as (out, _):
         assert fill(out, frames, limit=100) == 2 * MARK
 
 
@@ -252,7 +224,7 @@ def test_a_message_that_never_ends_passes_every_mark(
 def test_the_mark_holds_for_each_peer(context: zmq.SyncContext) -> None:
     """The mark holds for each peer: two readers, twice the queue."""
     with (
-        _joined(context, zmq.PUSH, zmq.PULL) as (out, _),
+        _joined(context, zmq.PUSH) as (out, _),
         context.socket(zmq.PULL) as other,
     ):
         other.rcvhwm = MARK
@@ -272,7 +244,7 @@ def test_each_direction_has_its_own_queue(
     context: zmq.SyncContext, binder: int, connecter: int, back: list[bytes]
 ) -> None:
     """In DEALER, ROUTER and PAIR each direction has a queue of its own."""
-    with context.socket(binder) as one, context.socket(connecter) as two:
+    with sockets(context, binder, connecter) as (one, two):
         for end in (one, two):
             end.sndhwm = end.rcvhwm = MARK
         if binder == zmq.ROUTER:
@@ -285,30 +257,24 @@ def test_each_direction_has_its_own_queue(
         assert empty(one) == empty(two) == 2 * MARK
 
 
-def test_the_default_mark_is_a_thousand(context: zmq.SyncContext) -> None:
-    """By default the mark is 1000 messages at each end."""
-    with (
-        context.socket(zmq.PUSH) as out,
-        context.socket(zmq.PULL) as into,
-    ):
+@pytest.mark.parametrize(("mark", "taken"), [(1000, 2000), (0, 10_000)])
+def test_the_default_mark_is_a_thousand(
+    context: zmq.SyncContext, mark: int, taken: int
+) -> None:
+    """By default the mark is 1000 at each end, and 0 means no limit."""
+    with sockets(context, zmq.PUSH, zmq.PULL) as (out, into):
         assert out.sndhwm == into.rcvhwm == 1000
+        out.sndhwm = into.rcvhwm = mark
         out.bind(QUEUE)
         into.connect(QUEUE)
-        assert fill(out, [b"message"], limit=10_000) == 2000
-
-
-def test_a_mark_of_zero_is_no_mark(context: zmq.SyncContext) -> None:
-    """A mark of 0 means no limit but the memory."""
-    with _joined(context, zmq.PUSH, zmq.PULL, mark=0) as (out, into):
-        assert fill(out, [b"message"], limit=50_000) == 50_000
-        assert empty(into) == 50_000
+        assert fill(out, [b"message"], limit=10_000) == taken
 
 
 def test_a_queue_opens_again_at_its_low_water_mark(
     context: zmq.SyncContext,
 ) -> None:
     """A full queue takes messages again once half of it was read."""
-    with _joined(context, zmq.PUSH, zmq.PULL) as (out, into):
+    with _joined(context, zmq.PUSH) as (out, into):
         assert fill(out, [b"message"], limit=100) == 2 * MARK
         for _ in range(MARK - 1):
             into.recv()
@@ -321,10 +287,7 @@ def test_over_tcp_the_kernel_holds_more_than_the_mark(
     context: zmq.SyncContext,
 ) -> None:
     """Over tcp the mark is not exact: the kernel's buffers come on top."""
-    with (
-        context.socket(zmq.PUSH) as out,
-        context.socket(zmq.PULL) as into,
-    ):
+    with sockets(context, zmq.PUSH, zmq.PULL) as (out, into):
         out.sndhwm = into.rcvhwm = 1
         into.connect(bind_anywhere(out))
         out.send(b"and nobody receives any")
@@ -335,43 +298,3 @@ def test_over_tcp_the_kernel_holds_more_than_the_mark(
                 out.send(bytes(100_000))
                 taken += 1
         assert taken > 2
-
-
-def test_a_burst_is_absorbed(context: zmq.SyncContext) -> None:
-    """A burst waits in the queue: the sender is done before anyone reads."""
-    with (
-        context.socket(zmq.PUSH) as out,
-        context.socket(zmq.PULL) as into,
-    ):
-        into.connect(bind_anywhere(out))
-        for number in range(1000):
-            out.send(b"%d" % number)  # and now it may do something else
-        assert [int(into.recv()) for _ in range(1000)] == list(range(1000))
-
-
-def test_a_slow_subscriber_slows_nobody(
-    context: zmq.SyncContext,
-    endpoint: str,
-    spawn: Callable[..., Program],
-) -> None:
-    """A subscriber that stands still slows neither publisher nor others."""
-    with (
-        context.socket(zmq.XPUB) as publisher,
-        context.socket(zmq.SUB) as brisk,
-    ):
-        publisher.xpub_verbose = True
-        publisher.bind(endpoint)
-        slow = spawn(stand_still, endpoint)
-        brisk.subscribe(b"")
-        brisk.connect(endpoint)
-        for _ in range(2):
-            assert publisher.recv() == b"\x01"
-        stop(slow)
-        film = bytes(100_000)  # 200 MB in all, more than any buffer holds
-        for number in range(2000):
-            publisher.send(film)
-            if number % 100 == 99:
-                for _ in range(100):
-                    assert brisk.recv() == film
-        status = Path(f"/proc/{slow.pid}/status").read_text()
-        assert "T (stopped)" in status

@@ -15,14 +15,19 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, bind_anywhere, is_silent
-from tests.support import Program
+from tests.patterns.helpers import (
+    PATIENCE_S,
+    InThread,
+    Spawn,
+    bind_anywhere,
+    is_silent,
+    sockets,
+)
 
 FOR_EVER = -1
 REEL = bytes(1_000_000)
@@ -78,7 +83,7 @@ def test_send_returns_before_there_is_anybody_to_receive(
     context: zmq.SyncContext, endpoint: str
 ) -> None:
     """A send that has returned means queued, not delivered."""
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         push.connect(endpoint)
         push.send(b"to nobody")
         assert not Path(endpoint.removeprefix("ipc://")).exists()
@@ -91,7 +96,7 @@ def test_only_an_answer_says_that_a_message_was_dealt_with(
     context: zmq.SyncContext,
 ) -> None:
     """To know that a message was dealt with, wait for the reply to it."""
-    with context.socket(zmq.REQ) as client, context.socket(zmq.REP) as server:
+    with sockets(context, zmq.REQ, zmq.REP) as (client, server):
         client.connect(bind_anywhere(server))
         client.send(b"save this")
         assert server.poll(int(PATIENCE_S * 1000)), "it has arrived"
@@ -102,7 +107,7 @@ def test_only_an_answer_says_that_a_message_was_dealt_with(
 
 
 def test_the_io_thread_receives_while_the_program_looks_away(
-    context: zmq.SyncContext, spawn: Callable[..., Program]
+    context: zmq.SyncContext, spawn: Spawn
 ) -> None:
     """Messages arrive while the program does not call ZeroMQ at all."""
     with context.socket(zmq.PULL) as pull:
@@ -154,7 +159,7 @@ def test_inproc_needs_no_io_thread_and_tcp_does(
 ) -> None:
     """Between threads no I/O thread is involved, so none is needed."""
     context.set(zmq.IO_THREADS, 0)
-    with context.socket(zmq.PAIR) as one, context.socket(zmq.PAIR) as other:
+    with sockets(context, zmq.PAIR, zmq.PAIR) as (one, other):
         with pytest.raises(zmq.ZMQError) as refused:
             one.bind("tcp://127.0.0.1:*")
         assert refused.value.errno == zmq.EMTHREAD
@@ -167,9 +172,7 @@ def test_inproc_needs_no_io_thread_and_tcp_does(
 
 @pytest.mark.parametrize("linger_ms", [0, 300])
 def test_linger_gives_up_when_its_time_is_over(
-    new_context: Callable[[], zmq.SyncContext],
-    endpoint: str,
-    linger_ms: int,
+    new_context: Callable[[], zmq.SyncContext], endpoint: str, linger_ms: int
 ) -> None:
     """LINGER 0 drops the queue at once, and LINGER n after n milliseconds."""
     began = time.monotonic()
@@ -186,7 +189,7 @@ def test_linger_gives_up_when_its_time_is_over(
 
 def test_linger_minus_one_waits_for_a_peer_that_may_never_come(
     new_context: Callable[[], zmq.SyncContext],
-    in_thread: Callable[..., Future[None]],
+    in_thread: InThread,
     endpoint: str,
 ) -> None:
     """LINGER -1, the default, hangs until the peer is there."""
@@ -204,7 +207,7 @@ def test_linger_minus_one_waits_for_a_peer_that_may_never_come(
 
 
 def test_falling_off_the_end_loses_what_is_still_queued(
-    context: zmq.SyncContext, start: Callable[..., Program], tmp_path: Path
+    context: zmq.SyncContext, start: Spawn, tmp_path: Path
 ) -> None:
     """A script that just ends loses messages, and its exit status is 0."""
     (tmp_path / "script.py").write_text(FALLS_OFF_THE_END)
@@ -222,7 +225,7 @@ def test_falling_off_the_end_loses_what_is_still_queued(
 
 
 def test_with_and_a_bounded_linger_deliver_everything(
-    context: zmq.SyncContext, spawn: Callable[..., Program]
+    context: zmq.SyncContext, spawn: Spawn
 ) -> None:
     """A `with` block and a bounded LINGER deliver what is still queued."""
     with context.socket(zmq.PULL) as pull:
@@ -242,11 +245,7 @@ def test_with_and_a_bounded_linger_deliver_everything(
     ids=["trap", "cure"],
 )
 def test_a_context_that_a_function_forgets_hangs_in_the_collector(
-    start: Callable[..., Program],
-    tmp_path: Path,
-    endpoint: str,
-    context: str,
-    returns: bool,
+    start: Spawn, tmp_path: Path, endpoint: str, context: str, returns: bool
 ) -> None:
     """A context that a function forgets hangs where the function returns.
 

@@ -15,13 +15,17 @@ Context.destroy.
 import errno
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, bind_anywhere
-from tests.support import Program
+from tests.patterns.helpers import (
+    PATIENCE_S,
+    InThread,
+    Spawn,
+    bind_anywhere,
+    sockets,
+)
 
 
 def echo_until_the_end(context: zmq.SyncContext, endpoint: str) -> str:
@@ -65,8 +69,7 @@ def bind_or_say_why(socket: zmq.SyncSocket, endpoint: str) -> str:
 
 
 def test_terminating_the_context_wakes_a_blocked_thread(
-    context: zmq.SyncContext,
-    in_thread: Callable[..., Future[str]],
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """ETERM wakes a thread that waits in recv, so that it can leave."""
     server = in_thread(echo_until_the_end, context, "inproc://echo")
@@ -81,8 +84,7 @@ def test_terminating_the_context_wakes_a_blocked_thread(
 
 
 def test_term_waits_until_every_socket_is_closed(
-    new_context: Callable[[], zmq.SyncContext],
-    in_thread: Callable[..., Future[None]],
+    new_context: Callable[[], zmq.SyncContext], in_thread: InThread
 ) -> None:
     """A socket that stays open keeps `term` waiting."""
     context = new_context()
@@ -98,8 +100,7 @@ def test_term_waits_until_every_socket_is_closed(
 
 
 def test_destroy_closes_the_sockets_of_other_threads(
-    new_context: Callable[[], zmq.SyncContext],
-    in_thread: Callable[..., Future[int]],
+    new_context: Callable[[], zmq.SyncContext], in_thread: InThread
 ) -> None:
     """Where `term` waits for a thread, `destroy` closes its socket.
 
@@ -129,7 +130,7 @@ def test_an_address_in_use_is_an_error_with_a_name(
     context: zmq.SyncContext,
 ) -> None:
     """A second server on one port gets EADDRINUSE; port * is always free."""
-    with context.socket(zmq.REP) as first, context.socket(zmq.REP) as second:
+    with sockets(context, zmq.REP, zmq.REP) as (first, second):
         taken = bind_anywhere(first)
         with pytest.raises(zmq.ZMQError) as refused:
             second.bind(taken)
@@ -160,7 +161,7 @@ def test_a_wrong_endpoint_becomes_a_sentence(
 
 def test_ipv6_is_an_option_of_the_socket(context: zmq.SyncContext) -> None:
     """Without the option IPV6, an IPv6 address is "No such device"."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         with pytest.raises(zmq.ZMQError) as refused:
             server.bind("tcp://[::1]:*")
         assert refused.value.errno == errno.ENODEV
@@ -187,7 +188,7 @@ def test_nothing_to_receive_is_eagain_and_poll_asks_first(
     context: zmq.SyncContext,
 ) -> None:
     """EAGAIN means not now: nothing to receive yet, or no room to send."""
-    with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
+    with sockets(context, zmq.PULL, zmq.PUSH) as (pull, push):
         pull.bind("inproc://later")
         with pytest.raises(zmq.Again):
             pull.recv(zmq.DONTWAIT)
@@ -207,7 +208,7 @@ def test_a_call_out_of_turn_is_efsm_and_leaves_the_socket_whole(
     context: zmq.SyncContext,
 ) -> None:
     """EFSM means out of turn; the socket still works in the right order."""
-    with context.socket(zmq.REQ) as client, context.socket(zmq.REP) as server:
+    with sockets(context, zmq.REQ, zmq.REP) as (client, server):
         server.bind("inproc://turns")
         client.connect("inproc://turns")
         with pytest.raises(zmq.ZMQError) as early_recv:
@@ -246,7 +247,7 @@ def test_a_peer_that_is_not_there_is_ehostunreach_if_you_ask(
     ids=["trap", "cure"],
 )
 def test_a_poller_that_holds_a_closed_socket_polls_stdin(
-    spawn: Callable[..., Program], first: str, found: str
+    spawn: Spawn, first: str, found: str
 ) -> None:
     """A poller takes a closed socket for descriptor 0, which is stdin.
 

@@ -13,10 +13,7 @@ documentation, zmq_msg_send, zmq_socket and ZMQ_MAXMSGSIZE; Guide, chapter 2,
 
 import io
 import random
-import select
-import socket as tcp
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from typing import IO
 
 import pytest
@@ -24,14 +21,18 @@ import zmq
 
 from tests.patterns.helpers import (
     PATIENCE_S,
+    InThread,
+    Spawn,
     bind_anywhere,
     is_silent,
     kill,
+    sockets,
+    wait_until,
     watch,
+    wiretap,
 )
-from tests.support import Program
 
-HALF = 20_000_000  # more than the kernel's buffers hold
+HALF = 12_000_000  # more than the kernel's buffers hold
 PHOTO = bytes(2 * HALF)
 END_OF_FILE = b""
 CHUNK = 65_536
@@ -69,48 +70,15 @@ def unwrap(frames: list[bytes]) -> tuple[list[bytes], list[bytes]]:
     return frames[:end], frames[end + 1 :]
 
 
-def _carry(
-    listener: tcp.socket, endpoint: str, at_most: int
-) -> tuple[tcp.socket, tcp.socket]:
-    """Be the cable between a sender and `endpoint`, for so many bytes.
-
-    Returns both of its ends, still open: a cable that carries no more.
-    """
-    host, port = endpoint.removeprefix("tcp://").split(":")
-    receiver = tcp.create_connection((host, int(port)), PATIENCE_S)
-    sender, _ = listener.accept()
-    other = {sender: receiver, receiver: sender}
-    carried = 0
-    while carried < at_most:
-        ready, _, _ = select.select(other, [], [], PATIENCE_S)
-        assert ready, f"silence after {carried} bytes"
-        for end in ready:
-            data = end.recv(65_536)
-            other[end].sendall(data)
-            carried += len(data) if end is sender else 0
-    return sender, receiver
-
-
 def test_half_a_message_never_arrives_when_its_sender_is_killed(
-    context: zmq.SyncContext,
-    spawn: Callable[..., Program],
-    in_thread: Callable[..., Future[tuple[tcp.socket, tcp.socket]]],
+    context: zmq.SyncContext, spawn: Spawn
 ) -> None:
     """A sender killed in the middle of a message delivers none of it."""
-    with (
-        tcp.create_server(("127.0.0.1", 0)) as listener,
-        context.socket(zmq.PULL) as pull,
-        watch(pull) as monitor,
-    ):
-        listener.settimeout(PATIENCE_S)
-        # Fixed, or the kernel lets it grow until the other half fits in too.
-        listener.setsockopt(tcp.SOL_SOCKET, tcp.SO_RCVBUF, 65_536)
+    with context.socket(zmq.PULL) as pull, watch(pull) as monitor:
         endpoint = bind_anywhere(pull)
-        cable = in_thread(_carry, listener, endpoint, HALF)
-        host, port = listener.getsockname()
-        sender = spawn(send_photo, f"tcp://{host}:{port}")
-        sending, receiving = cable.result(PATIENCE_S)
-        with sending, receiving:
+        with wiretap(endpoint, at_most=HALF) as cable:
+            sender = spawn(send_photo, cable.endpoint)
+            wait_until(lambda: not cable.open.is_set(), "half has arrived")
             assert is_silent(pull), "nothing before the last byte is here"
             kill(sender)
         monitor.wait_for(zmq.EVENT_DISCONNECTED)
@@ -124,7 +92,7 @@ def test_nothing_leaves_before_the_last_frame_is_sent(
     context: zmq.SyncContext,
 ) -> None:
     """SNDMORE holds a message back until its last frame is there."""
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         pull.bind("inproc://frames")
         push.connect("inproc://frames")
         push.send(b"one", zmq.SNDMORE)
@@ -139,7 +107,7 @@ def test_recv_takes_one_frame_and_leaves_the_rest_for_the_next_call(
     context: zmq.SyncContext,
 ) -> None:
     """Reading a frame where a message was meant puts a reader out of step."""
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         pull.bind("inproc://step")
         push.connect("inproc://step")
         for name in (b"a.jpg", b"b.jpg"):
@@ -152,37 +120,9 @@ def test_recv_takes_one_frame_and_leaves_the_rest_for_the_next_call(
         assert pull.recv_multipart() == [b"b.jpg", b"pixels of b.jpg"]
 
 
-def test_a_filter_is_a_prefix_of_the_first_frame(
-    context: zmq.SyncContext,
-) -> None:
-    """A topic ends in a delimiter, or `room.1` also hears `room.10`."""
-    with context.socket(zmq.XPUB) as pub:
-        pub.bind("inproc://topics")
-
-        def heard_by(subscription: bytes) -> list[bytes]:
-            with context.socket(zmq.SUB) as sub:
-                sub.connect("inproc://topics")
-                sub.subscribe(subscription)
-                assert pub.recv() == b"\x01" + subscription
-                for topic in (b"room.10 ", b"room.1 ", b"news "):
-                    pub.send_multipart([topic, b"about room.1 "])
-                pub.send(subscription + b" is over")
-                topics = []
-                while len(frames := sub.recv_multipart()) > 1:
-                    topics.append(frames[0])
-            assert pub.recv() == b"\x00" + subscription
-            return topics
-
-        assert heard_by(b"room.1") == [b"room.10 ", b"room.1 "]
-
-        assert heard_by(b"room.1 ") == [b"room.1 "]
-
-
-def test_an_envelope_ends_in_an_empty_frame(
-    context: zmq.SyncContext,
-) -> None:
+def test_an_envelope_ends_in_an_empty_frame(context: zmq.SyncContext) -> None:
     """REP drops a request without the empty frame, and says nothing."""
-    with context.socket(zmq.DEALER) as dealer, context.socket(zmq.REP) as rep:
+    with sockets(context, zmq.DEALER, zmq.REP) as (dealer, rep):
         rep.bind("inproc://envelope")
         dealer.connect("inproc://envelope")
         dealer.send(b"no envelope")
@@ -201,7 +141,7 @@ def test_a_receiver_limits_what_a_stranger_can_make_it_hold(
 
     The sender is not told: it loses the message and connects again.
     """
-    with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
+    with sockets(context, zmq.PULL, zmq.PUSH) as (pull, push):
         assert pull.maxmsgsize == -1, "the default: whatever they like"
         pull.maxmsgsize = 1_000  # before the bind that it is meant for
         with watch(push) as monitor:
@@ -219,8 +159,7 @@ def test_the_size_limit_counts_frames_not_messages(
 ) -> None:
     """MAXMSGSIZE limits each frame; a message may have any number of them."""
     with (
-        context.socket(zmq.PULL) as pull,
-        context.socket(zmq.PUSH) as push,
+        sockets(context, zmq.PULL, zmq.PUSH) as (pull, push),
         watch(push) as monitor,
     ):
         pull.maxmsgsize = 1_000
@@ -236,13 +175,13 @@ def test_the_size_limit_counts_frames_not_messages(
 def test_what_does_not_fit_into_memory_travels_in_chunks(
     context: zmq.SyncContext,
     endpoint: str,
-    in_thread: Callable[..., Future[None]],
+    in_thread: InThread,
     transport: str,
 ) -> None:
     """A file in chunks starts to arrive before it was read to its end."""
     place = endpoint if transport == "ipc" else "inproc://chunks"
     film = io.BytesIO(random.Random(7).randbytes(50 * CHUNK + 1))
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         sending = in_thread(send_in_chunks, push, place, film)
         chunks = receive_chunks(pull, place)
         first = next(chunks)
@@ -252,18 +191,18 @@ def test_what_does_not_fit_into_memory_travels_in_chunks(
 
 
 def test_a_reader_that_stands_still_stops_the_file(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Only the mark bounds memory: by default a thousand chunks wait."""
     film = io.BytesIO(bytes(100 * CHUNK))
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         pull.bind("inproc://default")
         push.connect("inproc://default")
         while chunk := film.read(CHUNK):
             push.send(chunk)  # all of it, and nobody has received any
 
     film.seek(0)
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         push.sndtimeo = 500
 
         def send() -> None:
@@ -284,7 +223,7 @@ def test_a_mark_lowered_on_a_connection_hangs_its_sender(
     The reader says that there is room when it has read half of the queue,
     and to it the queue is still as long as it was. So options come first.
     """
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         pull.rcvhwm = AHEAD
         pull.bind("inproc://lowered")
         push.connect("inproc://lowered")
@@ -307,7 +246,7 @@ def test_copy_false_hands_over_the_memory_itself(
 ) -> None:
     """With copy=False the receiver reads the memory of the sender."""
     pixels = bytearray(1_000_000)
-    with context.socket(zmq.PAIR) as one, context.socket(zmq.PAIR) as other:
+    with sockets(context, zmq.PAIR, zmq.PAIR) as (one, other):
         one.bind("inproc://memory")
         other.connect("inproc://memory")
         one.send(pixels, copy=False)
@@ -324,7 +263,7 @@ def test_memory_that_was_handed_over_must_not_be_changed_until_it_is_sent(
 ) -> None:
     """A buffer sent with copy=False is free once its tracker is done."""
     pixels = bytearray(1_000_000)
-    with context.socket(zmq.PUSH) as push, context.socket(zmq.PULL) as pull:
+    with sockets(context, zmq.PUSH, zmq.PULL) as (push, pull):
         push.connect(endpoint)
         tracker = push.send(pixels, copy=False, track=True)
         assert not tracker.done, "nobody is there, so it is queued"

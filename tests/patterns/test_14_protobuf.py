@@ -16,7 +16,6 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pingpong.messages_pb2 import Ping, Pong
+from tests.patterns.helpers import InThread, sockets
 from tests.support import ROOT
 
 
@@ -79,9 +79,7 @@ def _compile(folder: Path, name: str, fields: str) -> type[Message]:
 
 
 def test_a_message_comes_back_as_it_was_sent(
-    context: zmq.SyncContext,
-    in_thread: Callable[..., Future[None]],
-    endpoint: str,
+    context: zmq.SyncContext, in_thread: InThread, endpoint: str
 ) -> None:
     """What one side writes, the other reads: the same fields and values."""
     in_thread(answer_pings, context, endpoint)
@@ -126,9 +124,7 @@ def test_a_reader_that_checks_survives_any_bytes(data: bytes) -> None:
 
 
 def test_a_server_answers_what_it_cannot_read_and_lives(
-    context: zmq.SyncContext,
-    in_thread: Callable[..., Future[None]],
-    endpoint: str,
+    context: zmq.SyncContext, in_thread: InThread, endpoint: str
 ) -> None:
     """A garbled request is answered with an error; the next one is served."""
     in_thread(answer_pings, context, endpoint)
@@ -205,7 +201,7 @@ def test_who_receives_a_pickle_runs_what_a_stranger_wrote(
     context: zmq.SyncContext, tmp_path: Path
 ) -> None:
     """recv_pyobj unpickles, and so runs whatever the sender likes."""
-    with context.socket(zmq.PAIR) as one, context.socket(zmq.PAIR) as other:
+    with sockets(context, zmq.PAIR, zmq.PAIR) as (one, other):
         one.bind("inproc://presents")
         other.connect("inproc://presents")
         other.send_pyobj(_Present(tmp_path / "trap"))

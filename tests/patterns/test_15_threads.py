@@ -16,14 +16,19 @@ import os
 import threading
 import warnings
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 
 import pytest
 import zmq
 
-from tests.patterns.helpers import PATIENCE_S, bind_anywhere, is_silent
-from tests.support import Program
+from tests.patterns.helpers import (
+    PATIENCE_S,
+    InThread,
+    Spawn,
+    bind_anywhere,
+    is_silent,
+    sockets,
+)
 
 STOP = b"STOP"
 
@@ -42,10 +47,7 @@ def relay(
 
 def work(context: zmq.SyncContext, tasks: str, control: str) -> int:
     """Work on tasks until the control socket says stop; count them."""
-    with (
-        context.socket(zmq.PULL) as inbox,
-        context.socket(zmq.SUB) as boss,
-    ):
+    with context.socket(zmq.PULL) as inbox, context.socket(zmq.SUB) as boss:
         inbox.connect(tasks)
         boss.subscribe(STOP)
         boss.connect(control)
@@ -84,10 +86,10 @@ def hear_after_a_fork(_: zmq.SyncContext, which: str) -> None:
 
 
 def test_a_chain_of_threads_passes_a_message_along(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Three threads pass messages on in order, without a lock."""
-    with context.socket(zmq.PAIR) as first, context.socket(zmq.PAIR) as last:
+    with sockets(context, zmq.PAIR, zmq.PAIR) as (first, last):
         last.bind("inproc://end")
         first.connect("inproc://a")
         threads = [
@@ -129,7 +131,7 @@ def test_threads_meet_in_one_context_and_never_in_two(
 
 
 def test_many_threads_may_use_one_context_at_once(
-    context: zmq.SyncContext, in_thread: Callable[..., Future[None]]
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Any thread may make sockets in a context that all of them share."""
 
@@ -161,7 +163,7 @@ def test_two_threads_in_one_socket_mix_their_messages_up(
     context: zmq.SyncContext,
 ) -> None:
     """Threads that share a socket put frames into each other's message."""
-    with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as shared:
+    with sockets(context, zmq.PULL, zmq.PUSH) as (pull, shared):
         pull.bind("inproc://shared")
         shared.connect("inproc://shared")
         _take_turns(
@@ -181,7 +183,7 @@ def test_two_threads_in_one_req_get_each_others_answers(
     context: zmq.SyncContext,
 ) -> None:
     """Two threads that share a REQ break its lock-step for each other."""
-    with context.socket(zmq.REP) as rep, context.socket(zmq.REQ) as shared:
+    with sockets(context, zmq.REP, zmq.REQ) as (rep, shared):
         rep.bind("inproc://shared")
         shared.connect("inproc://shared")
         answers: list[bytes] = []
@@ -201,11 +203,8 @@ def test_a_socket_for_each_thread_keeps_their_messages_apart(
     context: zmq.SyncContext,
 ) -> None:
     """A socket for each thread costs little and mixes nothing up."""
-    with (
-        context.socket(zmq.PULL) as pull,
-        context.socket(zmq.PUSH) as alices,
-        context.socket(zmq.PUSH) as bobs,
-    ):
+    opened = sockets(context, zmq.PULL, zmq.PUSH, zmq.PUSH)
+    with opened as (pull, alices, bobs):
         pull.bind("inproc://own")
         alices.connect("inproc://own")
         bobs.connect("inproc://own")
@@ -221,8 +220,7 @@ def test_a_socket_for_each_thread_keeps_their_messages_apart(
 
 
 def test_a_flag_does_not_stop_a_thread_that_waits_for_a_message(
-    context: zmq.SyncContext,
-    in_thread: Callable[..., Future[None]],
+    context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """A thread inside recv cannot see a flag that someone has set."""
     waiting, stop = threading.Event(), threading.Event()
@@ -248,12 +246,10 @@ def test_a_flag_does_not_stop_a_thread_that_waits_for_a_message(
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_message_stops_a_thread_after_its_last_task(
-    context: zmq.SyncContext,
-    in_thread: Callable[..., Future[int]],
-    workers: int,
+    context: zmq.SyncContext, in_thread: InThread, workers: int
 ) -> None:
     """Threads that listen to a control socket all stop when told to, once."""
-    with context.socket(zmq.PUSH) as tasks, context.socket(zmq.XPUB) as boss:
+    with sockets(context, zmq.PUSH, zmq.XPUB) as (tasks, boss):
         tasks.bind("inproc://tasks")
         boss.xpub_verbose = True
         boss.bind("inproc://control")
@@ -275,7 +271,7 @@ def test_a_message_stops_a_thread_after_its_last_task(
     ids=["trap", "cure"],
 )
 def test_a_context_does_not_survive_a_fork(
-    spawn: Callable[..., Program], which: str, heard: str
+    spawn: Spawn, which: str, heard: str
 ) -> None:
     """A context that came through a fork is dead; instance() makes a new one.
 

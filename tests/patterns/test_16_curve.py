@@ -15,7 +15,6 @@ zmq.auth (a list ready made), and its issue tracker, 1520 and 657.
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -26,8 +25,10 @@ from zmq.utils.monitor import recv_monitor_message
 
 from tests.patterns.helpers import (
     PATIENCE_S,
+    InThread,
     bind_anywhere,
     is_silent,
+    sockets,
     wiretap,
 )
 
@@ -81,7 +82,7 @@ REASONS = {
 SERVER, GUEST, STRANGER = (Keys(*zmq.curve_keypair()) for _ in range(3))
 
 
-Begin = Callable[..., Future[None]]
+Begin = InThread
 
 
 def _open_guest_list(context: zmq.SyncContext, in_thread: Begin) -> None:
@@ -136,7 +137,7 @@ def test_with_the_right_key_a_request_is_answered(
     context: zmq.SyncContext,
 ) -> None:
     """A guest that knows the server's key talks to it as ever."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         secure_server(server, SERVER)
         secure_client(client, GUEST, SERVER.public)
         assert _connect(client, bind_anywhere(server)) == "welcome"
@@ -160,7 +161,7 @@ def test_without_the_right_key_there_is_only_silence(
     reason: str,
 ) -> None:
     """A refused client hears nothing; the monitor tells it why."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         secure_server(server, SERVER)
         dress(client)
         assert _connect(client, bind_anywhere(server), reason) == reason
@@ -172,7 +173,7 @@ def test_the_server_sees_why_it_refused_a_wrong_key(
     context: zmq.SyncContext,
 ) -> None:
     """The monitor of the server names the wrong key as the cause."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         secure_server(server, SERVER)
         secure_client(client, GUEST, STRANGER.public)
         events = server.get_monitor_socket(
@@ -196,7 +197,7 @@ def test_a_list_of_public_keys_lets_nobody_else_in(
     context: zmq.SyncContext, visitor: Keys, reason: str
 ) -> None:
     """A server with a list admits the clients on it and no other."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         secure_server(server, SERVER)
         secure_client(client, visitor, SERVER.public)
         assert _connect(client, bind_anywhere(server)) == reason
@@ -229,7 +230,7 @@ def test_a_list_that_is_not_found_lets_everybody_in(
     context = new_context()
     if elsewhere:
         _open_guest_list(new_context(), in_thread)
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         server.curve_server = True
         server.curve_secretkey = SERVER.secret
         if named:
@@ -243,7 +244,7 @@ def test_a_server_whose_list_was_lost_refuses_its_guests(
     context: zmq.SyncContext,
 ) -> None:
     """A server that cannot ask its list lets nobody in, not even guests."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         secure_server(server, SERVER)
         secure_client(client, GUEST, SERVER.public)
         assert _connect(client, bind_anywhere(server)) == "hung up on"
@@ -256,7 +257,7 @@ def test_who_listens_on_the_wire_reads_everything_but_curve(
     context: zmq.SyncContext, secure: bool
 ) -> None:
     """Without CURVE a message crosses the network for everyone to read."""
-    with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
+    with sockets(context, zmq.PULL, zmq.PUSH) as (pull, push):
         if secure:
             secure_server(pull, SERVER)
             secure_client(push, GUEST, SERVER.public)
@@ -274,7 +275,7 @@ def test_the_side_that_connects_may_be_the_curve_server(
     context: zmq.SyncContext,
 ) -> None:
     """Who binds and who connects has nothing to do with whose key it is."""
-    with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
+    with sockets(context, zmq.PULL, zmq.PUSH) as (pull, push):
         secure_client(pull, GUEST, SERVER.public)
         secure_server(push, SERVER)
         push.connect(bind_anywhere(pull))

@@ -14,21 +14,21 @@ zmq.log.handlers.PUBHandler, whose lock lets all threads share its socket.
 import logging
 import signal
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 import zmq
 from zmq.log.handlers import PUBHandler
 
 from tests.patterns.helpers import (
+    Spawn,
     bind_anywhere,
     is_silent,
     kill,
+    sockets,
     stop,
     wait_until,
     watch,
 )
-from tests.support import Program
 
 
 def log_over(socket: zmq.SyncSocket, topic: str) -> logging.Logger:
@@ -84,7 +84,7 @@ def test_a_listener_subscribes_to_a_program_and_a_level(
     context: zmq.SyncContext,
 ) -> None:
     """The topic of a record is its program and level, to be filtered on."""
-    with context.socket(zmq.XPUB) as pub, context.socket(zmq.SUB) as sub:
+    with sockets(context, zmq.XPUB, zmq.SUB) as (pub, sub):
         pub.bind("inproc://log")
         sub.connect("inproc://log")
         sub.subscribe(b"shop.ERROR")
@@ -121,7 +121,7 @@ def test_a_log_over_pub_costs_nothing_when_nobody_listens(
 
 
 def test_a_stalled_listener_does_not_stop_the_program(
-    context: zmq.SyncContext, spawn: Callable[..., Program]
+    context: zmq.SyncContext, spawn: Spawn
 ) -> None:
     """PUB drops what a listener cannot take; the numbers show the gap."""
     records = 3_000
@@ -152,7 +152,7 @@ def test_a_stalled_listener_does_not_stop_the_program(
 
 
 def test_metrics_of_many_programs_add_up_in_one_place(
-    context: zmq.SyncContext, spawn: Callable[..., Program], endpoint: str
+    context: zmq.SyncContext, spawn: Spawn, endpoint: str
 ) -> None:
     """One PULL adds up what any number of PUSH sockets report."""
     aggregator = spawn(aggregate, endpoint, "3")
@@ -170,11 +170,30 @@ def test_metrics_of_many_programs_add_up_in_one_place(
         program.close()
 
 
+@pytest.mark.parametrize(
+    ("program", "aggregator"),
+    [(zmq.PUSH, zmq.PULL), (zmq.DEALER, zmq.ROUTER)],
+)
+def test_an_aggregator_hears_every_program_in_turn(
+    context: zmq.SyncContext, program: int, aggregator: int
+) -> None:
+    """PULL and ROUTER take from all in turn, so that none drowns another."""
+    opened = sockets(context, aggregator, program, program)
+    with opened as (into, chatty, quiet):
+        into.bind("inproc://metrics")
+        for push, says, times in ((chatty, b"1", 100), (quiet, b"2", 3)):
+            push.connect("inproc://metrics")
+            for _ in range(times):
+                push.send(says)
+        first_six = Counter(into.recv_multipart()[-1] for _ in range(6))
+    assert first_six == {b"1": 3, b"2": 3}
+
+
 def test_a_stalled_aggregator_costs_numbers_but_no_time(
     context: zmq.SyncContext,
 ) -> None:
     """What finds no room is dropped and counted, so the counts add up."""
-    with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
+    with sockets(context, zmq.PULL, zmq.PUSH) as (pull, push):
         push.connect(bind_anywhere(pull))
         outcomes = Counter(
             report(push, b"." * 10_000, 1) for _ in range(10_000)
@@ -188,7 +207,7 @@ def test_a_stalled_aggregator_costs_numbers_but_no_time(
 
 
 def test_metrics_go_on_after_the_aggregator_was_killed(
-    context: zmq.SyncContext, spawn: Callable[..., Program], endpoint: str
+    context: zmq.SyncContext, spawn: Spawn, endpoint: str
 ) -> None:
     """The next aggregator gets what was reported while there was none."""
     first = spawn(aggregate, endpoint)

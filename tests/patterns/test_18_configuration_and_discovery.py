@@ -16,7 +16,6 @@ import socket as network
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import suppress
 from ipaddress import IPv6Address
 
@@ -25,8 +24,11 @@ import zmq
 
 from tests.patterns.helpers import (
     PATIENCE_S,
+    InThread,
+    Spawn,
     bind_anywhere,
     kill,
+    sockets,
     wait_until,
 )
 from tests.patterns.registries import registry, running
@@ -170,7 +172,7 @@ def test_libzmq_accepts_a_port_that_does_not_exist(
     context: zmq.SyncContext,
 ) -> None:
     """Beyond 65535 the port wraps around, so check it before libzmq does."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         host, _, port = bind_anywhere(server).rpartition(":")
         client.connect(f"{host}:{int(port) + 65536}")
         client.send(b"who is there?")
@@ -185,7 +187,7 @@ def test_a_name_in_dns_becomes_an_endpoint_for_each_address(
     context: zmq.SyncContext, host: str, place: str
 ) -> None:
     """A socket connects to every address of a name; one has the server."""
-    with context.socket(zmq.REP) as server, context.socket(zmq.REQ) as client:
+    with sockets(context, zmq.REP, zmq.REQ) as (server, client):
         server.ipv6 = "[" in place
         server.bind(place)
         port = int(server.get_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
@@ -196,8 +198,7 @@ def test_a_name_in_dns_becomes_an_endpoint_for_each_address(
 
 @pytest.fixture(scope="module", params=["etcd", "consul"])
 def registry_url(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """The address of a real registry, which lives as long as this file."""
     folder = tmp_path_factory.mktemp("registry")
@@ -235,7 +236,7 @@ def _see_it_move(
 
 
 def test_a_client_finds_a_killed_server_where_it_moved_to(
-    context: zmq.SyncContext, registry_url: str, spawn: Callable[..., Program]
+    context: zmq.SyncContext, registry_url: str, spawn: Spawn
 ) -> None:
     """With a registry a client finds a server again that has moved."""
     _see_it_move(
@@ -269,7 +270,7 @@ def beacon_port() -> Iterator[int]:
 
 
 def test_datagrams_of_strangers_are_no_beacons(
-    beacon_port: int, in_thread: Callable[..., Future[None]]
+    beacon_port: int, in_thread: InThread
 ) -> None:
     """Anybody can send a datagram, so a beacon is checked like any input."""
     found = threading.Event()
@@ -289,7 +290,7 @@ def test_datagrams_of_strangers_are_no_beacons(
 
 
 def test_a_beacon_leads_to_a_server_that_moved(
-    context: zmq.SyncContext, beacon_port: int, spawn: Callable[..., Program]
+    context: zmq.SyncContext, beacon_port: int, spawn: Spawn
 ) -> None:
     """With a beacon a client finds a server that it knows nothing about."""
     _see_it_move(

@@ -18,7 +18,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -27,11 +26,13 @@ import zmq.asyncio
 
 from tests.patterns.helpers import (
     PATIENCE_S,
+    InThread,
+    Spawn,
     bind_anywhere,
     in_a_loop,
     make_patient,
+    sockets,
 )
-from tests.support import Program
 
 AsyncContext = zmq.asyncio.Context
 AsyncSocket = zmq.asyncio.Socket
@@ -105,9 +106,7 @@ async def test_req_and_rep_work_as_ever(loop_context: AsyncContext) -> None:
 
 @in_a_loop
 async def test_a_blocking_peer_cannot_tell_the_difference(
-    loop_context: AsyncContext,
-    context: zmq.SyncContext,
-    in_thread: Callable[..., Future[bytes]],
+    loop_context: AsyncContext, context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """An asyncio server and a blocking client talk to each other."""
 
@@ -280,9 +279,7 @@ async def test_a_server_that_is_cancelled_keeps_the_request_that_came(
 
 @in_a_loop
 async def test_no_message_is_lost_among_many_short_time_outs(
-    loop_context: AsyncContext,
-    context: zmq.SyncContext,
-    in_thread: Callable[..., Future[None]],
+    loop_context: AsyncContext, context: zmq.SyncContext, in_thread: InThread
 ) -> None:
     """Poll first, and of thousands of messages not one is lost."""
 
@@ -332,7 +329,7 @@ async def test_a_hundred_requests_wait_at_the_same_time(
 
 
 def test_ctrl_c_ends_an_asyncio_program_and_closes_its_sockets(
-    context: zmq.SyncContext, spawn: Callable[..., Program]
+    context: zmq.SyncContext, spawn: Spawn
 ) -> None:
     """An interrupted asyncio server closes its sockets and says nothing."""
     program = spawn(serve_until_interrupted)
@@ -354,7 +351,7 @@ def test_the_descriptor_of_a_socket_tells_of_news_only_once(
     zmq.asyncio does so. A loop of your own asks the socket, not the
     descriptor, whether there is more.
     """
-    with context.socket(zmq.PULL) as pull, context.socket(zmq.PUSH) as push:
+    with sockets(context, zmq.PULL, zmq.PUSH) as (pull, push):
         pull.bind("inproc://edge")
         push.connect("inproc://edge")
         for number in (b"1", b"2", b"3"):
