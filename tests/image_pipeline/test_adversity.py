@@ -34,7 +34,7 @@ from tests.image_pipeline.stage import until
 from tests.support import PATIENCE_S, ROOT, Program
 
 Start = Callable[..., Program]
-MOMENTS = 20
+MOMENTS = 10
 PHOTO = photograph(1, 320, 240)
 
 

@@ -44,7 +44,7 @@ def scheduler(start: Start) -> str:
 def start_scheduler(start: Start) -> Scheduler:
     program = start(
         "distributed.cli.dask_scheduler",
-        *("--host", "127.0.0.1", "--port", "0", "--dashboard-address", ":0"),
+        *("--host", "127.0.0.1", "--port", "0", "--no-dashboard"),
     )
     found = program.wait_for_stderr(r"Scheduler at: +(tcp://\S+)")
     return Scheduler(program, found.group(1))

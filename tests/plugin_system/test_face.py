@@ -375,6 +375,8 @@ def test_a_socket_folder_that_vanished_is_made_anew(
     """As a logout takes /run/user/UID away, under a service that goes on."""
     executor = run(chaos("a"), chaos("b"))
     executor.start()
+    # Ready is not yet connected, and to connect takes the folder.
+    assert is_good(executor, "a") and is_good(executor, "b")
     for each in folder.iterdir():
         shutil.rmtree(each)
     for name in ("a", "b"):
