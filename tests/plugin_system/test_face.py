@@ -423,7 +423,10 @@ def test_three_hundred_and_sixty_plugins_can_be_held(run: Run) -> None:
     try:
         names = [f"p{number}" for number in range(360)]
         executor = run(
-            *(Registration(n, argv=("sleep", "99")) for n in names)
+            *(
+                Registration(n, argv=("sleep", "99"), start_timeout=3)
+                for n in names
+            )
         )
         errors = executor.start(timeout=20)
         executor.close()

@@ -49,9 +49,7 @@ def possessions() -> tuple[int, int, int]:
     )
 
 
-def test_forty_crashes_leave_nothing_behind(
-    run: Run, folder: Path
-) -> None:
+def test_forty_crashes_leave_nothing_behind(run: Run, folder: Path) -> None:
     names = ["a", "b", "c", "d"]
     executor = run(*(chaos(name) for name in names))
     executor.start()
