@@ -10,6 +10,7 @@ import select
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -225,26 +226,38 @@ def peak_mib() -> int:
 
 
 @pytest.mark.parametrize(
-    "value",
-    [[0] * 500_001, {str(n): 0 for n in range(500_001)}, [[0]] * 300_000],
+    "make",
+    [  # made when it is their turn: they are big
+        lambda: [0] * 500_001,
+        lambda: {str(n): 0 for n in range(500_001)},
+        lambda: [[0]] * 300_000,
+    ],
+    ids=["list", "dict", "nested"],
 )
 def test_a_value_with_too_many_parts_is_refused_on_both_sides(
-    run: Run, value: Any
+    run: Run, make: Callable[[], Any]
 ) -> None:
     executor = run()
     with pytest.raises(ValueError, match="a list or dict may have 500000"):
-        executor.call("chaos", "echo", value, timeout=LONG_S)
+        executor.call("chaos", "echo", make(), timeout=LONG_S)
     with pytest.raises(PluginError, match="a list or dict may have 500000"):
         executor.call("chaos", "repeat", 600_000, timeout=LONG_S)
     assert executor.status("chaos").starts == 1
 
 
 @pytest.mark.parametrize(
-    "value", [[0] * 490_000, "\n" * 3_000_000, bytes(2**24)]
+    "make",
+    [
+        lambda: [0] * 490_000,
+        lambda: "\n" * 3_000_000,
+        lambda: bytes(2**24),
+    ],
+    ids=["list", "str", "bytes"],
 )
 def test_what_a_message_may_hold_is_not_miscounted(
-    run: Run, value: Any
+    run: Run, make: Callable[[], Any]
 ) -> None:
+    value = make()
     assert run().call("chaos", "echo", value, timeout=LONG_S) == value
 
 
