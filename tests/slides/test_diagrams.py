@@ -40,6 +40,7 @@ THE_TALK_ASKS_FOR = {
     "what-happens",
     "raw-socket",
     "ping-pong",
+    "ping-pong-clients",
     "pub-sub",
     "push-pull",
     "proxy",
