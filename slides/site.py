@@ -48,9 +48,10 @@ ASSETS = {
 
 TEMPLATES = ("index.html", "print.html", "read.html")
 STYLES = ("theme.css", "deck.css", "read.css")
+PLAYED = ("pipeline", "ping", "plugins")  # scripts, after the player's
 SHOWS = (
     "live/live.css",
-    *(f"live/{name}.js" for name in ("player", "pipeline", "ping")),
+    *(f"live/{name}.js" for name in ("player", *PLAYED)),
 )
 # On paper a link into the folder of the build would name a path of ours.
 LOCAL = re.compile(r'<a href="source/[^>]*>')

@@ -1,6 +1,7 @@
 """Plays a show with nobody there, clicks in it, and keeps its trace."""
 
 import json
+import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +10,20 @@ from slides import DeckError
 from slides.live.shows import COMMANDS, Event, Show
 
 LONGEST_S = 120
+HAND_S = 1.5  # from what is seen to the click
 # What is clicked, and after how many events of a kind.
 CLICKS = {
     "pipeline-tcp": [(12, "made", "kill worker 2")],
     "pipeline-inproc": [(12, "made", "kill thread 2")],
     "ping": [(14, "made", "kill server")],
+    "plugins": [
+        (1, "crew", "call ask"),
+        (1, "outcome", "call crash"),
+        (2, "outcome", "call lie"),
+        (3, "outcome", "call hang"),
+        (4, "outcome", "call ask"),
+        (5, "outcome", "end all"),
+    ],
 }
 
 
@@ -34,6 +44,7 @@ def record(recording: Path) -> str:
             kind = event["kind"]
             seen[kind] += 1
             if what := clicks.get((seen[kind], kind)):
+                time.sleep(HAND_S)
                 show.tell(what)
     finally:
         show.end()

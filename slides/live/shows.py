@@ -20,6 +20,7 @@ END_S = 5.0
 TICK_S = 0.2
 COMMANDS = {
     "ping": ("slides.live.ping",),
+    "plugins": ("slides.live.plugins",),
     "pipeline-tcp": ("slides.live.pipeline", "tcp"),
     "pipeline-inproc": ("slides.live.pipeline", "inproc"),
 }

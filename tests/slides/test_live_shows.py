@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 TCP = "parallel-image-processing-live-click-a-worker"
 PING = "ping-pong-live-click-the-server"
+PLUGINS = "ipc-plugin-system-live-crash-hang-lie-or-ask"
 INPROC = (
     "parallel-image-processing-part-two-multithreaded-live-click-a-thread"
 )
@@ -219,6 +220,36 @@ def test_a_click_kills_the_server_and_no_ping_is_lost(
     assert complaints == []
 
 
+def test_four_clicks_on_plugins_have_four_outcomes_and_new_processes(
+    browser: Browser, address: str
+) -> None:
+    outcomes = {
+        "ask": "reply",
+        "crash": "crashed",
+        "lie": "protocol error",
+        "hang": "timeout",
+    }
+    with opened(browser, address, PLUGINS) as shown:
+        shown.press("start")
+        crew = told(address, "plugins", "crew")[-1]["workers"]
+        expect(shown.slide.locator(".tokens")).to_contain_text("pid")
+        for plugin, outcome in outcomes.items():
+            shown.worker(plugin).click()
+            tokens = shown.slide.locator(".tokens")
+            expect(tokens).to_contain_text(outcome)
+        expect(tokens).not_to_contain_text("ended")
+        counts = shown.counts()
+        events = told(address, "plugins", "back")
+        complaints = shown.complaints
+
+    hurt = {event["worker"] for event in events if event["kind"] == "back"}
+    assert hurt == {"crash", "lie", "hang"}
+    wait_until_gone(*(crew[plugin] for plugin in hurt))
+    assert is_alive(crew["ask"])
+    assert counts == {"made": 1, "again": 3, "lost": 3, "total": 4}
+    assert complaints == []
+
+
 def test_a_thread_cannot_be_killed_by_a_click(
     browser: Browser, address: str
 ) -> None:
@@ -232,7 +263,12 @@ def test_a_thread_cannot_be_killed_by_a_click(
 
 @pytest.mark.parametrize(
     ("show", "slide"),
-    [("pipeline-tcp", TCP), ("pipeline-inproc", INPROC), ("ping", PING)],
+    [
+        ("pipeline-tcp", TCP),
+        ("pipeline-inproc", INPROC),
+        ("ping", PING),
+        ("plugins", PLUGINS),
+    ],
 )
 def test_without_a_server_a_recorded_run_ends_in_its_counts(
     browser: Browser, deck: Path, show: str, slide: str
@@ -249,10 +285,10 @@ def test_without_a_server_a_recorded_run_ends_in_its_counts(
         counts = shown.counts()
         complaints = shown.complaints
 
-    assert {name: counts[name] for name in ("made", "again", "lost")} == {
-        name: over[name] for name in ("made", "again", "lost")
+    begin = trace(show)["events"][0]
+    assert counts == {"total": begin["total"]} | {
+        name: over[name] for name in COUNTS if name in over
     }
-    assert counts["total"] == counts["made"]
     assert complaints == []
 
 
