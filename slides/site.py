@@ -48,7 +48,7 @@ ASSETS = {
 
 TEMPLATES = ("index.html", "print.html", "read.html")
 STYLES = ("theme.css", "deck.css", "read.css")
-PLAYED = ("pipeline", "ping", "plugins")  # scripts, after the player's
+PLAYED = ("pipeline", "ping", "plugins", "marks")
 SHOWS = (
     "live/live.css",
     *(f"live/{name}.js" for name in ("player", *PLAYED)),

@@ -63,8 +63,10 @@ class Drawing {
   }
 }
 
-function token(number, x, y, isAgain) {
-  return `<g class="message${isAgain ? ' again' : ''}" data-token="${number}"
+/* `kind` is '', or true and 'again' for what is sent once more. */
+function token(number, x, y, kind) {
+  const more = kind === true ? 'again' : kind || '';
+  return `<g class="message ${more}" data-token="${number}"
     transform="translate(${x.toFixed(1)} ${y.toFixed(1)})">
     <rect x="-24" y="-24" width="48" height="48" rx="12"/>
     <text y="10">${number}</text></g>`;
@@ -95,6 +97,7 @@ class Show {
     this.t = 0;
     this.events = [];
     this.addControls(figure.closest('.slide'));
+    this.drawing.hearClicks?.((what) => this.click(what));
     for (const node of this.drawing.targets) {
       const click = () => {
         if (!node.matches('.harm')) this.click(node.dataset.worker);
@@ -223,7 +226,7 @@ class Show {
   }
 
   draw() {
-    const state = this.drawing.stateAt(this.events, this.t);
+    const state = { ...this.drawing.stateAt(this.events, this.t), t: this.t };
     if (this.isLive && !this.events.length) {
       state.said = 'press Start: the processes are real';
     }

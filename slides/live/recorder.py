@@ -16,6 +16,13 @@ CLICKS = {
     "pipeline-tcp": [(12, "made", "kill worker 2")],
     "pipeline-inproc": [(12, "made", "kill thread 2")],
     "ping": [(14, "made", "kill server")],
+    "marks": [
+        (16, "made", "slow 4"),
+        (30, "made", "slow 2"),
+        (50, "made", "slow 1"),
+        (70, "made", "slow 8"),
+        (130, "made", "end all"),
+    ],
     "plugins": [
         (1, "crew", "call ask"),
         (1, "outcome", "call crash"),

@@ -21,6 +21,7 @@ TICK_S = 0.2
 COMMANDS = {
     "ping": ("slides.live.ping",),
     "plugins": ("slides.live.plugins",),
+    "marks": ("slides.live.marks",),
     "pipeline-tcp": ("slides.live.pipeline", "tcp"),
     "pipeline-inproc": ("slides.live.pipeline", "inproc"),
 }

@@ -46,6 +46,7 @@ THE_TALK_ASKS_FOR = {
     "proxy",
     "router-dealer",
     "queues-hwm",
+    "high-water-marks",
     "frames-envelope",
     "config-discovery",
     "pipeline-tcp",

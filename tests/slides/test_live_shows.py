@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 TCP = "parallel-image-processing-live-click-a-worker"
 PING = "ping-pong-live-click-the-server"
+MARKS = "how-zeromq-works-live-slow-the-receivers-down"
 PLUGINS = "ipc-plugin-system-live-crash-hang-lie-or-ask"
 INPROC = (
     "parallel-image-processing-part-two-multithreaded-live-click-a-thread"
@@ -250,6 +251,34 @@ def test_four_clicks_on_plugins_have_four_outcomes_and_new_processes(
     assert complaints == []
 
 
+def test_a_slider_fills_the_queues_push_waits_and_pub_drops(
+    browser: Browser, address: str
+) -> None:
+    with opened(browser, address, MARKS) as shown:
+        shown.press("start")
+        shown.wait_until_made(2)
+        slider = shown.slide.locator("[data-action=slow]")
+        slider.evaluate(
+            """slider => { slider.value = 3;
+              slider.dispatchEvent(new Event('change')); }"""
+        )
+        expect(shown.slide.locator(".sub").last).to_have_text("1 a second")
+        tokens = shown.slide.locator(".tokens")
+        expect(tokens).to_contain_text("send() waits")
+        expect(tokens).to_contain_text("dropped")
+        lost = shown.count("lost")
+        events = told(address, "marks", "waits")
+        complaints = shown.complaints
+
+    missing = dict.fromkeys(("PUSH", "PUB"), 0)
+    for event in events:
+        if event["kind"] == "made":
+            missing[event["lane"]] += event["lost"]
+    assert missing["PUSH"] == 0
+    assert missing["PUB"] >= lost > 0
+    assert complaints == []
+
+
 def test_a_thread_cannot_be_killed_by_a_click(
     browser: Browser, address: str
 ) -> None:
@@ -268,6 +297,7 @@ def test_a_thread_cannot_be_killed_by_a_click(
         ("pipeline-inproc", INPROC),
         ("ping", PING),
         ("plugins", PLUGINS),
+        ("marks", MARKS),
     ],
 )
 def test_without_a_server_a_recorded_run_ends_in_its_counts(
