@@ -20,8 +20,9 @@ from weakref import WeakSet
 import zmq
 
 from plugin_system.errors import CallError, NoSuchPlugin, PluginUnavailable
+from plugin_system.events import Events
 from plugin_system.host import linux
-from plugin_system.host.incarnation import Host
+from plugin_system.host.incarnation import Host, Request
 from plugin_system.host.output import OutputReader
 from plugin_system.host.restarts import RestartPolicy
 from plugin_system.host.runtime_folder import RuntimeFolder
@@ -40,7 +41,8 @@ class Executor:
     Without `registrations` it holds all that `discover` finds. A plugin is
     started by the first call that needs it. Sockets live in a private folder
     in `runtime_base`, by default XDG_RUNTIME_DIR or the temporary folder.
-    Raises OSError and RuntimeError where plugins could not be watched.
+    Each call is told to subscribers at the endpoint `events`, if there is
+    one. Raises OSError and RuntimeError where plugins could not be watched.
     """
 
     def __init__(
@@ -49,12 +51,15 @@ class Executor:
         *,
         policy: RestartPolicy | None = None,
         runtime_base: Path | None = None,
+        events: str = "",
     ) -> None:
         linux.require()
         if registrations is None:
             registrations = discover()[0].values()
         # What is begun here is undone in reverse, by `close` or by a failure.
         with ExitStack() as born:
+            self._events = Events(events)
+            born.callback(self._events.close)
             folder = RuntimeFolder(runtime_base)
             born.callback(folder.close)
             context = zmq.Context()
@@ -95,7 +100,7 @@ class Executor:
         """
         request = (method, arguments, keywords)
         try:
-            return self._find(plugin).call(request, _deadline(timeout))
+            return self._call(plugin, request, _deadline(timeout))
         finally:
             if self._host.closing.is_set():
                 self.close()  # by a signal handler, which left us the rest
@@ -123,7 +128,7 @@ class Executor:
                 raise CancelledError
 
         def call() -> Any:
-            return self._find(plugin).call(request, deadline, begin)
+            return self._call(plugin, request, deadline, begin)
 
         return _in_thread(plugin, call, future)
 
@@ -201,6 +206,16 @@ class Executor:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _call(self, plugin: str, request: Request, *more: Any) -> Any:
+        told = {"plugin": plugin, "method": request[0]}
+        try:
+            result = self._find(plugin).call(request, *more)
+        except CallError as error:
+            self._events.tell(f"plugin.{type(error).__name__}", **told)
+            raise
+        self._events.tell("plugin.reply", **told)
+        return result
 
     def _find(self, plugin: str) -> Supervisor:
         if os.getpid() != self._pid:

@@ -22,6 +22,7 @@ from image_pipeline.outcome import (
 )
 from image_pipeline.storage.scan import Found
 from image_pipeline.storage.source import Files
+from image_pipeline.transport.events import Events
 
 if TYPE_CHECKING:
     from image_pipeline.cli.progress import Progress
@@ -51,6 +52,7 @@ def show_batch(
     report: Path | None = None,
     keep_sheet: Callable[[list[FileRecord]], None] | None = None,
     quiet: bool = False,
+    events: str = "",
 ) -> ExitCode:
     """Deliver `files` before the eyes of a person; return how it went.
 
@@ -60,6 +62,7 @@ def show_batch(
     """
     with ExitStack() as stack:
         account = Account(found.total)
+        account.events = stack.enter_context(closing(_events(events)))
         if report:
             account.report = stack.enter_context(closing(_opened(report)))
         if keep_sheet:
@@ -91,6 +94,15 @@ def show_batch(
         say(f"{report} is not complete: {account.report.trouble}", err=True)
         code = max(code, ExitCode.INCOMPLETE)
     return code
+
+
+def _events(endpoint: str) -> Events:
+    try:
+        return Events(endpoint)
+    except OSError as error:
+        raise click.UsageError(
+            f"cannot publish events to {endpoint}: {error.strerror}"
+        ) from None
 
 
 def _opened(report: Path) -> Report:

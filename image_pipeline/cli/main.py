@@ -123,6 +123,9 @@ def main() -> None:
     help="Also remove our thumbnails of files that are gone from SRC.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option(
+    "--events", default="", metavar="ENDPOINT", help="Publish news to it."
+)
 def run(
     src: Path,
     dst: Path,
@@ -136,6 +139,7 @@ def run(
     gallery: bool,
     prune: bool,
     dry_run: bool,
+    events: str,
     quiet: bool,
     overwrite: bool,
     **making: Any,
@@ -191,6 +195,7 @@ def run(
                 if gallery
                 else None,
                 quiet=quiet,
+                events=events,
             )
             if prune and not stop.is_set():
                 remove_orphans(store, src)
