@@ -35,9 +35,9 @@ BUDGETS = {  # lines of Python, without generated code
 # the budget is met.
 OVER = {
     "pingpong": 1_284,
-    "image_pipeline": 7_900,
+    "image_pipeline": 7_915,
     "plugin_system": 3_475,
-    "slides": 1_880,
+    "slides": 1_925,
 }
 MESSAGING = (  # what works for any bytes in and any bytes out
     "ventilator",
