@@ -2,6 +2,7 @@
 
 import io
 import os
+import select
 import socket
 import stat
 import struct
@@ -9,9 +10,9 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 import pytest
 import zmq
@@ -34,13 +35,15 @@ from image_pipeline.transport.endpoints import Transport, Unusable
 from image_pipeline.transport.sockets import bound
 from tests.image_pipeline.stage import (
     GREETING,
+    PHOTO,
     by_hand,
     make_photos,
+    make_thumbnails,
     outcomes,
     run_batch,
     until,
 )
-from tests.support import skip_or_fail
+from tests.support import Program, skip_or_fail
 
 NOBODY = 65_534  # a user who owns nothing
 
@@ -113,6 +116,115 @@ def test_a_run_over_tcp_gives_nothing_to_a_peer_without_its_keys(
     assert thieves
     assert not any(stolen)
     assert outcomes(records) == {Outcome.MADE: 12}
+
+
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+def test_another_user_of_the_machine_neither_sees_nor_forges_a_picture(
+    tmp_path: Path, start: Callable[..., Program], transport: str
+) -> None:
+    """The trap: of 60 private photographs 37 were copied, all 60 replaced."""
+    make_photos(tmp_path / "src", 150)
+    with Attacker() as attacker:
+        program = start(
+            *("image_pipeline", "run", str(tmp_path / "src")),
+            *(str(tmp_path / "dst"), "--transport", transport, "-j", "1"),
+        )
+        until(lambda: len(endpoints_of(program.pid)) == 2)
+        attacker.attack(endpoints_of(program.pid))
+        assert program.wait() == 0, program.stderr
+    assert attacker.stolen == 0
+    (good,) = make_thumbnails(PHOTO, encode(Recipe())).results
+    kept = list((tmp_path / "dst").glob("*.jpg"))
+    assert len(kept) == 150
+    assert {path.read_bytes() for path in kept} == {good}
+
+
+class Attacker:
+    """A process of another user, who knows this code and has no key."""
+
+    def __init__(self) -> None:
+        if os.geteuid():
+            skip_or_fail("only root can become somebody else")
+        told, self._tell = os.pipe()
+        self.pid = os.fork()
+        if self.pid:
+            os.close(told)
+            return
+        status = 255
+        try:
+            os.close(self._tell)
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            with os.fdopen(told) as orders:
+                status = min(100, rob(orders.readline().split(), orders))
+        finally:
+            os._exit(status)
+
+    def attack(self, endpoints: set[str]) -> None:
+        os.write(self._tell, (" ".join(endpoints) + "\n").encode())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Call it back, and hear how many messages it has got."""
+        os.close(self._tell)
+        self.stolen = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def rob(endpoints: list[str], orders: IO[str]) -> int:
+    """Take tasks and send forged results everywhere, until called back."""
+    stolen = 0
+    forged = Path(__file__).read_bytes()
+    with zmq.Context() as context, ExitStack() as stack:
+        thieves: list[zmq.Socket[bytes]] = []
+        forgers: list[zmq.Socket[bytes]] = []
+        for endpoint in endpoints:
+            for kind, into in (zmq.PULL, thieves), (zmq.PUSH, forgers):
+                each = stack.enter_context(context.socket(kind))
+                each.linger = 0
+                each.connect(endpoint)
+                into.append(each)
+        while not select.select([orders], [], [], 0.01)[0]:
+            for thief in thieves:
+                while thief.poll(0):
+                    task, *_ = thief.recv_multipart()
+                    stolen += 1
+                    batch = pb.Task.FromString(task).ids[0] >> 32
+                    for number in range(1, 151):
+                        report = pb.Report(
+                            id=batch << 32 | number,
+                            stage=pb.STAGE_MADE,
+                            worker="thief",
+                            results=1,
+                        )
+                        for forger in forgers:
+                            with suppress(zmq.Again):
+                                forger.send_multipart(
+                                    [messages.to_sink(report), forged],
+                                    zmq.DONTWAIT,
+                                )
+    return stolen
+
+
+def endpoints_of(pid: int) -> set[str]:
+    """Return where a process takes tasks and results, as root sees it."""
+    inodes = set()
+    with suppress(OSError):  # it has just closed one
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            inodes.add(str(entry.readlink())[8:-1])  # socket:[12345]
+    found = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        if words[9] in inodes and words[3] == "0A":  # it listens
+            port = int(words[1].partition(":")[2], 16)
+            found.add(f"tcp://127.0.0.1:{port}")
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        words = line.split()
+        if words[6] in inodes and words[-1].endswith(("/tasks", "/results")):
+            found.add(f"ipc://{words[-1]}")
+    return found
 
 
 def ports_of_this_process() -> set[int]:
