@@ -69,8 +69,10 @@ class Executor:
             born.callback(output.close)
             spawner = Spawner()
             born.callback(spawner.close)
+            closing = linux.Flag()
+            born.callback(closing.close)
             self._undo = born.pop_all()
-        self._host = Host(folder, context, output, spawner)
+        self._host = Host(folder, context, output, spawner, closing)
         self._supervisors = {
             each.name: Supervisor(each, self._host, policy or RestartPolicy())
             for each in registrations
@@ -99,11 +101,7 @@ class Executor:
         that cannot be sent.
         """
         request = (method, arguments, keywords)
-        try:
-            return self._call(plugin, request, _deadline(timeout))
-        finally:
-            if self._host.closing.is_set():
-                self.close()  # by a signal handler, which left us the rest
+        return self._call(plugin, request, _deadline(timeout))
 
     def submit(
         self,
@@ -155,13 +153,13 @@ class Executor:
 
     def stop(self, plugin: str, *, timeout: float = 5.0) -> None:
         """End a plugin in order, and forget its deaths; a call starts it."""
-        self._find(plugin).stop(_deadline(timeout))
+        self._closing_after(self._find(plugin).stop, _deadline(timeout))
 
     def restart(self, plugin: str, *, timeout: float = 10.0) -> None:
         """End a plugin in order, and start it anew, with its code of now."""
         supervisor, deadline = self._find(plugin), _deadline(timeout)
-        supervisor.stop(deadline)
-        supervisor.start(deadline)
+        self._closing_after(supervisor.stop, deadline)
+        self._closing_after(supervisor.start, deadline)
 
     def status(self, plugin: str) -> Status:
         """Return what is known about a plugin, without waiting for it."""
@@ -196,9 +194,12 @@ class Executor:
                     supervisor.ask_to_leave()
 
     def __del__(self) -> None:
-        if getattr(self, "_pid", 0) == os.getpid() and not self._closed:
+        if getattr(self, "_pid", 0) != os.getpid() or self._closed:
+            return
+        try:
             why = "an executor was dropped without close()"
             warnings.warn(why, ResourceWarning, source=self, stacklevel=2)
+        finally:  # a warning may be an error
             self.close()
 
     def __enter__(self) -> Self:
@@ -209,13 +210,22 @@ class Executor:
 
     def _call(self, plugin: str, request: Request, *more: Any) -> Any:
         told = {"plugin": plugin, "method": request[0]}
+        act = self._find(plugin).call
         try:
-            result = self._find(plugin).call(request, *more)
+            result = self._closing_after(act, request, *more)
         except CallError as error:
             self._events.tell(f"plugin.{type(error).__name__}", **told)
             raise
         self._events.tell("plugin.reply", **told)
         return result
+
+    def _closing_after(self, act: Callable[..., Any], *arguments: Any) -> Any:
+        """Do what a signal handler in the middle of `act` may leave us."""
+        try:
+            return act(*arguments)
+        finally:
+            if self._host.closing.is_set():
+                self.close()
 
     def _find(self, plugin: str) -> Supervisor:
         if os.getpid() != self._pid:

@@ -23,6 +23,30 @@ class Unsupported(OSError):
     """This machine cannot hold plugins safely."""
 
 
+class Flag:
+    """Waited for in a poll, and set at any time, in a signal handler too.
+
+    An Event is not: its `set` waits for one that the handler interrupts.
+    The end of a pipe is not: a forked child may still have it open.
+    """
+
+    def __init__(self) -> None:
+        self._set = False
+        self.fd = os.eventfd(0)
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def set(self) -> None:
+        self._set = True
+        with suppress(ValueError):  # it is closed
+            os.eventfd_write(self.fd, 1)
+
+    def close(self) -> None:
+        fd, self.fd = self.fd, -1
+        os.close(fd)
+
+
 def require() -> None:
     """Raise `Unsupported` where plugins could not be watched."""
     if sys.platform != "linux":

@@ -5,8 +5,9 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from weakref import WeakSet
 
 from plugin_system.host import launcher
@@ -42,10 +43,14 @@ os.register_at_fork(
 )
 
 
-def spawn(
-    registration: Registration, environment: dict[str, str], ready_fd: int
-) -> tuple[subprocess.Popen[bytes], int]:
-    """Start it in a session of its own; return it with its pidfd.
+class Spawned(NamedTuple):
+    process: subprocess.Popen[bytes]
+    death: int  # its pidfd
+    ready_fd: int  # our end of the pipe for its PluginReady
+
+
+def spawn(registration: Registration, environment: dict[str, str]) -> Spawned:
+    """Start it in a session of its own.
 
     Raises OSError when the system has no process or descriptor left.
     """
@@ -80,29 +85,36 @@ def spawn(
         argv = [sys.executable, "-I", "-S", *launched, "exec", how, *rest]
         python = {}
     passed = (*ENVIRONMENT, *registration.pass_env)
-    with _starting:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=[ready_fd],
-            env={
-                **{k: v for k, v in os.environ.items() if k in passed},
-                **python,
-                "PYTHONUNBUFFERED": "1",
-                **registration.env,
-                **environment,
-                "PLUGIN_READY_FD": str(ready_fd),
-            },
-            cwd=registration.folder,
-            start_new_session=True,
-            bufsize=0,
-        )
+    env = {
+        **{k: v for k, v in os.environ.items() if k in passed},
+        **python,
+        "PYTHONUNBUFFERED": "1",
+        **registration.env,
+        **environment,
+    }
+    with _starting, ExitStack() as failed:
+        ready_fd, plugins_end = os.pipe()
+        failed.callback(os.close, ready_fd)
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[plugins_end],
+                env={**env, "PLUGIN_READY_FD": str(plugins_end)},
+                cwd=registration.folder,
+                start_new_session=True,
+                bufsize=0,
+            )
+        finally:
+            os.close(plugins_end)
         _started.add(process)
-    try:
-        return process, os.pidfd_open(process.pid)
-    except OSError:  # no descriptor is left, or the host has reaped it
-        process.kill()
-        process.communicate()
-        raise
+        try:
+            death = os.pidfd_open(process.pid)
+        except OSError:  # no descriptor is left, or the host has reaped it
+            process.kill()
+            process.communicate()
+            raise
+        failed.pop_all()
+    return Spawned(process, death, ready_fd)

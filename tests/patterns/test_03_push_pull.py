@@ -285,7 +285,7 @@ def test_a_killed_worker_takes_its_tasks_with_it(
     mark: int,
     lost: Container[int],
 ) -> None:
-    """A killed worker takes its tasks with it; ids tell what to send again."""
+    """A killed worker takes its tasks along; ids tell what to send again."""
     with sockets(context, zmq.PUSH, zmq.PULL) as (ventilator, live):
         ventilator.sndhwm = mark
         live.connect(endpoint)
