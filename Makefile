@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SHARED_OUT := --numprocesses 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo rehearse bench test-pythons slides slides-pdf pingpong-c test test-oldest \
+.PHONY: help demo fuzz rehearse bench test-pythons slides slides-pdf pingpong-c test test-oldest \
 	lock lint format proto patterns-index clean
 
 help: ## list these targets
@@ -55,6 +55,14 @@ test-oldest: ## run the tests with the oldest releases we admit
 	.venv-oldest/bin/pip install --quiet --disable-pip-version-check \
 		--constraint .ci/oldest.txt --editable '.[dev]'
 	.venv-oldest/bin/pytest $(SHARED_OUT)
+
+$(VENV)/.fuzz: pyproject.toml $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check \
+		--editable '.[fuzz]'
+	@touch $@
+
+fuzz: $(VENV)/.fuzz ## give each parser of foreign bytes noise for FUZZ_S seconds (30)
+	$(BIN)/python -m tests.fuzz
 
 lock: | $(BIN)/python ## write requirements.lock anew, with the newest releases
 	$(BIN)/pip install --quiet --disable-pip-version-check uv

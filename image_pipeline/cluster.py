@@ -174,9 +174,9 @@ class _Batch:
     def _begin(self, number: int) -> None:
         files = self._files
         for _ in range(READS):
-            source = Source(
-                files.name(number), *files.measure(number), self._fingerprint
-            )
+            size, mtime_ns, mode = files.measure(number)
+            name = files.name(number)
+            source = Source(name, size, mtime_ns, self._fingerprint, mode)
             outputs = output_names(source.name, files.recipe)
             if not files.force and self._store.is_current(source, outputs):
                 self._close(number, Outcome.CURRENT)

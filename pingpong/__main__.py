@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from json import dumps
 from math import isnan
@@ -127,6 +127,7 @@ def server(bind: str, workers: int, work: float, insecure: bool) -> None:
 @option("--clients", 1, click.IntRange(1, 100), "Clients at once.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the summary.")
 @click.option("--json", is_flag=True, help="Print one summary, in JSON.")
+@click.option("--events", default="", help="Endpoint to publish news to.")
 def client(
     connect: str,
     count: int,
@@ -138,6 +139,7 @@ def client(
     clients: int,
     quiet: bool,
     json: bool,
+    events: str,
 ) -> None:
     """Ping a server; exit 1 if an answer was lost, 130 if interrupted.
 
@@ -147,6 +149,7 @@ def client(
         import zmq
 
         from pingpong.support.endpoint import check_connect, needs_ipv6
+        from pingpong.support.events import Events
         from pingpong.support.pings import Plan, fleet
         from pingpong.support.stats import Outcome, Report
         from pingpong.support.stop import Stop, on_quit
@@ -155,6 +158,12 @@ def client(
         plan = Plan(clients, count, timeout, retries, interval, size)
 
         def say(number: int, news: Outcome | int) -> None:
+            if isinstance(news, int):
+                published.tell("pingpong.retry", client=number, attempt=news)
+            else:
+                kind = "lost" if news.lost else "pong"
+                more = {"client": number, "seq": news.seq}
+                published.tell(f"pingpong.{kind}", **more)
             if quiet or json:
                 return
             text = str(news)
@@ -163,6 +172,9 @@ def client(
             click.echo(f"client {number}: {text}" if clients > 1 else text)
 
         check_connect(connect)
+        if events:
+            check_connect(events)
+        published = stack.enter_context(closing(Events(events)))
         stop = stack.enter_context(Stop())
         stack.enter_context(stop.on_signals(deadline))
         stack.enter_context(on_quit(lambda: click.echo(report, err=True)))

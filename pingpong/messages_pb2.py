@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14proto/messages.proto\x12\rbeyondhttp.v1\"#\n\x04Ping\x12\n\n\x02id\x18\x01 \x01(\x06\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"2\n\x04Pong\x12\n\n\x02id\x18\x01 \x01(\x06\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\r\n\x05\x65rror\x18\x03 \x01(\t\"$\n\x03\x42ox\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\"\x9f\x01\n\x06Recipe\x12!\n\x05sizes\x18\x01 \x03(\x0b\x32\x12.beyondhttp.v1.Box\x12*\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x1a.beyondhttp.v1.ImageFormat\x12\x0f\n\x07quality\x18\x03 \x01(\r\x12\x0e\n\x06strict\x18\x04 \x01(\x08\x12\x12\n\nmax_pixels\x18\x05 \x01(\x04\x12\x11\n\tmax_bytes\x18\x06 \x01(\x04\"7\n\x04Task\x12\x0b\n\x03ids\x18\x01 \x03(\x06\x12\x0e\n\x06recipe\x18\x02 \x01(\x0c\x12\x12\n\ntimeout_ms\x18\x03 \x01(\r\"`\n\x06ToSink\x12#\n\x04plan\x18\x01 \x01(\x0b\x32\x13.beyondhttp.v1.PlanH\x00\x12)\n\x07reports\x18\x02 \x01(\x0b\x32\x16.beyondhttp.v1.ReportsH\x00\x42\x06\n\x04\x62ody\"\x7f\n\x04Plan\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x07\x12\x0e\n\x06recipe\x18\x02 \x01(\x0c\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12(\n\x05\x66iles\x18\x04 \x03(\x0b\x32\x19.beyondhttp.v1.SourceFile\x12\x11\n\twithdrawn\x18\x05 \x03(\x06\x12\x0c\n\x04last\x18\x06 \x01(\x08\"F\n\nSourceFile\x12\n\n\x02id\x18\x01 \x01(\x06\x12\x0c\n\x04name\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x10\n\x08mtime_ns\x18\x04 \x01(\x03\"\xa9\x01\n\x06Report\x12\n\n\x02id\x18\x01 \x01(\x06\x12#\n\x05stage\x18\x02 \x01(\x0e\x32\x14.beyondhttp.v1.Stage\x12\x0e\n\x06worker\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05width\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\r\x12\x0f\n\x07seconds\x18\x07 \x01(\x02\x12\r\n\x05notes\x18\x08 \x03(\t\x12\x0f\n\x07results\x18\t \x01(\r\"1\n\x07Reports\x12&\n\x07reports\x18\x01 \x03(\x0b\x32\x15.beyondhttp.v1.Report\"\x87\x01\n\x0bPluginReady\x12\r\n\x05magic\x18\x01 \x01(\t\x12\x14\n\x0cprotocol_min\x18\x02 \x01(\r\x12\x14\n\x0cprotocol_max\x18\x03 \x01(\r\x12\x0f\n\x07version\x18\x04 \x01(\t\x12,\n\x07methods\x18\x05 \x03(\x0b\x32\x1b.beyondhttp.v1.PluginMethod\"0\n\x0cPluginMethod\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nidempotent\x18\x02 \x01(\x08\"\xa6\x01\n\nPluginCall\x12\n\n\x02id\x18\x01 \x01(\x06\x12\x13\n\x0bincarnation\x18\x02 \x01(\x06\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\'\n\targuments\x18\x04 \x03(\x0b\x32\x14.beyondhttp.v1.Value\x12\x13\n\x0b\x64\x65\x61\x64line_ns\x18\x05 \x01(\x06\x12)\n\x08keywords\x18\x06 \x01(\x0b\x32\x17.beyondhttp.v1.ValueMap\"\x92\x01\n\x0bPluginReply\x12\n\n\x02id\x18\x01 \x01(\x06\x12\x13\n\x0bincarnation\x18\x02 \x01(\x06\x12&\n\x06result\x18\x03 \x01(\x0b\x32\x14.beyondhttp.v1.ValueH\x00\x12/\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1c.beyondhttp.v1.PluginFailureH\x00\x42\t\n\x07outcome\"A\n\rPluginFailure\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\ttraceback\x18\x03 \x01(\t\"\xde\x01\n\x05Value\x12\x0e\n\x04none\x18\x01 \x01(\x08H\x00\x12\x11\n\x07\x62oolean\x18\x02 \x01(\x08H\x00\x12\x11\n\x07integer\x18\x03 \x01(\x12H\x00\x12\x15\n\x0b\x62ig_integer\x18\x04 \x01(\x0cH\x00\x12\x0e\n\x04real\x18\x05 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x06 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x07 \x01(\x0cH\x00\x12(\n\x04list\x18\x08 \x01(\x0b\x32\x18.beyondhttp.v1.ValueListH\x00\x12&\n\x03map\x18\t \x01(\x0b\x32\x17.beyondhttp.v1.ValueMapH\x00\x42\x06\n\x04kind\"0\n\tValueList\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.beyondhttp.v1.Value\"6\n\x08ValueMap\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.beyondhttp.v1.ValueEntry\">\n\nValueEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.beyondhttp.v1.Value*\x86\x01\n\x0bImageFormat\x12\x1c\n\x18IMAGE_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11IMAGE_FORMAT_JPEG\x10\x01\x12\x14\n\x10IMAGE_FORMAT_PNG\x10\x02\x12\x15\n\x11IMAGE_FORMAT_WEBP\x10\x03\x12\x15\n\x11IMAGE_FORMAT_AVIF\x10\x04*\xe9\x01\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTAGE_READY\x10\x01\x12\x11\n\rSTAGE_LEAVING\x10\x02\x12\x11\n\rSTAGE_STARTED\x10\x03\x12\x0e\n\nSTAGE_MADE\x10\x04\x12\x11\n\rSTAGE_SKIPPED\x10\x05\x12\x10\n\x0cSTAGE_FAILED\x10\x06\x12\x10\n\x0cSTAGE_WANTED\x10\x07\x12\x11\n\rSTAGE_CURRENT\x10\x08\x12\x10\n\x0cSTAGE_BROKEN\x10\t\x12\x11\n\rSTAGE_CRASHED\x10\n\x12\x13\n\x0fSTAGE_TIMED_OUT\x10\x0b\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14proto/messages.proto\x12\rbeyondhttp.v1\"#\n\x04Ping\x12\n\n\x02id\x18\x01 \x01(\x06\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"2\n\x04Pong\x12\n\n\x02id\x18\x01 \x01(\x06\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12\r\n\x05\x65rror\x18\x03 \x01(\t\"$\n\x03\x42ox\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\"\xad\x01\n\x06Recipe\x12!\n\x05sizes\x18\x01 \x03(\x0b\x32\x12.beyondhttp.v1.Box\x12*\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x1a.beyondhttp.v1.ImageFormat\x12\x0f\n\x07quality\x18\x03 \x01(\r\x12\x0e\n\x06strict\x18\x04 \x01(\x08\x12\x12\n\nmax_pixels\x18\x05 \x01(\x04\x12\x11\n\tmax_bytes\x18\x06 \x01(\x04\x12\x0c\n\x04\x66ill\x18\x07 \x01(\x08\"7\n\x04Task\x12\x0b\n\x03ids\x18\x01 \x03(\x06\x12\x0e\n\x06recipe\x18\x02 \x01(\x0c\x12\x12\n\ntimeout_ms\x18\x03 \x01(\r\"`\n\x06ToSink\x12#\n\x04plan\x18\x01 \x01(\x0b\x32\x13.beyondhttp.v1.PlanH\x00\x12)\n\x07reports\x18\x02 \x01(\x0b\x32\x16.beyondhttp.v1.ReportsH\x00\x42\x06\n\x04\x62ody\"\x7f\n\x04Plan\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x07\x12\x0e\n\x06recipe\x18\x02 \x01(\x0c\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12(\n\x05\x66iles\x18\x04 \x03(\x0b\x32\x19.beyondhttp.v1.SourceFile\x12\x11\n\twithdrawn\x18\x05 \x03(\x06\x12\x0c\n\x04last\x18\x06 \x01(\x08\"T\n\nSourceFile\x12\n\n\x02id\x18\x01 \x01(\x06\x12\x0c\n\x04name\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x10\n\x08mtime_ns\x18\x04 \x01(\x03\x12\x0c\n\x04mode\x18\x05 \x01(\r\"\xa9\x01\n\x06Report\x12\n\n\x02id\x18\x01 \x01(\x06\x12#\n\x05stage\x18\x02 \x01(\x0e\x32\x14.beyondhttp.v1.Stage\x12\x0e\n\x06worker\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05width\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\r\x12\x0f\n\x07seconds\x18\x07 \x01(\x02\x12\r\n\x05notes\x18\x08 \x03(\t\x12\x0f\n\x07results\x18\t \x01(\r\"1\n\x07Reports\x12&\n\x07reports\x18\x01 \x03(\x0b\x32\x15.beyondhttp.v1.Report\"\x87\x01\n\x0bPluginReady\x12\r\n\x05magic\x18\x01 \x01(\t\x12\x14\n\x0cprotocol_min\x18\x02 \x01(\r\x12\x14\n\x0cprotocol_max\x18\x03 \x01(\r\x12\x0f\n\x07version\x18\x04 \x01(\t\x12,\n\x07methods\x18\x05 \x03(\x0b\x32\x1b.beyondhttp.v1.PluginMethod\"0\n\x0cPluginMethod\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nidempotent\x18\x02 \x01(\x08\"\xa6\x01\n\nPluginCall\x12\n\n\x02id\x18\x01 \x01(\x06\x12\x13\n\x0bincarnation\x18\x02 \x01(\x06\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\'\n\targuments\x18\x04 \x03(\x0b\x32\x14.beyondhttp.v1.Value\x12\x13\n\x0b\x64\x65\x61\x64line_ns\x18\x05 \x01(\x06\x12)\n\x08keywords\x18\x06 \x01(\x0b\x32\x17.beyondhttp.v1.ValueMap\"\x92\x01\n\x0bPluginReply\x12\n\n\x02id\x18\x01 \x01(\x06\x12\x13\n\x0bincarnation\x18\x02 \x01(\x06\x12&\n\x06result\x18\x03 \x01(\x0b\x32\x14.beyondhttp.v1.ValueH\x00\x12/\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1c.beyondhttp.v1.PluginFailureH\x00\x42\t\n\x07outcome\"A\n\rPluginFailure\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\ttraceback\x18\x03 \x01(\t\"\xde\x01\n\x05Value\x12\x0e\n\x04none\x18\x01 \x01(\x08H\x00\x12\x11\n\x07\x62oolean\x18\x02 \x01(\x08H\x00\x12\x11\n\x07integer\x18\x03 \x01(\x12H\x00\x12\x15\n\x0b\x62ig_integer\x18\x04 \x01(\x0cH\x00\x12\x0e\n\x04real\x18\x05 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x06 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x07 \x01(\x0cH\x00\x12(\n\x04list\x18\x08 \x01(\x0b\x32\x18.beyondhttp.v1.ValueListH\x00\x12&\n\x03map\x18\t \x01(\x0b\x32\x17.beyondhttp.v1.ValueMapH\x00\x42\x06\n\x04kind\"0\n\tValueList\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.beyondhttp.v1.Value\"6\n\x08ValueMap\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.beyondhttp.v1.ValueEntry\">\n\nValueEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.beyondhttp.v1.Value*\x86\x01\n\x0bImageFormat\x12\x1c\n\x18IMAGE_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11IMAGE_FORMAT_JPEG\x10\x01\x12\x14\n\x10IMAGE_FORMAT_PNG\x10\x02\x12\x15\n\x11IMAGE_FORMAT_WEBP\x10\x03\x12\x15\n\x11IMAGE_FORMAT_AVIF\x10\x04*\xe9\x01\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTAGE_READY\x10\x01\x12\x11\n\rSTAGE_LEAVING\x10\x02\x12\x11\n\rSTAGE_STARTED\x10\x03\x12\x0e\n\nSTAGE_MADE\x10\x04\x12\x11\n\rSTAGE_SKIPPED\x10\x05\x12\x10\n\x0cSTAGE_FAILED\x10\x06\x12\x10\n\x0cSTAGE_WANTED\x10\x07\x12\x11\n\rSTAGE_CURRENT\x10\x08\x12\x10\n\x0cSTAGE_BROKEN\x10\t\x12\x11\n\rSTAGE_CRASHED\x10\n\x12\x13\n\x0fSTAGE_TIMED_OUT\x10\x0b\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.messages_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_IMAGEFORMAT']._serialized_start=1876
-  _globals['_IMAGEFORMAT']._serialized_end=2010
-  _globals['_STAGE']._serialized_start=2013
-  _globals['_STAGE']._serialized_end=2246
+  _globals['_IMAGEFORMAT']._serialized_start=1904
+  _globals['_IMAGEFORMAT']._serialized_end=2038
+  _globals['_STAGE']._serialized_start=2041
+  _globals['_STAGE']._serialized_end=2274
   _globals['_PING']._serialized_start=39
   _globals['_PING']._serialized_end=74
   _globals['_PONG']._serialized_start=76
@@ -42,35 +42,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BOX']._serialized_start=128
   _globals['_BOX']._serialized_end=164
   _globals['_RECIPE']._serialized_start=167
-  _globals['_RECIPE']._serialized_end=326
-  _globals['_TASK']._serialized_start=328
-  _globals['_TASK']._serialized_end=383
-  _globals['_TOSINK']._serialized_start=385
-  _globals['_TOSINK']._serialized_end=481
-  _globals['_PLAN']._serialized_start=483
-  _globals['_PLAN']._serialized_end=610
-  _globals['_SOURCEFILE']._serialized_start=612
-  _globals['_SOURCEFILE']._serialized_end=682
-  _globals['_REPORT']._serialized_start=685
-  _globals['_REPORT']._serialized_end=854
-  _globals['_REPORTS']._serialized_start=856
-  _globals['_REPORTS']._serialized_end=905
-  _globals['_PLUGINREADY']._serialized_start=908
-  _globals['_PLUGINREADY']._serialized_end=1043
-  _globals['_PLUGINMETHOD']._serialized_start=1045
-  _globals['_PLUGINMETHOD']._serialized_end=1093
-  _globals['_PLUGINCALL']._serialized_start=1096
-  _globals['_PLUGINCALL']._serialized_end=1262
-  _globals['_PLUGINREPLY']._serialized_start=1265
-  _globals['_PLUGINREPLY']._serialized_end=1411
-  _globals['_PLUGINFAILURE']._serialized_start=1413
-  _globals['_PLUGINFAILURE']._serialized_end=1478
-  _globals['_VALUE']._serialized_start=1481
-  _globals['_VALUE']._serialized_end=1703
-  _globals['_VALUELIST']._serialized_start=1705
-  _globals['_VALUELIST']._serialized_end=1753
-  _globals['_VALUEMAP']._serialized_start=1755
-  _globals['_VALUEMAP']._serialized_end=1809
-  _globals['_VALUEENTRY']._serialized_start=1811
-  _globals['_VALUEENTRY']._serialized_end=1873
+  _globals['_RECIPE']._serialized_end=340
+  _globals['_TASK']._serialized_start=342
+  _globals['_TASK']._serialized_end=397
+  _globals['_TOSINK']._serialized_start=399
+  _globals['_TOSINK']._serialized_end=495
+  _globals['_PLAN']._serialized_start=497
+  _globals['_PLAN']._serialized_end=624
+  _globals['_SOURCEFILE']._serialized_start=626
+  _globals['_SOURCEFILE']._serialized_end=710
+  _globals['_REPORT']._serialized_start=713
+  _globals['_REPORT']._serialized_end=882
+  _globals['_REPORTS']._serialized_start=884
+  _globals['_REPORTS']._serialized_end=933
+  _globals['_PLUGINREADY']._serialized_start=936
+  _globals['_PLUGINREADY']._serialized_end=1071
+  _globals['_PLUGINMETHOD']._serialized_start=1073
+  _globals['_PLUGINMETHOD']._serialized_end=1121
+  _globals['_PLUGINCALL']._serialized_start=1124
+  _globals['_PLUGINCALL']._serialized_end=1290
+  _globals['_PLUGINREPLY']._serialized_start=1293
+  _globals['_PLUGINREPLY']._serialized_end=1439
+  _globals['_PLUGINFAILURE']._serialized_start=1441
+  _globals['_PLUGINFAILURE']._serialized_end=1506
+  _globals['_VALUE']._serialized_start=1509
+  _globals['_VALUE']._serialized_end=1731
+  _globals['_VALUELIST']._serialized_start=1733
+  _globals['_VALUELIST']._serialized_end=1781
+  _globals['_VALUEMAP']._serialized_start=1783
+  _globals['_VALUEMAP']._serialized_end=1837
+  _globals['_VALUEENTRY']._serialized_start=1839
+  _globals['_VALUEENTRY']._serialized_end=1901
 # @@protoc_insertion_point(module_scope)

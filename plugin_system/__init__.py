@@ -3,6 +3,7 @@
     executor     for a host's author: holds plugins and calls them
     sdk          for a plugin's author: a class whose methods are called
     call         one request, one poll, four outcomes
+    events       news of the calls, for programs that subscribe
     errors       what a caller is told, and whether work may have been done
     values       what can be sent: the values of JSON, and bytes
     registry     which plugins there are

@@ -203,12 +203,15 @@ def check(plugin: str, json: bool, plugins: tuple[Path, ...]) -> None:
 
 
 @main.command()
-def demo() -> None:
+@click.option(
+    "--events", default="", metavar="ENDPOINT", help="Publish news to it."
+)
+def demo(events: str) -> None:
     """Ten seconds: kill, hang and lie, and see the host go on."""
     from plugin_system.demo import run
 
     logging.getLogger("plugin_system.plugin").setLevel(logging.CRITICAL)
-    for line in run():
+    for line in run(events=events):
         title = not line.startswith(" ")
         click.secho(line, bold=title, fg="cyan" if title else None)
 

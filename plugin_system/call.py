@@ -7,7 +7,8 @@ lost is no error to it.
 
     reply           the plugin answered
     crashed         its process ended
-    protocol error  it broke the connection, or the turns of REQ and REP
+    protocol error  it broke the connection, or the turns of REQ and REP, or
+                    sends a message without end
     timeout         the deadline passed
 
 The process is handed in; how it is started and ended is not known here.
@@ -28,6 +29,9 @@ LAST_WORDS_S: Final = 1.0
 # How long a process that broke its connection may take to end: an orderly
 # end closes the connection first, and is no breach of the protocol.
 ENDING_S: Final = 1.0
+# How often to look at what a message that has no end yet costs.
+LOOK_MS: Final = 50
+ENDLESS: Final = "it sent a message without end"
 
 
 class Outcome(Enum):
@@ -56,6 +60,7 @@ class Watched(Protocol):
     death: int  # a descriptor that is readable once the process has ended
 
     def has_died(self) -> bool: ...
+    def floods(self) -> bool: ...
     def kill(self) -> None: ...
 
 
@@ -87,13 +92,15 @@ class Caller:
         # A reply beats the end of the process right after it. (ZMQ_FD tells
         # of a change, not of a state: zmq_getsockopt.)
         while (left := deadline - time.monotonic()) > 0:
-            self._changes.poll(left * 1000)
+            changed = self._changes.poll(min(left * 1000, LOOK_MS))
             try:
                 return Answer(Outcome.REPLY, self.requests.recv(zmq.DONTWAIT))
             except zmq.Again:
                 pass
             if self.process.has_died() or poll([self.lost], 0):
                 return self._ended("it broke the connection", deadline)
+            if not changed and self.process.floods():
+                return Answer(Outcome.PROTOCOL_ERROR, reason=ENDLESS)
         return Answer(Outcome.TIMEOUT, reason="no reply")
         # endregion
 

@@ -18,9 +18,9 @@ FAULTS = (
 )
 
 
-def run(pause: float = PAUSE_S) -> Iterator[str]:
+def run(pause: float = PAUSE_S, events: str = "") -> Iterator[str]:
     """Yield the lines of the demo as things happen."""
-    with Executor(samples()) as executor:
+    with Executor(samples(), events=events) as executor:
         begun = time.monotonic()
         for error in executor.start().values():
             if error:

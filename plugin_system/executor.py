@@ -20,8 +20,9 @@ from weakref import WeakSet
 import zmq
 
 from plugin_system.errors import CallError, NoSuchPlugin, PluginUnavailable
+from plugin_system.events import Events
 from plugin_system.host import linux
-from plugin_system.host.incarnation import Host
+from plugin_system.host.incarnation import Host, Request
 from plugin_system.host.output import OutputReader
 from plugin_system.host.restarts import RestartPolicy
 from plugin_system.host.runtime_folder import RuntimeFolder
@@ -40,7 +41,8 @@ class Executor:
     Without `registrations` it holds all that `discover` finds. A plugin is
     started by the first call that needs it. Sockets live in a private folder
     in `runtime_base`, by default XDG_RUNTIME_DIR or the temporary folder.
-    Raises OSError and RuntimeError where plugins could not be watched.
+    Each call is told to subscribers at the endpoint `events`, if there is
+    one. Raises OSError and RuntimeError where plugins could not be watched.
     """
 
     def __init__(
@@ -49,12 +51,15 @@ class Executor:
         *,
         policy: RestartPolicy | None = None,
         runtime_base: Path | None = None,
+        events: str = "",
     ) -> None:
         linux.require()
         if registrations is None:
             registrations = discover()[0].values()
         # What is begun here is undone in reverse, by `close` or by a failure.
         with ExitStack() as born:
+            self._events = Events(events)
+            born.callback(self._events.close)
             folder = RuntimeFolder(runtime_base)
             born.callback(folder.close)
             context = zmq.Context()
@@ -64,8 +69,10 @@ class Executor:
             born.callback(output.close)
             spawner = Spawner()
             born.callback(spawner.close)
+            closing = linux.Flag()
+            born.callback(closing.close)
             self._undo = born.pop_all()
-        self._host = Host(folder, context, output, spawner)
+        self._host = Host(folder, context, output, spawner, closing)
         self._supervisors = {
             each.name: Supervisor(each, self._host, policy or RestartPolicy())
             for each in registrations
@@ -94,11 +101,7 @@ class Executor:
         that cannot be sent.
         """
         request = (method, arguments, keywords)
-        try:
-            return self._find(plugin).call(request, _deadline(timeout))
-        finally:
-            if self._host.closing.is_set():
-                self.close()  # by a signal handler, which left us the rest
+        return self._call(plugin, request, _deadline(timeout))
 
     def submit(
         self,
@@ -123,7 +126,7 @@ class Executor:
                 raise CancelledError
 
         def call() -> Any:
-            return self._find(plugin).call(request, deadline, begin)
+            return self._call(plugin, request, deadline, begin)
 
         return _in_thread(plugin, call, future)
 
@@ -150,13 +153,13 @@ class Executor:
 
     def stop(self, plugin: str, *, timeout: float = 5.0) -> None:
         """End a plugin in order, and forget its deaths; a call starts it."""
-        self._find(plugin).stop(_deadline(timeout))
+        self._closing_after(self._find(plugin).stop, _deadline(timeout))
 
     def restart(self, plugin: str, *, timeout: float = 10.0) -> None:
         """End a plugin in order, and start it anew, with its code of now."""
         supervisor, deadline = self._find(plugin), _deadline(timeout)
-        supervisor.stop(deadline)
-        supervisor.start(deadline)
+        self._closing_after(supervisor.stop, deadline)
+        self._closing_after(supervisor.start, deadline)
 
     def status(self, plugin: str) -> Status:
         """Return what is known about a plugin, without waiting for it."""
@@ -191,9 +194,12 @@ class Executor:
                     supervisor.ask_to_leave()
 
     def __del__(self) -> None:
-        if getattr(self, "_pid", 0) == os.getpid() and not self._closed:
+        if getattr(self, "_pid", 0) != os.getpid() or self._closed:
+            return
+        try:
             why = "an executor was dropped without close()"
             warnings.warn(why, ResourceWarning, source=self, stacklevel=2)
+        finally:  # a warning may be an error
             self.close()
 
     def __enter__(self) -> Self:
@@ -201,6 +207,25 @@ class Executor:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _call(self, plugin: str, request: Request, *more: Any) -> Any:
+        told = {"plugin": plugin, "method": request[0]}
+        act = self._find(plugin).call
+        try:
+            result = self._closing_after(act, request, *more)
+        except CallError as error:
+            self._events.tell(f"plugin.{type(error).__name__}", **told)
+            raise
+        self._events.tell("plugin.reply", **told)
+        return result
+
+    def _closing_after(self, act: Callable[..., Any], *arguments: Any) -> Any:
+        """Do what a signal handler in the middle of `act` may leave us."""
+        try:
+            return act(*arguments)
+        finally:
+            if self._host.closing.is_set():
+                self.close()
 
     def _find(self, plugin: str) -> Supervisor:
         if os.getpid() != self._pid:

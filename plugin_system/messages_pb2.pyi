@@ -74,20 +74,22 @@ class Box(_message.Message):
     def __init__(self, width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
 
 class Recipe(_message.Message):
-    __slots__ = ("sizes", "format", "quality", "strict", "max_pixels", "max_bytes")
+    __slots__ = ("sizes", "format", "quality", "strict", "max_pixels", "max_bytes", "fill")
     SIZES_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
     MAX_PIXELS_FIELD_NUMBER: _ClassVar[int]
     MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FILL_FIELD_NUMBER: _ClassVar[int]
     sizes: _containers.RepeatedCompositeFieldContainer[Box]
     format: ImageFormat
     quality: int
     strict: bool
     max_pixels: int
     max_bytes: int
-    def __init__(self, sizes: _Optional[_Iterable[_Union[Box, _Mapping]]] = ..., format: _Optional[_Union[ImageFormat, str]] = ..., quality: _Optional[int] = ..., strict: bool = ..., max_pixels: _Optional[int] = ..., max_bytes: _Optional[int] = ...) -> None: ...
+    fill: bool
+    def __init__(self, sizes: _Optional[_Iterable[_Union[Box, _Mapping]]] = ..., format: _Optional[_Union[ImageFormat, str]] = ..., quality: _Optional[int] = ..., strict: bool = ..., max_pixels: _Optional[int] = ..., max_bytes: _Optional[int] = ..., fill: bool = ...) -> None: ...
 
 class Task(_message.Message):
     __slots__ = ("ids", "recipe", "timeout_ms")
@@ -124,16 +126,18 @@ class Plan(_message.Message):
     def __init__(self, batch: _Optional[int] = ..., recipe: _Optional[bytes] = ..., force: bool = ..., files: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ..., withdrawn: _Optional[_Iterable[int]] = ..., last: bool = ...) -> None: ...
 
 class SourceFile(_message.Message):
-    __slots__ = ("id", "name", "size", "mtime_ns")
+    __slots__ = ("id", "name", "size", "mtime_ns", "mode")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     MTIME_NS_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
     id: int
     name: bytes
     size: int
     mtime_ns: int
-    def __init__(self, id: _Optional[int] = ..., name: _Optional[bytes] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ...) -> None: ...
+    mode: int
+    def __init__(self, id: _Optional[int] = ..., name: _Optional[bytes] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., mode: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
     __slots__ = ("id", "stage", "worker", "reason", "width", "height", "seconds", "notes", "results")

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 GROUP: Final = "plugin_system.plugins"
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+UNITS: Final = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 LIMITS: Final = {
-    "memory_bytes": "RLIMIT_AS",
     "cpu_seconds": "RLIMIT_CPU",
     "open_files": "RLIMIT_NOFILE",
 }
@@ -33,6 +33,7 @@ class Registration:
     `target` names a `Plugin` object, MODULE:OBJECT, that a Python process
     imports and serves. `limits` is by the names of getrlimit(2). `env` is
     set, and what `pass_env` names is passed on from the host's environment.
+    In a `sandbox` it reads only the system's files, its own, and `may_read`.
     """
 
     name: str
@@ -44,6 +45,8 @@ class Registration:
     start_timeout: float = 10.0  # seconds from the start to PluginReady
     leave_timeout: float = 0.5  # seconds to leave, before it is killed
     pass_env: tuple[str, ...] = ()
+    sandbox: bool = False
+    may_read: tuple[str, ...] = ()  # in a sandbox; from `folder` on
     source: str = "the host's code"
 
     def __post_init__(self) -> None:
@@ -53,10 +56,12 @@ class Registration:
             wrong += "a-z, 0-9, - and _"
         elif bool(self.target) == bool(self.argv):
             wrong = f"{self.name} needs a target or an argv"
-        texts = (*self.argv, *self.env, *self.env.values())
+        if self.may_read and not self.sandbox:
+            wrong = f"{self.name} has may_read, which needs sandbox = true"
+        texts = (*self.argv, *self.env, *self.env.values(), *self.may_read)
         if any("\0" in each for each in texts) or "=" in "".join(self.env):
-            wrong = "argv and env may not contain NUL, nor the name of a "
-            wrong += "variable ="
+            wrong = "argv, env and may_read may not contain NUL, nor "
+            wrong += "the name of a variable ="
         if wrong:
             raise BadRegistration(f"{self.source}: {wrong}")
 
@@ -119,6 +124,9 @@ def read(path: Path) -> Registration:
     limits = _take(table, path, "limits", dict)
     env = _take(table, path, "env", dict)
     pass_env = _take(table, path, "pass_env", list)
+    may_read = _take(table, path, "may_read", list)
+    sandbox = _take(table, path, "sandbox", bool)
+    memory = _bytes(table.pop("memory", None), path)
     target = _take(table, path, "target", str)
     start_timeout = table.pop("start_timeout", 10.0)
     leave_timeout = table.pop("leave_timeout", 0.5)
@@ -126,22 +134,28 @@ def read(path: Path) -> Registration:
     if unknown:
         raise BadRegistration(f"{path}: nobody knows {', '.join(unknown)}")
     if (
-        not all(type(t) is str for t in (*argv, *pass_env, *env.values()))
+        not all(
+            type(text) is str
+            for text in (*argv, *pass_env, *may_read, *env.values())
+        )
         or not all(_is_number(each, 1) for each in limits.values())
         or not _is_number(start_timeout, 0.001)
         or not _is_number(leave_timeout, 0)
     ):
-        why = "argv, pass_env and env hold strings; limits (at least 1) and "
-        why += "timeouts are numbers above 0 and below 2**63"
+        why = "argv, pass_env, may_read and env hold strings; limits "
+        why += "(at least 1) and timeouts are numbers above 0 and below 2**63"
         raise BadRegistration(f"{path}: {why}")
     return Registration(
         path.stem,
         target=target,
         argv=tuple(argv),
         pass_env=tuple(pass_env),
+        sandbox=sandbox,
+        may_read=tuple(may_read),
         folder=path.parent.absolute(),
         env=env,
-        limits={LIMITS[name]: int(value) for name, value in limits.items()},
+        limits=memory
+        | {LIMITS[name]: int(value) for name, value in limits.items()},
         start_timeout=float(start_timeout),
         leave_timeout=float(leave_timeout),
         source=str(path),
@@ -150,6 +164,19 @@ def read(path: Path) -> Registration:
 
 def _is_number(value: Any, least: float) -> bool:
     return type(value) in (int, float) and least <= value < 2**63
+
+
+def _bytes(value: Any, path: Path) -> dict[str, int]:
+    """Return the limit of memory that 1000000 or "512 MiB" means."""
+    if value is None:
+        return {}
+    number, _, unit = str(value).partition(" ")
+    if type(value) in (int, str) and re.fullmatch("[1-9][0-9]{0,15}", number):
+        size = int(number) * UNITS.get(unit, 0 if unit else 1)
+        if 0 < size < 2**63:
+            return {"RLIMIT_AS": size}
+    why = "memory is a number of bytes, or such as '512 MiB'"
+    raise BadRegistration(f"{path}: {why}")
 
 
 def _take(table: dict[str, Any], path: Path, name: str, kind: Any) -> Any:

@@ -5,11 +5,15 @@ what makes the deck anew: no watcher, nothing to stop. Beside it are the live
 shows, whose processes end with the server.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from slides import DECK, DeckError
 from slides.live.web import Handler, Server
@@ -59,8 +63,41 @@ class Live:
         return not times or gone or max(times) > self._built_at - TICK_S
 
 
+class Files(Handler):
+    """Gives files of the deck to its own page, and nothing else.
+
+    A page of another site can let its name point to this machine, and would
+    read along; its Host tells. A port may have been forwarded to another.
+    """
+
+    timeout = 5.0  # seconds in which a connection says or takes nothing
+
+    def do_GET(self) -> None:  # noqa: N802
+        try:
+            super().do_GET()
+        except ValueError:  # a path that is none, such as //[
+            self.send_error(HTTPStatus.NOT_FOUND)
+
+    def send_head(self) -> BytesIO | BinaryIO | None:
+        host, _, _ = self.headers.get("Host", "").partition(":")
+        if host not in ("127.0.0.1", "localhost"):
+            self.send_error(HTTPStatus.FORBIDDEN)
+        elif not self._is_inside():
+            self.send_error(HTTPStatus.NOT_FOUND)
+        else:
+            return super().send_head()
+        return None
+
+    def _is_inside(self) -> bool:
+        try:
+            path = os.path.realpath(self.translate_path(self.path))
+        except ValueError:  # NUL
+            return False
+        return Path(path).is_relative_to(os.path.realpath(self.directory))
+
+
 def server(live: Live, port: int) -> Server:
     """Bind `port` on loopback (0: any) and return the server, not running."""
     live.version()
-    here = partial(Handler, live.version, directory=str(live.out))
+    here = partial(Files, live.version, directory=str(live.out))
     return Server(("127.0.0.1", port), here)

@@ -48,7 +48,11 @@ ASSETS = {
 
 TEMPLATES = ("index.html", "print.html", "read.html")
 STYLES = ("theme.css", "deck.css", "read.css")
-SHOWS = ("live/live.css", "live/player.js")
+PLAYED = ("pipeline", "ping", "plugins", "marks")
+SHOWS = (
+    "live/live.css",
+    *(f"live/{name}.js" for name in ("player", *PLAYED)),
+)
 # On paper a link into the folder of the build would name a path of ours.
 LOCAL = re.compile(r'<a href="source/[^>]*>')
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from image_pipeline.cli.report import Report
 from image_pipeline.outcome import FileRecord, Outcome, Tally
 from image_pipeline.storage.names import shown
+from image_pipeline.transport.events import Events
 
 MAX_PRINTED = 10  # reasons that are printed; a report holds all of them
 MAX_REASONS = 1_000  # that are counted one by one
@@ -19,6 +20,7 @@ class Account:
     total: int
     report: Report | None = None
     sheet: list[FileRecord] | None = None
+    events: Events = field(default_factory=Events)
     tally: Tally = field(default_factory=Tally)
     reasons: dict[str, list[bytes]] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
@@ -29,6 +31,9 @@ class Account:
         self.tally.add(record.outcome)
         self.pixels += record.width * record.height
         self.done_by[record.worker] += 1
+        source = shown(record.source)
+        more = {"source": source, "worker": record.worker}
+        self.events.tell(f"pipeline.{record.outcome}", **more)
         if self.report:
             self.report.write(record)
         has_failed = record.outcome is Outcome.FAILED

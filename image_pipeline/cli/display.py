@@ -13,6 +13,7 @@ import click
 from image_pipeline.cli.account import Account
 from image_pipeline.cli.options import say
 from image_pipeline.cli.report import Report
+from image_pipeline.cli.signals import NOTICE, Stop
 from image_pipeline.outcome import (
     ExitCode,
     FileRecord,
@@ -21,6 +22,7 @@ from image_pipeline.outcome import (
 )
 from image_pipeline.storage.scan import Found
 from image_pipeline.storage.source import Files
+from image_pipeline.transport.events import Events
 
 if TYPE_CHECKING:
     from image_pipeline.cli.progress import Progress
@@ -45,11 +47,12 @@ def show_batch(
     deliver: Deliver,
     files: Files,
     found: Found,
-    stop: Event,
+    stop: Stop,
     *,
     report: Path | None = None,
     keep_sheet: Callable[[list[FileRecord]], None] | None = None,
     quiet: bool = False,
+    events: str = "",
 ) -> ExitCode:
     """Deliver `files` before the eyes of a person; return how it went.
 
@@ -59,11 +62,12 @@ def show_batch(
     """
     with ExitStack() as stack:
         account = Account(found.total)
+        account.events = stack.enter_context(closing(_events(events)))
         if report:
             account.report = stack.enter_context(closing(_opened(report)))
         if keep_sheet:
             account.sheet = []
-        display = stack.enter_context(_Display(account, quiet))
+        display = stack.enter_context(_Display(account, quiet, stop))
         for ended in found.ended:
             account.record(ended)
 
@@ -92,6 +96,15 @@ def show_batch(
     return code
 
 
+def _events(endpoint: str) -> Events:
+    try:
+        return Events(endpoint)
+    except OSError as error:
+        raise click.UsageError(
+            f"cannot publish events to {endpoint}: {error.strerror}"
+        ) from None
+
+
 def _opened(report: Path) -> Report:
     try:
         return Report(report)
@@ -104,14 +117,13 @@ def _opened(report: Path) -> Report:
 class _Display:
     """Draws the progress; loads rich, which takes long, when it has to."""
 
-    def __init__(self, account: Account, quiet: bool) -> None:
-        self._account = account
-        self._quiet = quiet
+    def __init__(self, account: Account, quiet: bool, stop: Stop) -> None:
+        self._account, self._quiet, self._stop = account, quiet, stop
         self._due = account.began
         if not (sys.stdout and sys.stdout.isatty()):
             self._due += UNSEEN_S
         self._progress: Progress | None = None
-        self._note = ""
+        self._said = {""}
         self._opened = ExitStack()
 
     def __enter__(self) -> Self:
@@ -120,10 +132,20 @@ class _Display:
     def __exit__(self, *exception: object) -> None:
         self._opened.close()
 
+    def _say(self, note: str) -> None:
+        """Once; above the bar, if there is one on this screen."""
+        if note in self._said:
+            return
+        self._said.add(note)
+        if self._stop.announce is _by_display and sys.stderr.isatty():
+            sys.stderr.write(f"{note}\n")  # which rich has replaced
+        else:
+            say(note, err=True)
+
     def show(self, status: Status, last: bool = False) -> None:
-        if status.note and status.note != self._note:
-            self._note = status.note
-            say(self._note, err=True)
+        self._say(status.note)
+        if self._stop.is_set() and self._stop.announce is _by_display:
+            self._say(NOTICE)
         now = time.monotonic()
         if self._quiet or (not self._progress and (last or now < self._due)):
             return
@@ -132,8 +154,15 @@ class _Display:
 
             from image_pipeline.cli.progress import Progress
 
-            self._progress = self._opened.enter_context(Progress(Console()))
+            console = Console()
+            self._progress = self._opened.enter_context(Progress(console))
+            if console.is_terminal:  # a signal in between would tear it
+                self._stop.announce = _by_display
         try:
             self._progress.show(self._account, status, last)
         except (OSError, SystemExit):  # rich exits when its pipe is gone
             self._quiet = True
+
+
+def _by_display() -> None:
+    """At the next `show`, as only the display knows where its bar is."""

@@ -29,7 +29,7 @@ def dry_run(
     with looking_at(target) as content:
         for number, name in enumerate(files.names, 1):
             try:
-                size, mtime_ns = files.measure(number)
+                size, mtime_ns, _ = files.measure(number)
                 files.forget(number)
             except Unreadable as error:
                 would["skipped or failed"] += 1
@@ -44,14 +44,14 @@ def dry_run(
             ):
                 would["current"] += 1
                 continue
-            foreign = filter(content.is_foreign, outputs) if content else ()
-            if not overwrite and (others := list(foreign)):
+            obstacles = (
+                [content.obstacle(each, overwrite) for each in outputs]
+                if content
+                else []
+            )
+            if any(obstacles):
                 would["skipped or failed"] += 1
-                yield (
-                    f"failed: {shown(name)}: {shown(others[0])} in the "
-                    "target was not made from it by this program; "
-                    "--overwrite replaces it"
-                )
+                yield f"failed: {shown(name)}: {max(obstacles)}"
                 continue
             would["would be tried"] += 1
             yield f"{shown(name)} -> {', '.join(map(shown, outputs))}"

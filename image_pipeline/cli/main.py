@@ -123,6 +123,9 @@ def main() -> None:
     help="Also remove our thumbnails of files that are gone from SRC.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option(
+    "--events", default="", metavar="ENDPOINT", help="Publish news to it."
+)
 def run(
     src: Path,
     dst: Path,
@@ -131,10 +134,12 @@ def run(
     scheduler: str | None,
     files_from: IO[bytes] | None,
     exclude: tuple[str, ...],
+    no_follow: bool,
     report: Path | None,
     gallery: bool,
     prune: bool,
     dry_run: bool,
+    events: str,
     quiet: bool,
     overwrite: bool,
     **making: Any,
@@ -159,7 +164,8 @@ def run(
     if gallery:
         check_gallery(dst)
     if dry_run:
-        only_say(src, dst, files_from, how, force, overwrite, exclude, prune)
+        rest = overwrite, exclude, prune, not no_follow
+        only_say(src, dst, files_from, how, force, *rest)
     # Worker processes load their decoders while we load the rest.
     supervisor = None if scheduler else start_workers(transport, workers)
 
@@ -177,10 +183,11 @@ def run(
             if supervisor
             else on_cluster(store, scheduler or "") as deliver,
         ):
-            found = find(src, dst, files_from, how, store.folding(), exclude)
+            fold, follow = store.folding(), not no_follow
+            found = find(src, dst, files_from, how, fold, exclude, follow)
             code = show_batch(
                 deliver,
-                files_of(src, found, how, timeout, force),
+                files_of(src, found, how, timeout, force, follow),
                 found,
                 stop,
                 report=report,
@@ -188,6 +195,7 @@ def run(
                 if gallery
                 else None,
                 quiet=quiet,
+                events=events,
             )
             if prune and not stop.is_set():
                 remove_orphans(store, src)
@@ -259,12 +267,13 @@ def only_say(
     overwrite: bool,
     exclude: tuple[str, ...],
     prune: bool,
+    follow: bool,
 ) -> NoReturn:
     from image_pipeline.cli.dry_run import dry_run
     from image_pipeline.storage.names import Folding
 
-    found = find(src, dst, files_from, how, Folding(), exclude)
-    files = files_of(src, found, how, 1.0, force)
+    found = find(src, dst, files_from, how, Folding(), exclude, follow)
+    files = files_of(src, found, how, 1.0, force, follow)
     for line in dry_run(files, found, dst, overwrite, prune):
         click.echo(line)
     sys.exit(0)

@@ -95,6 +95,11 @@ recipe = options(
         show_default=True,
     ),
     click.option(
+        "--fill",
+        is_flag=True,
+        help="Crop from the centre to the shape of the box.",
+    ),
+    click.option(
         "--strict", is_flag=True, help="Fail images that are damaged a bit."
     ),
     click.option(
@@ -145,6 +150,11 @@ listing = options(
         help="Leave out names, and what lies in folders, that match.",
     ),
     click.option(
+        "--no-follow",
+        is_flag=True,
+        help="Skip links: they may lead out of SRC.",
+    ),
+    click.option(
         "--report",
         type=click.Path(dir_okay=False, path_type=Path),
         callback=check_report,
@@ -177,6 +187,7 @@ def read_recipe(
     size: tuple[str, ...],
     format: str,  # noqa: A002 - the option's name
     quality: int,
+    fill: bool,
     strict: bool,
     timeout: float,
     max_pixels: int,
@@ -190,6 +201,7 @@ def read_recipe(
             format=Format(format),
             quality=quality,
             strict=strict,
+            fill=fill,
             max_pixels=max_pixels,
         )
     except ValueError as error:
@@ -204,6 +216,7 @@ def find(
     how: "Recipe",
     fold: "Folding",
     globs: tuple[str, ...] = (),
+    follow: bool = True,
 ) -> "Found":
     from image_pipeline.storage.scan import (
         end_clashes,
@@ -215,21 +228,27 @@ def find(
     check_swapped(src)
     if files_from:
         try:
-            found = listed(src, files_from.read(), dst)
+            found = listed(src, files_from.read(), dst, follow)
         except OSError as error:
             raise click.UsageError(
                 f"cannot read {files_from.name}: {error.strerror}"
             ) from None
     else:
-        found = walk(src, dst)
+        found = walk(src, dst, follow)
     exclude(found, globs)
     end_clashes(src, found, how, fold)
     return found
 
 
 def files_of(
-    src: Path, found: "Found", how: "Recipe", timeout: float, force: bool
+    src: Path,
+    found: "Found",
+    how: "Recipe",
+    timeout: float,
+    force: bool,
+    follow: bool = True,
 ) -> "Files":
     from image_pipeline.storage.source import Files
 
-    return Files(os.fsencode(src), found.names, how, timeout, force)
+    names = found.names
+    return Files(os.fsencode(src), names, how, timeout, force, follow)

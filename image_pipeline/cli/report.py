@@ -34,7 +34,9 @@ class Report:
 
     def __init__(self, path: Path) -> None:
         self.trouble = ""
-        self._file = path.open("w", encoding="ascii")
+        self._file = open(  # noqa: SIM115 - closed by `close`
+            path, "w", encoding="ascii", opener=_opened
+        )
 
     def write(self, record: FileRecord) -> None:
         self._try(partial(self._file.write, to_json(record) + "\n"))
@@ -51,3 +53,12 @@ class Report:
             step()
         except OSError as error:
             self.trouble = error.strerror or str(error)
+
+
+def _opened(path: str, flags: int) -> int:
+    """Wait for no reader of a pipe, and make no file through a link."""
+    if not os.path.exists(path):  # noqa: PTH110
+        flags |= os.O_EXCL
+    file = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    os.set_blocking(file, True)
+    return file

@@ -78,6 +78,7 @@ def ventilator(
     patience: float,
     files_from: IO[bytes] | None,
     exclude: tuple[str, ...],
+    no_follow: bool,
     report: Path | None,
     quiet: bool,
     keys: Path | None,
@@ -92,7 +93,8 @@ def ventilator(
     from image_pipeline.ventilator import ventilate
 
     how, timeout, force = read_recipe(**making)
-    found = find(src, None, files_from, how, Folding(), exclude)
+    follow = not no_follow
+    found = find(src, None, files_from, how, Folding(), exclude, follow)
 
     def say_where(endpoint: str) -> None:
         if not quiet:
@@ -114,7 +116,7 @@ def ventilator(
     ):
         code = show_batch(
             deliver,
-            files_of(src, found, how, timeout, force),
+            files_of(src, found, how, timeout, force, follow),
             found,
             stop,
             report=report,

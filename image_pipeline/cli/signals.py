@@ -1,41 +1,59 @@
-"""Ctrl-C and SIGTERM: once to finish what has begun, twice to stop."""
+"""Ctrl-C, SIGTERM, SIGHUP: once to finish what has begun, twice to stop."""
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event
 from types import FrameType
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM)
-_NOTICE = b"\nfinishing what has begun; again (Ctrl-C) to stop at once\n"
+NOTICE = "finishing what has begun; again (Ctrl-C) to stop at once"
+
+
+def _write() -> None:
+    with suppress(OSError):  # nobody reads it any more
+        os.write(2, f"\n{NOTICE}\n".encode())
+
+
+class Stop(Event):
+    """Set by the first signal; `announce` says so, and a display may know
+    a better place on the screen for it."""
+
+    announce: Callable[[], None] = staticmethod(_write)
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Event]:
-    """Lend an event that SIGINT and SIGTERM set; the second one raises.
+def stop_on_signals() -> Iterator[Stop]:
+    """Lend an event that the first signal sets; the second one raises.
 
-    What it raises is KeyboardInterrupt, as Ctrl-C does by default.
+    What it raises is KeyboardInterrupt, as Ctrl-C does by default. A SIGHUP
+    that is ignored, as under nohup(1), stays so.
     """
-    stop = Event()
+    stop = Stop()
 
     def ask(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
             signal.default_int_handler(number, frame)
         stop.set()
-        with suppress(OSError):  # nobody reads it any more
-            os.write(2, _NOTICE)
+        stop.announce()
 
-    before = [signal.signal(number, ask) for number in _NUMBERS]
+    before = {number: signal.signal(number, ask) for number in _ending()}
     try:
         yield stop
     finally:
-        for number, handler in zip(_NUMBERS, before, strict=True):
+        for number, handler in before.items():
             if signal.getsignal(number) is ask:  # else all is said
                 signal.signal(number, handler)
 
 
 def ignore_signals() -> None:
     """For what is left to do when all is said, and takes a moment only."""
-    for number in _NUMBERS:
+    for number in _ending():
         signal.signal(number, signal.SIG_IGN)
+
+
+def _ending() -> list[signal.Signals]:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers

@@ -132,12 +132,13 @@ class Batch:
         withdrawn.clear()
         for number in numbers:
             with self._settling(number):
-                size, mtime_ns = self._source.measure(number)
+                size, mtime_ns, mode = self._source.measure(number)
                 plan.files.add(
                     id=messages.id_of(self._number, number),
                     name=self._source.names[number - 1],
                     size=size,
                     mtime_ns=mtime_ns,
+                    mode=mode,
                 )
         return _to_sink(plan)
 

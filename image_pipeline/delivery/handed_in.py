@@ -41,8 +41,8 @@ class Source(Protocol):
     def force(self) -> bool:
         """Make even what is up to date."""
 
-    def measure(self, number: int) -> tuple[int, int]:
-        """Return size and time of change (ns); raises Unreadable."""
+    def measure(self, number: int) -> tuple[int, int, int]:
+        """Return size, time of change (ns) and mode; raises Unreadable."""
 
     def read(self, number: int) -> bytes:
         """Raises Unreadable, and Changed since it was measured."""

@@ -52,9 +52,65 @@ def inverted(image: Image.Image) -> Image.Image:
     return image.convert("I").point(table, "L")
 
 
+# Red, green and blue of colour spaces that a file may name instead of having
+# a profile, as XYZ adapted to D50. The numbers are those of ITU-T H.273.
+ADOBE_RGB, _BT2020, _P3 = -1, 9, 12
+_PRIMARIES = {
+    ADOBE_RGB: (
+        (0.60974, 0.31111, 0.01947),
+        (0.20528, 0.62567, 0.06087),
+        (0.14919, 0.06322, 0.74457),
+    ),
+    _BT2020: (
+        (0.67348, 0.27904, -0.00193),
+        (0.16566, 0.67534, 0.02998),
+        (0.12505, 0.04561, 0.79686),
+    ),
+    _P3: (
+        (0.51512, 0.24120, -0.00105),
+        (0.29198, 0.69225, 0.04189),
+        (0.15710, 0.06657, 0.78407),
+    ),
+}
+_HDR = {16: "PQ", 18: "HLG"}
+
+
+def told_by_number(name: str, data: bytes, profile: bytes) -> tuple[int, int]:
+    """Return primaries and transfer by their H.273 numbers, or zeros."""
+    told = bytes(2)
+    if name == "PNG":
+        at = data.find(b"cICP", 0, max(0, data.find(b"IDAT")))
+        told = data[at + 4 : at + 6] if at > 0 else told
+    elif profile:
+        at = profile.find(b"cicp", 128)
+        at = int.from_bytes(profile[at + 4 : at + 8]) if at > 0 else 0
+        told = profile[at + 8 : at + 10] if at else told
+    elif name in ("AVIF", "HEIF"):
+        at = data.find(b"colrnclx", 0, 65_536)
+        told = data[at + 9 : at + 12 : 2] if at > 0 else told
+    return (told[0], told[1]) if len(told) == 2 else (0, 0)
+
+
+def profile_told(
+    image: Image.Image, name: str, data: bytes, notes: list[str]
+) -> bytes | None:
+    """Return the profile in the file, or one for what it names instead."""
+    profile = image.info.get("icc_profile") or b""
+    primaries, transfer = told_by_number(name, data, profile)
+    if transfer in _HDR:
+        notes.append(
+            f"HDR ({_HDR[transfer]}), which is not tone-mapped: it looks flat"
+        )
+        return profile or None
+    counts = name == "PNG" or not profile  # PNG ranks it above a profile
+    if counts and primaries in _PRIMARIES and image.mode in ("RGB", "RGBA"):
+        return profile_of(primaries)
+    return profile or None
+
+
 @cache
-def adobe_rgb() -> bytes:
-    """Return an ICC profile: Adobe RGB (1998), adapted to D50."""
+def profile_of(space: int) -> bytes:
+    """Return an ICC profile of these primaries."""
 
     def fixed(*values: float) -> bytes:
         return struct.pack(
@@ -62,16 +118,15 @@ def adobe_rgb() -> bytes:
         )
 
     d50 = (0.9642, 1.0, 0.8249)
-    gamma = b"curv" + struct.pack(">IIH", 0, 1, 563) + bytes(2)
-    tags = {
-        b"wtpt": b"XYZ " + bytes(4) + fixed(*d50),
-        b"rXYZ": b"XYZ " + bytes(4) + fixed(0.60974, 0.31111, 0.01947),
-        b"gXYZ": b"XYZ " + bytes(4) + fixed(0.20528, 0.62567, 0.06087),
-        b"bXYZ": b"XYZ " + bytes(4) + fixed(0.14919, 0.06322, 0.74457),
-        b"rTRC": gamma,
-        b"gTRC": gamma,
-        b"bTRC": gamma,
-    }
+    if space == ADOBE_RGB:
+        curve = b"curv" + struct.pack(">IIHH", 0, 1, 563, 0)
+    else:  # that of sRGB
+        numbers = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+        curve = b"para" + struct.pack(">IHH", 0, 3, 0) + fixed(*numbers)
+    tags = {b"wtpt": b"XYZ " + bytes(4) + fixed(*d50)}
+    for letter, xyz in zip("rgb", _PRIMARIES[space], strict=True):
+        tags[f"{letter}XYZ".encode()] = b"XYZ " + bytes(4) + fixed(*xyz)
+        tags[f"{letter}TRC".encode()] = curve
     at = 128 + 4 + 12 * len(tags)
     table, body = struct.pack(">I", len(tags)), b""
     for name, data in tags.items():

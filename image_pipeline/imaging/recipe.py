@@ -45,7 +45,7 @@ _SUFFIXES = {
 
 @dataclass(frozen=True, order=True, slots=True)
 class Box:
-    """The box, in pixels, that a thumbnail must fit into."""
+    """The box, in pixels, that a thumbnail must fit into, or fills."""
 
     width: int
     height: int
@@ -89,13 +89,25 @@ class Box:
         """The box for an image that is stored lying on its side."""
         return Box(self.height, self.width)
 
-    def fit(self, width: int, height: int) -> tuple[int, int]:
+    def fit(self, width: float, height: float) -> tuple[int, int]:
         """Return the size of width x height fitted into the box.
 
         It keeps the proportions, never upscales, and is never empty.
         """
         scale = min(self.width / width, self.height / height, 1.0)
         return max(1, round(width * scale)), max(1, round(height * scale))
+
+    def share(self, width: int, height: int) -> tuple[float, float]:
+        """Return how much of each side is left, cut to the box's shape."""
+        scale = min(width / self.width, height / self.height)
+        return (
+            min(1.0, self.width * scale / width),
+            min(1.0, self.height * scale / height),
+        )
+
+    @property
+    def is_open(self) -> bool:
+        return LONGEST_SIDE in (self.width, self.height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +118,7 @@ class Recipe:
     format: Format = Format.JPEG
     quality: int = 80  # 1 to 100; PNG has no use for it
     strict: bool = False  # what the decoder only warns of fails the image
+    fill: bool = False  # crop from the centre to the shape of the box
     # Pillow keeps 4 bytes for a pixel, so these fill 400 MB.
     max_pixels: int = 100_000_000
     max_bytes: int = 2**29
@@ -113,6 +126,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.sizes or len(set(self.sizes)) < len(self.sizes):
             raise ValueError("sizes: give one or several, each only once")
+        if self.fill and any(box.is_open for box in self.sizes):
+            raise ValueError("a box to fill needs both sides, as in 320x200")
         if not 1 <= self.quality <= 100:
             raise ValueError(f"quality {self.quality} is not from 1 to 100")
         if self.max_pixels < 1 or self.max_bytes < 1:
@@ -131,5 +146,6 @@ class Recipe:
             self.format.value,
             str(self.quality),
             "strict" if self.strict else "lenient",
+            *(["fill"] if self.fill else []),
         ]
         return hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]

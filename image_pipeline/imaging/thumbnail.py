@@ -18,10 +18,12 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from image_pipeline.imaging import jpeg, png, warnings
 from image_pipeline.imaging.color import (
-    adobe_rgb,
+    ADOBE_RGB,
     encode,
     inverted,
     plain_colours,
+    profile_of,
+    profile_told,
     to_srgb,
 )
 from image_pipeline.imaging.formats import (
@@ -56,7 +58,6 @@ _TURNS = {
 # own `thumbnail` leaves 2, for a bicubic filter; Lanczos after 1.1 is sharper
 # than that and costs less (its error stays below that of JPEG itself).
 _MARGIN = 1.1
-_CANNOT_CHECK = ("subsampling", "Unsupported")  # not about the picture
 _LYING = (5, 6, 7, 8)  # these swap width and height
 
 
@@ -167,6 +168,7 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
             notes.append("camera raw: made from its embedded picture")
             data, name = layout.embedded, "JPEG"
         page, is_inverted = layout.page, layout.inverted
+    original = data
     if name == "PNG":
         data = png.without_odd_metadata(data, notes)
     if name == "JPEG" and (why := jpeg.trouble(data)):
@@ -175,29 +177,30 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
         if page:
             image.seek(page)
         _check_pixels(image, recipe.max_pixels)
-        if recipe.strict and name == "JPEG":
-            _check_jpeg(data)
+        if recipe.strict and name == "JPEG" and (why := jpeg.harm(data)):
+            raise CannotMake(why)
         if image.format not in ("JPEG", "MPO"):
             # Only these can be asked to scale while they decode. A PNG may
             # have its EXIF at the end, and would load itself to get there.
             image.load()
         orientation = _orientation(image, notes)
         lying = orientation in _LYING
-        targets = [
-            (box.turned() if lying else box).fit(*image.size)
-            for box in recipe.sizes
-        ]
         width, height = image.size
+        parts = []  # of each thumbnail: what it shows, and its size
+        for box in recipe.sizes:
+            box = box.turned() if lying else box
+            share = box.share(width, height) if recipe.fill else (1.0, 1.0)
+            size = box.fit(width * share[0], height * share[1])
+            parts.append((share, size))
         draft = None
-        if name != "JPEG" or jpeg.process(data)[0] != jpeg.LOSSLESS:
+        if name != "JPEG" or not jpeg.is_lossless(data):
+            wide = max(size[0] / share[0] for share, size in parts)
+            high = max(size[1] / share[1] for share, size in parts)
             draft = image.draft(
-                None,
-                (
-                    math.ceil(_MARGIN * max(width for width, _ in targets)),
-                    math.ceil(_MARGIN * max(height for _, height in targets)),
-                ),
+                None, (math.ceil(_MARGIN * wide), math.ceil(_MARGIN * high))
             )
-        profile = image.info.get("icc_profile") or _told_by_exif(image)
+        profile = profile_told(image, name, original, notes)
+        profile = profile or _told_by_exif(image)
         image.load()
         whole: Image.Image = image
         if name == "PNG":
@@ -206,11 +209,17 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
             whole = inverted(image)
         whole = plain_colours(whole)
         thumbnails = []
-        for target in targets:
+        right, below = draft[1][2:] if draft else whole.size
+        for (across, down), size in parts:
             small = whole.resize(
-                target,
+                size,
                 Image.Resampling.LANCZOS,
-                box=draft[1] if draft else None,
+                box=(
+                    right * (1 - across) / 2,
+                    below * (1 - down) / 2,
+                    right * (1 + across) / 2,
+                    below * (1 + down) / 2,
+                ),
                 reducing_gap=2.0,
             )
             if orientation in _TURNS:
@@ -259,33 +268,6 @@ def _told_by_exif(image: Image.Image) -> bytes | None:
     except Exception:  # noqa: BLE001 - as in `_orientation`, which notes it
         return None
     is_rgb = image.mode in ("RGB", "RGBA")
-    return adobe_rgb() if is_rgb and told in ("R03", b"R03") else None
-
-
-def _check_jpeg(data: bytes) -> None:
-    """Raise CannotMake for damage that Pillow decodes without a word.
-
-    libjpeg only warns of a zero-filled or patched tail, and Pillow drops its
-    warnings (JpegDecode.c); simplejpeg passes them on. Scaling by 8 keeps
-    this to the entropy decoding, which nothing can avoid.
-    """
-    try:
-        import simplejpeg  # type: ignore[import-untyped]
-    except ImportError:
-        raise CannotMake(
-            "--strict needs simplejpeg in this worker: pip install simplejpeg"
-        ) from None
-    try:
-        *_, colours, _ = simplejpeg.decode_jpeg_header(data)
-        simplejpeg.decode_jpeg(
-            data,
-            colorspace="CMYK" if colours in ("CMYK", "YCCK") else "GRAY",
-            fastdct=True,
-            min_factor=8,
-        )
-    except KeyError:  # a subsampling that it has no name for
-        return
-    except ValueError as error:
-        if any(word in str(error) for word in _CANNOT_CHECK):
-            return
-        raise CannotMake(f"{Kind.DAMAGED}: JPEG: strict: {error}") from error
+    return (
+        profile_of(ADOBE_RGB) if is_rgb and told in ("R03", b"R03") else None
+    )

@@ -22,6 +22,7 @@ def encode(recipe: Recipe) -> bytes:
         format=_FORMATS[recipe.format],
         quality=recipe.quality,
         strict=recipe.strict,
+        fill=recipe.fill,
         max_pixels=recipe.max_pixels,
         max_bytes=recipe.max_bytes,
     ).SerializeToString()
@@ -41,6 +42,7 @@ def decode(data: bytes) -> Recipe:
         format=_FORMATS_BACK[message.format],
         quality=message.quality,
         strict=message.strict,
+        fill=message.fill,
         max_pixels=message.max_pixels,
         max_bytes=message.max_bytes,
     )

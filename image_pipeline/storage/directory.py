@@ -4,8 +4,10 @@ A path that is resolved by name can be led out through a link. Opened folder
 by folder, each from its parent and never through a link, it cannot.
 """
 
+import errno
 import os
 import stat
+import time
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +15,25 @@ from typing import Self
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# Strangers at an open port may hold all descriptors until the deadline of
+# their handshakes (monitor.HANDSHAKE_MS): that is no fault of a file.
+PATIENCE_S = 15.0
 _KEPT = 64  # open at a time: most files go where the one before went
+
+
+def open_patiently(
+    name: bytes | str, flags: int, mode: int = 0o666, *, dir_fd: int
+) -> int:
+    """Do as os.open does, and wait a while for a free descriptor."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return os.open(name, flags, mode, dir_fd=dir_fd)
+        except OSError as error:
+            none_left = error.errno in (errno.EMFILE, errno.ENFILE)
+            if not none_left or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
 class Folders:
@@ -64,7 +84,8 @@ class Folders:
         if make:
             with suppress(FileExistsError):
                 os.mkdir(name, dir_fd=parent)
-        return os.open(name, _OPEN | os.O_NOFOLLOW, dir_fd=parent)
+        flags = _OPEN | os.O_NOFOLLOW
+        return open_patiently(name, flags, dir_fd=parent)
 
     def status(self, path: bytes) -> os.stat_result:
         """Return the status of what stands at `path`, be it a link."""
@@ -78,7 +99,7 @@ class Folders:
         if not stat.S_ISREG(status.st_mode) or status.st_size > most:
             return None
         folder, _, name = path.rpartition(b"/")
-        file = os.open(name, _READ, dir_fd=self.open(folder))
+        file = open_patiently(name, _READ, dir_fd=self.open(folder))
         with os.fdopen(file, "rb") as stream:
             return stream.read(most + 1)
 

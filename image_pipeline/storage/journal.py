@@ -30,6 +30,7 @@ class Source:
     size: int  # bytes
     mtime_ns: int
     fingerprint: str  # of the recipe
+    mode: int = 0  # its thumbnails get these permissions, and no more
 
     @property
     def state(self) -> bytes:

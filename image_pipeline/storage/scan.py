@@ -49,6 +49,8 @@ class Found:
         self.ended.sort(key=lambda record: record.source)
 
 
+LINK = "a link, and --no-follow"
+
 # Where other programs keep pictures that they have made themselves.
 MADE_BY_OTHERS = ("@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX")
 
@@ -99,14 +101,22 @@ def check_folders(source: Path, target: Path) -> None:
         )
 
 
-def walk(source: Path, target: Path | None = None) -> Found:
-    """Find every file below `source`, except hidden ones and `target`."""
-    return _Walk(source, target).found
+def walk(
+    source: Path, target: Path | None = None, follow: bool = True
+) -> Found:
+    """Find every file below `source`, except hidden ones and `target`.
+
+    Without `follow`, links end as skipped.
+    """
+    return _Walk(source, target, follow).found
 
 
 class _Walk:
-    def __init__(self, source: Path, target: Path | None) -> None:
+    def __init__(
+        self, source: Path, target: Path | None, follow: bool
+    ) -> None:
         self.source = source
+        self.follow = follow
         self.found = Found()
         self._seen: set[tuple[int, int]] = set()
         self._links: list[str] = []
@@ -142,6 +152,8 @@ class _Walk:
                 if entry.is_dir(follow_symlinks=False):
                     if self._is_new(self.source / name):
                         folders.append(name)
+                elif entry.is_symlink() and not self.follow:
+                    self.found.end(name, Outcome.SKIPPED, LINK)
                 elif entry.is_symlink() and Path(entry).is_dir():
                     self._links.append(name)
                 elif entry.is_symlink() or entry.is_file():
@@ -161,7 +173,12 @@ class _Walk:
         return True
 
 
-def listed(source: Path, listing: bytes, target: Path | None = None) -> Found:
+def listed(
+    source: Path,
+    listing: bytes,
+    target: Path | None = None,
+    follow: bool = True,
+) -> Found:
     """Find the files that `listing` names, relative to `source`.
 
     Names end with NUL when there is a NUL anywhere (`find -print0`), else
@@ -194,11 +211,19 @@ def listed(source: Path, listing: bytes, target: Path | None = None) -> Found:
             continue
         if ours and inside.startswith(ours + b"/"):
             found.end(os.fsdecode(inside), Outcome.SKIPPED, "in the target")
+        elif not follow and _leads_through_a_link(source, inside):
+            found.end(os.fsdecode(inside), Outcome.SKIPPED, LINK)
         else:
             found.names.append(inside)
     found.names = list(dict.fromkeys(found.names))
     found.sort()
     return found
+
+
+def _leads_through_a_link(source: Path, name: bytes) -> bool:
+    path = source / os.fsdecode(name)
+    below = (path, *path.parents)[: name.count(b"/") + 1]
+    return any(each.is_symlink() for each in below)
 
 
 def end_clashes(

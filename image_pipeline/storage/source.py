@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from image_pipeline.imaging.formats import (
@@ -24,6 +25,7 @@ from image_pipeline.imaging.formats import (
 from image_pipeline.imaging.recipe import Recipe
 from image_pipeline.imaging.wire import encode
 from image_pipeline.outcome import Changed, FileRecord, Outcome, Unreadable
+from image_pipeline.storage.directory import Folders
 from image_pipeline.storage.names import output_names
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would block
@@ -49,6 +51,7 @@ class Files:
     recipe: Recipe
     timeout: float = 60.0  # seconds for one image
     force: bool = False
+    follow: bool = True  # links, also those of folders on the way
     _planned: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -62,13 +65,13 @@ class Files:
     def _path(self, number: int) -> bytes:
         return os.path.join(self.source, self.name(number))  # noqa: PTH118
 
-    def measure(self, number: int) -> tuple[int, int]:
-        """Return size (bytes) and time of change (ns); for planning.
+    def measure(self, number: int) -> tuple[int, int, int]:
+        """Return size (bytes), time of change (ns) and mode; for planning.
 
         Raises Unreadable for what need not be sent to anybody.
         """
         try:
-            status = os.stat(self._path(number))  # noqa: PTH116 - bytes
+            status = self._status(number)
         except OSError as error:
             raise self._lost(error) from None
         if not stat.S_ISREG(status.st_mode):
@@ -80,7 +83,7 @@ class Files:
                 f"{self.recipe.max_bytes}",
             )
         self._planned[number] = _state(status)
-        return self._planned[number]
+        return *self._planned[number], stat.S_IMODE(status.st_mode)
 
     def read(self, number: int) -> bytes:
         """Return the file's bytes, as they were when it was measured.
@@ -88,7 +91,7 @@ class Files:
         Raises Changed when they are not, and Unreadable.
         """
         try:
-            file = os.open(self._path(number), _FLAGS)
+            file = self._open(number)
         except OSError as error:
             raise self._lost(error) from None
         try:
@@ -105,6 +108,21 @@ class Files:
         if len(data) != planned[0]:  # as of what the kernel makes up in /proc
             raise self.unfit(number, "it is not as long as it says it is")
         return data
+
+    def _status(self, number: int) -> os.stat_result:
+        if self.follow:
+            return os.stat(self._path(number))  # noqa: PTH116 - bytes
+        with Folders(Path(os.fsdecode(self.source))) as below:
+            return below.status(self.name(number))
+
+    def _open(self, number: int) -> int:
+        if self.follow:
+            return os.open(self._path(number), _FLAGS)
+        folder, _, name = self.name(number).rpartition(b"/")
+        # Not by its path: a folder may have become a link meanwhile.
+        with Folders(Path(os.fsdecode(self.source))) as below:
+            parent = below.open(folder)
+            return os.open(name, _FLAGS | os.O_NOFOLLOW, dir_fd=parent)
 
     def _check_head(self, number: int, head: bytes) -> None:
         """Let no file be read whole, and sent, that no worker can use."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Self
 
 from image_pipeline.outcome import CannotKeep, TargetError
-from image_pipeline.storage.directory import Folders
+from image_pipeline.storage.directory import Folders, open_patiently
 from image_pipeline.storage.journal import Journal, Source
 from image_pipeline.storage.names import (
     BadName,
@@ -65,10 +65,10 @@ class Store:
             try:
                 target.mkdir(parents=True, exist_ok=True)
                 self._folders = opened.enter_context(Folders(target))
+                with suppress(FileExistsError):
+                    os.mkdir(PRIVATE, 0o700, dir_fd=self._folders.root)
                 # A duplicate, as `Folders` closes what is long unused.
-                self._private = os.dup(
-                    self._folders.open(PRIVATE.encode(), make=True)
-                )
+                self._private = os.dup(self._folders.open(PRIVATE.encode()))
                 opened.callback(os.close, self._private)
                 self._lock(opened)
                 if not os.access(target, os.W_OK):
@@ -143,17 +143,13 @@ class Store:
         Raises CannotKeep when the trouble is with these names, TargetError
         when no other file could be written either.
         """
-        if not self._overwrite:
-            for name in thumbnails:
-                if self.content.is_foreign(name):
-                    raise CannotKeep(
-                        f"{shown(name)} in the target was not made from it "
-                        "by this program; --overwrite replaces it"
-                    )
+        for name in thumbnails:
+            if why := self.content.obstacle(name, self._overwrite):
+                raise CannotKeep(why)
         try:
             self._journal.forget(source, thumbnails)
             for name, data in thumbnails.items():
-                self.write(name, data)
+                self.write(name, data, 0o600 | source.mode & 0o666)
             self._journal.remember(source, thumbnails)
         except OSError as error:
             raise self._hopeless(error) from error
@@ -177,16 +173,16 @@ class Store:
                 return True
         return False
 
-    def write(self, name: bytes, data: bytes) -> None:
+    def write(self, name: bytes, data: bytes, mode: int = 0o666) -> None:
         """Put `data` under `name`, whole or not at all. Raises like keep."""
         try:
             check_name(name)
             try:
-                self._write(name, data)
+                self._write(name, data, mode)
             except FileNotFoundError:
                 # Somebody has removed a folder; once may be an accident.
                 self._folders.forget()
-                self._write(name, data)
+                self._write(name, data, mode)
         except FileNotFoundError as error:
             raise TargetError(f"{self.target} has been removed") from error
         except BadName as error:
@@ -198,12 +194,14 @@ class Store:
                 f"it cannot be written: {error.strerror}"
             ) from error
 
-    def _write(self, name: bytes, data: bytes) -> None:
+    def _write(self, name: bytes, data: bytes, mode: int) -> None:
         folder, _, last = name.rpartition(b"/")
         parent = self._folders.open(folder, make=True)
         self._count += 1
         temporary = f"{self._count}.tmp"
-        file = os.open(temporary, _NEW_FILE, 0o666, dir_fd=self._private)
+        file = open_patiently(
+            temporary, _NEW_FILE, mode, dir_fd=self._private
+        )
         try:
             with os.fdopen(file, "wb") as stream:
                 stream.write(data)
@@ -242,15 +240,24 @@ class Content:
         data = self._folders.read(name, MAX_THUMBNAIL)
         return data is not None and self._journal.has_made(name, data)
 
-    def is_foreign(self, name: bytes) -> bool:
-        """Tell whether something stands there that is not ours."""
+    def obstacle(self, name: bytes, overwrite: bool) -> str:
+        """Say why nothing may be written under `name`, or nothing."""
         try:
-            return not self.is_ours(name)
+            is_free = self.is_ours(name) or overwrite
         except FileNotFoundError:
-            return False
+            return ""
         except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                return f"it cannot be written: {error.strerror}"
             # Of anything but a right, `Store.write` tells when it fails.
-            return error.errno in (errno.EACCES, errno.EPERM)
+            refused = error.errno in (errno.EACCES, errno.EPERM)
+            is_free = overwrite or not refused
+        if is_free:
+            return ""
+        return (
+            f"{shown(name)} in the target was not made from it by this "
+            "program; --overwrite replaces it"
+        )
 
 
 @contextmanager

@@ -2,13 +2,18 @@
 
 from image_pipeline import messages_pb2 as pb
 from image_pipeline.imaging.formats import HEAD_BYTES, sniff
-from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.imaging.recipe import Box, Recipe
+from image_pipeline.imaging.size import size_of
 from image_pipeline.imaging.wire import decode
 from image_pipeline.messages import Malformed
 from image_pipeline.outcome import CannotKeep
 from image_pipeline.storage.journal import Source
 from image_pipeline.storage.names import BadName, check_name, output_names
 from image_pipeline.storage.store import Store
+
+# Bytes. Not compressed at all, PNG has 4 for a pixel with its transparency.
+MOST_FOR_A_PIXEL = 8
+MOST_HEADER = 2**16
 
 
 class Thumbnails:
@@ -38,10 +43,9 @@ class Thumbnails:
         """Write them all; raises CannotKeep and TargetError."""
         if len(results) != len(self._recipe.sizes):
             raise CannotKeep(f"a worker sent {len(results)} thumbnails")
-        wanted = self._recipe.format.upper()
-        for result in results:
-            if (got := sniff(result[:HEAD_BYTES])) != wanted:
-                raise CannotKeep(f"a worker sent {got or 'no image'}")
+        for box, result in zip(self._recipe.sizes, results, strict=True):
+            if trouble := _unlike(self._recipe.format.upper(), box, result):
+                raise CannotKeep(f"a worker sent {trouble}")
         outputs = output_names(file.name, self._recipe)
         self._store.keep(
             self._source(file), dict(zip(outputs, results, strict=True))
@@ -53,4 +57,23 @@ class Thumbnails:
         self._store.discard(self._source(file), outputs)
 
     def _source(self, file: pb.SourceFile) -> Source:
-        return Source(file.name, file.size, file.mtime_ns, self._fingerprint)
+        return Source(
+            file.name,
+            file.size,
+            file.mtime_ns,
+            self._fingerprint,
+            file.mode,
+        )
+
+
+def _unlike(wanted: str, box: Box, result: bytes) -> str:
+    """Say why these bytes are no thumbnail for `box`, or nothing."""
+    if (got := sniff(result[:HEAD_BYTES])) != wanted:
+        return got or "no image"
+    width, height = size_of(result, wanted)
+    if not (0 < width <= box.width and 0 < height <= box.height):
+        return f"{width} x {height} pixels for a box of {box}"
+    most = MOST_HEADER + MOST_FOR_A_PIXEL * width * height
+    if len(result) > most:
+        return f"{len(result)} bytes of {width} x {height} pixels"
+    return ""

@@ -159,7 +159,20 @@ def private_endpoints(transport: Transport) -> Iterator[tuple[str, str]]:
         case Transport.INPROC:  # these names are known in our context only
             yield "inproc://tasks", "inproc://results"
         case Transport.IPC:  # in a folder that is ours alone
-            from tempfile import TemporaryDirectory
+            from tempfile import TemporaryDirectory, gettempdir
 
+            _check_base(gettempdir())
             with TemporaryDirectory() as folder:
                 yield f"ipc://{folder}/tasks", f"ipc://{folder}/results"
+
+
+def _check_base(base: str) -> None:
+    """Raise Unusable where another user could put a folder for ours."""
+    found = os.stat(base)  # noqa: PTH116 - pathlib loads late
+    others = stat.S_IWGRP | stat.S_IWOTH
+    shared = found.st_mode & others and not found.st_mode & stat.S_ISVTX
+    if shared or found.st_uid not in (0, os.getuid()):
+        raise Unusable(
+            f"{base} is no place for sockets: other users may replace what "
+            "is in there; set TMPDIR to a folder of your own"
+        )

@@ -9,7 +9,6 @@ test_req_relaxed.cpp of libzmq, case 4.)
 import itertools
 import secrets
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -30,6 +29,7 @@ from plugin_system.errors import (
     PluginProtocolError,
     PluginTimeout,
 )
+from plugin_system.host.linux import Flag, Flood
 from plugin_system.host.output import OutputReader
 from plugin_system.host.process import Process
 from plugin_system.host.runtime_folder import RuntimeFolder
@@ -48,6 +48,8 @@ CONNECTION_LOST: Final = (
 # a reply that was read and not yet received goes with it (libzmq#2756;
 # measured: one in 150 replies just before an exit).
 NEVER_MS: Final = 3_600_000
+# Eight of the largest replies may arrive at once, each in a thread.
+FLOOD_BYTES: Final = 8 * values.MAX_MESSAGE_BYTES
 
 # The name of a method, and its arguments by position and by name.
 Request = tuple[str, tuple[Any, ...], dict[str, Any]]
@@ -61,12 +63,12 @@ class Host:
     context: zmq.Context[zmq.Socket[bytes]]
     output: OutputReader
     spawner: Spawner
-    closing: threading.Event = field(default_factory=threading.Event)
+    closing: Flag
     ids: Iterator[int] = field(default_factory=partial(itertools.count, 1))
 
 
 class Incarnation:
-    """Started at once; `wait_ready`, then `call`, in the end `end`.
+    """To `start`, `wait_ready`, then `call`, in the end `end`.
 
     Not for two threads at once, except `process.kill`.
     """
@@ -75,40 +77,45 @@ class Incarnation:
         self.name = registration.name
         self.ready: PluginReady | None = None
         self.idempotent: dict[str, bool] = {}  # by the name of the method
-        self._ids = host.ids
+        self.ended = True  # and not begun
+        self.process = Process(registration, host.spawner, host.output)
+        self._host = host
         self._nonce = secrets.randbits(63) + 1
-        path = host.folder.made() / str(next(host.ids))
+        self._undo = ExitStack()  # what is begun is undone in reverse
+
+    def start(self) -> None:
+        """Raises OSError, ZMQError and RuntimeError; it has ended then."""
+        try:
+            self.ended = False
+            self._start(self._undo)
+        except BaseException:
+            self.end()
+            raise
+
+    def _start(self, born: ExitStack) -> None:
+        path = self._host.folder.made() / str(next(self._host.ids))
         self._endpoint = f"ipc://{path}"
         environment = {
             "PLUGIN_ENDPOINT": self._endpoint,
             "PLUGIN_INCARNATION": str(self._nonce),
             "PLUGIN_PROTOCOL": f"{values.PROTOCOL}..{values.PROTOCOL}",
         }
-        # What is begun here is undone in reverse, by `end` or by a failure.
-        with ExitStack() as born:
-            self._requests = born.enter_context(host.context.socket(zmq.REQ))
-            self._requests.linger = 0
-            self._requests.maxmsgsize = values.MAX_MESSAGE_BYTES
-            self._requests.reconnect_ivl = NEVER_MS
-            self._monitor = born.enter_context(
-                self._requests.get_monitor_socket(CONNECTION_LOST)
-            )
-            born.callback(self._requests.disable_monitor)
-            born.callback(_remove, path)
-            self.process = Process(
-                registration, environment, host.spawner, host.output
-            )
-            born.callback(self.process.end)
-            self._caller = Caller(self._requests, self._monitor, self.process)
-            self._undo = born.pop_all()
-
-    @property
-    def ended(self) -> bool:
-        """Whether `end` has been called."""
-        return self._requests.closed
+        requests = born.enter_context(self._host.context.socket(zmq.REQ))
+        requests.linger = 0
+        requests.maxmsgsize = values.MAX_MESSAGE_BYTES
+        requests.reconnect_ivl = NEVER_MS
+        lost = requests.get_monitor_socket(CONNECTION_LOST)
+        born.enter_context(lost)
+        born.callback(requests.disable_monitor)
+        born.callback(_remove, path)
+        born.callback(self.process.end)
+        self.process.start(environment, Flood(path, most=FLOOD_BYTES))
+        self._requests = requests
+        self._caller = Caller(requests, lost, self.process)
 
     def end(self) -> None:
-        """Kill what is left of the plugin and tidy up."""
+        """Kill what is left of the plugin and tidy up. May be repeated."""
+        self.ended = True
         self._undo.close()
 
     def wait_ready(self, deadline: float) -> None:
@@ -139,7 +146,7 @@ class Incarnation:
         else it has ended.
         """
         call = PluginCall()
-        call.id = asked = next(self._ids)
+        call.id = asked = next(self._host.ids)
         call.incarnation = self._nonce
         call.method, arguments, keywords = request
         call.deadline_ns = int(deadline * 1e9)

@@ -6,15 +6,45 @@ Without both, a hung or orphaned plugin could not be told from a slow one.
 """
 
 import os
+import select
 import signal
+import socket
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
+PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 PROCESS_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP of linux/pidfd.h, Linux 6.9
 
 
 class Unsupported(OSError):
     """This machine cannot hold plugins safely."""
+
+
+class Flag:
+    """Waited for in a poll, and set at any time, in a signal handler too.
+
+    An Event is not: its `set` waits for one that the handler interrupts.
+    The end of a pipe is not: a forked child may still have it open.
+    """
+
+    def __init__(self) -> None:
+        self._set = False
+        self.fd = os.eventfd(0)
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def set(self) -> None:
+        self._set = True
+        with suppress(ValueError):  # it is closed
+            os.eventfd_write(self.fd, 1)
+
+    def close(self) -> None:
+        fd, self.fd = self.fd, -1
+        os.close(fd)
 
 
 def require() -> None:
@@ -71,3 +101,50 @@ def reap(pidfd: int) -> int | None:
         return None
     by_itself = ended.si_code == os.CLD_EXITED
     return ended.si_status if by_itself else -ended.si_status
+
+
+@dataclass
+class Flood:
+    """Does the peer at `path` send a message that never ends?
+
+    libzmq gathers the frames of a message until the last one, and limits
+    neither their number nor their sum. So look from time to time: a flood is
+    what still arrives when this process has grown by `most` bytes.
+    """
+
+    path: Path
+    most: int
+    looks: int = 4  # in a row: a message that is allowed ends between two
+    _least: int = sys.maxsize
+    _seen: int = 0
+
+    def reset(self) -> None:
+        self._least, self._seen = sys.maxsize, 0
+
+    def rises(self) -> bool:
+        now = _resident_bytes()
+        self._least = min(self._least, now)
+        if now - self._least > self.most and _arrives(str(self.path)):
+            self._seen += 1
+        else:
+            self._seen = 0
+        return self._seen >= self.looks
+
+
+def _resident_bytes() -> int:
+    with open("/proc/self/statm", "rb") as numbers:  # noqa: PTH123 - quicker
+        return int(numbers.read().split()[1]) * PAGE_BYTES
+
+
+def _arrives(path: str) -> bool:
+    """Return whether a connection to `path` has bytes that nobody read."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - quicker
+        with (
+            suppress(OSError),
+            socket.fromfd(int(name), socket.AF_UNIX, 0) as copy,
+        ):
+            if copy.getpeername() == path:
+                unread = select.poll()
+                unread.register(copy, select.POLLIN)
+                return bool(unread.poll(20))
+    return False

@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import IO
 
 from plugin_system.errors import printable
+from plugin_system.host.linux import Flag
 from plugin_system.host.log_queue import LogQueue, join
 
 KEPT_LINES = 20
@@ -93,9 +94,8 @@ class OutputReader:
         # No pipe is closed while it is read; but a signal handler may close
         # all of them while its thread is in here.
         self._lock = threading.RLock()
-        self._wake, wake = os.pipe()
-        self._closing = wake
-        self._selector.register(self._wake, selectors.EVENT_READ, None)
+        self._closing = Flag()
+        self._selector.register(self._closing.fd, selectors.EVENT_READ)
         run, name = self._run, "plugin output"
         self._thread = threading.Thread(target=run, name=name, daemon=True)
         self._thread.start()
@@ -122,10 +122,10 @@ class OutputReader:
             stream.pipe.close()
 
     def close(self) -> None:
-        os.close(self._closing)
+        self._closing.set()
         join(self._thread, 1)
         self._selector.close()
-        os.close(self._wake)
+        self._closing.close()
         self.lines.close()
 
     def _run(self) -> None:

@@ -1,11 +1,13 @@
 """How a plugin's process is born: its command, its environment, its pipes."""
 
+import json
 import os
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from weakref import WeakSet
 
 from plugin_system.host import launcher
@@ -13,6 +15,11 @@ from plugin_system.registry import Registration
 
 ENVIRONMENT: Final = (
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
+)  # fmt: skip
+# What a plugin in a sandbox may read and run, besides its modules and folder.
+# Not /proc, where the environment of your other processes stands.
+SYSTEM: Final = (
+    "/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/dev/urandom",
 )  # fmt: skip
 
 # A child that the host forks inherits the pipes of all plugins. It closes
@@ -36,10 +43,14 @@ os.register_at_fork(
 )
 
 
-def spawn(
-    registration: Registration, environment: dict[str, str], ready_fd: int
-) -> tuple[subprocess.Popen[bytes], int]:
-    """Start it in a session of its own; return it with its pidfd.
+class Spawned(NamedTuple):
+    process: subprocess.Popen[bytes]
+    death: int  # its pidfd
+    ready_fd: int  # our end of the pipe for its PluginReady
+
+
+def spawn(registration: Registration, environment: dict[str, str]) -> Spawned:
+    """Start it in a session of its own.
 
     Raises OSError when the system has no process or descriptor left.
     """
@@ -48,10 +59,19 @@ def spawn(
         # In a zipapp or a frozen program, Python would start that again.
         raise OSError("there is no Python here that could run a plugin")
     limits = (f"{key}={n}" for key, n in registration.limits.items())
-    launched = [launcher.__file__, str(os.getpid()), ",".join(limits)]
     # What the host can import, its own Python plugins can import too.
     paths = (p or os.curdir for p in sys.path if isinstance(p, str))
-    python = {launcher.PATH: "\n".join(map(os.path.abspath, paths))}
+    modules = list(map(os.path.abspath, paths))
+    python = {launcher.PATH: "\n".join(modules)}
+    readable = ""
+    if registration.sandbox:
+        here = [str(registration.folder)] * bool(registration.folder)
+        python_itself = (sys.prefix, sys.base_prefix)
+        folders = (*SYSTEM, *python_itself, *modules, *here)
+        readable = json.dumps([*folders, *registration.may_read])
+    launched = [
+        *(launcher.__file__, str(os.getpid()), ",".join(limits), readable),
+    ]
     ours = [sys.executable, "-P", *launched]
     how, *rest = registration.argv or ("",)
     if registration.target:
@@ -65,29 +85,36 @@ def spawn(
         argv = [sys.executable, "-I", "-S", *launched, "exec", how, *rest]
         python = {}
     passed = (*ENVIRONMENT, *registration.pass_env)
-    with _starting:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=[ready_fd],
-            env={
-                **{k: v for k, v in os.environ.items() if k in passed},
-                **python,
-                "PYTHONUNBUFFERED": "1",
-                **registration.env,
-                **environment,
-                "PLUGIN_READY_FD": str(ready_fd),
-            },
-            cwd=registration.folder,
-            start_new_session=True,
-            bufsize=0,
-        )
+    env = {
+        **{k: v for k, v in os.environ.items() if k in passed},
+        **python,
+        "PYTHONUNBUFFERED": "1",
+        **registration.env,
+        **environment,
+    }
+    with _starting, ExitStack() as failed:
+        ready_fd, plugins_end = os.pipe()
+        failed.callback(os.close, ready_fd)
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[plugins_end],
+                env={**env, "PLUGIN_READY_FD": str(plugins_end)},
+                cwd=registration.folder,
+                start_new_session=True,
+                bufsize=0,
+            )
+        finally:
+            os.close(plugins_end)
         _started.add(process)
-    try:
-        return process, os.pidfd_open(process.pid)
-    except OSError:  # no descriptor is left, or the host has reaped it
-        process.kill()
-        process.communicate()
-        raise
+        try:
+            death = os.pidfd_open(process.pid)
+        except OSError:  # no descriptor is left, or the host has reaped it
+            process.kill()
+            process.communicate()
+            raise
+        failed.pop_all()
+    return Spawned(process, death, ready_fd)

@@ -31,9 +31,13 @@ class Spawner:
         self._thread = threading.Thread(target=run, name=name, daemon=True)
         self._thread.start()
 
-    def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Return what `function` returns in that thread, or raise as it."""
-        future: Future[T] = Future()
+    def run(
+        self, future: Future[T], function: Callable[..., T], *arguments: Any
+    ) -> T:
+        """Return what `function` returns in that thread, or raise as it.
+
+        `future` has it as well, for a caller whom Ctrl-C takes away.
+        """
         with self._lock:
             if self._closed:
                 raise RuntimeError("the executor is closed")

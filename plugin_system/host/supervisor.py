@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -65,8 +65,9 @@ class Supervisor:
         self._host = host
         self._name = registration.name
         self._budget = RestartBudget(policy)
-        self._turn = threading.Lock()
-        self._caller = 0  # the thread whose turn it is
+        # Re-entrant: a signal handler may close all that its thread holds.
+        self._turn = threading.RLock()
+        self._caller = 0  # the thread that is in a call
         self._incarnation: Incarnation | None = None
         self._incompatible = ""  # why
         self._starts = 0
@@ -100,12 +101,21 @@ class Supervisor:
     @contextmanager
     def _our_turn(self, deadline: float) -> Iterator[None]:
         """Wait for other callers, and note what comes of it."""
-        if not self._turn.acquire(timeout=_left(deadline)):
-            why = "other calls were before it until the deadline"
-            raise PluginTimeout(self._name, why)
+        if self.is_called_by_us():
+            why = "its thread, in a signal handler, is in another call to it"
+            raise PluginUnavailable(self._name, why)
         try:
-            self._caller = threading.get_ident()
-            yield
+            if not self._turn.acquire(timeout=_left(deadline)):
+                why = "other calls were before it until the deadline"
+                raise PluginTimeout(self._name, why)
+            try:
+                self._caller = threading.get_ident()
+                yield
+            finally:
+                self._caller = 0
+                if self._incarnation and self._incarnation.ended:
+                    self._incarnation.end()  # all of it: Ctrl-C may strike
+                    self._incarnation = None
         except CallError as error:
             self._last_error = str(error)
             if self._host.closing.is_set():
@@ -120,10 +130,8 @@ class Supervisor:
                 self._name, why, 1.0, maybe_done=True
             ) from error
         finally:
-            self._caller = 0
-            if self._incarnation and self._incarnation.ended:
-                self._incarnation = None  # by its handshake, or by Ctrl-C
-            self._turn.release()
+            with suppress(RuntimeError):  # it is not ours
+                self._turn.release()
 
     def _call(self, request: Request, deadline: float) -> Any:
         method = request[0]
@@ -169,12 +177,14 @@ class Supervisor:
         if plugin is None:
             self._wait_for_leave_to_start(deadline)
             self._starts += 1
+            # It is ours before it starts: Ctrl-C may come at any moment.
+            plugin = Incarnation(self._registration, self._host)
+            self._incarnation = plugin
             try:
-                plugin = Incarnation(self._registration, self._host)
+                plugin.start()
             except (OSError, ZMQError, RuntimeError) as error:
                 why = f"no process could be started: {error}"
                 raise PluginUnavailable(self._name, why, 1.0) from None
-            self._incarnation = plugin
             if self._host.closing.is_set():
                 # `close` looked for it before it was there.
                 plugin.process.kill()
@@ -196,7 +206,7 @@ class Supervisor:
             why = "it died too often" if self._budget.broken else "it died"
             why += f" and may be started in {wait:.1f} s; last: "
             raise PluginUnavailable(self._name, why + self._last_error, wait)
-        if self._host.closing.wait(wait):
+        if poll([self._host.closing.fd], wait):
             raise self._closed()
 
     def _lost(self, error: CallError) -> None:
@@ -236,13 +246,9 @@ class Supervisor:
 
     def ask_to_leave(self) -> None:
         """Tell an idle plugin to go, kill a busy one. Does not wait."""
-        idle = self._turn.acquire(blocking=False)
-        incarnation = self._incarnation
-        if incarnation:
+        if incarnation := self._incarnation:
             process = incarnation.process
-            process.leave() if idle else process.kill()
-        if idle:
-            self._turn.release()
+            process.kill() if self._caller else process.leave()
 
     def close(self, asked: float, deadline: float) -> None:
         """End the plugin, which was asked to leave at `asked`."""

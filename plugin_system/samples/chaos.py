@@ -78,7 +78,7 @@ def crash(how: str | int) -> None:
     elif how == "without a fork's child":
         os.kill(os.getpid() if os.fork() else 0, signal.SIGKILL)
     elif how == "after its connection":  # as by zmq_ctx_term in C
-        _connection().shutdown(socket.SHUT_RDWR)
+        connected().shutdown(socket.SHUT_RDWR)
         time.sleep(0.05)
         os._exit(7)
     else:
@@ -127,11 +127,11 @@ def send_raw(reply: bytes) -> None:
     # A ZMTP message of two frames, by hand: the empty delimiter of REQ and
     # the reply (RFC 23).
     head = b"\x01\x00\x02" + len(reply).to_bytes(8, "big")
-    _connection().sendall(head + reply)
+    connected().sendall(head + reply)
 
 
 def _raw(reply: bytes) -> bytes:
-    _connection().sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"\xff" * 100)
+    connected().sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"\xff" * 100)
     return reply
 
 
@@ -152,7 +152,7 @@ LIES: dict[str, Lie] = {
 }
 
 
-def _connection() -> socket.socket:
+def connected() -> socket.socket:
     """Return the one connected socket of this process: the host's."""
     for fd in Path("/proc/self/fd").iterdir():
         try:

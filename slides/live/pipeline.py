@@ -2,34 +2,27 @@
 
     python -m slides.live.pipeline tcp|inproc [COUNT]
 
-Each line on stdout is one event, as JSON: `t` in seconds, `kind`, and more.
+Beside what every show tells (see play.py):
 
-    begin    total, transport
-    crew     workers: the pid of each one that is alive, 0 for a thread
+    begin    transport
     sent     number, again     the ventilator has read it, for its PUSH
     started  number, worker    the worker's own report of it
     made     number, worker, again    its receipt is there
     kill     worker, pid       SIGKILL was sent
     refused  worker, why
-    over     made, again, lost
-
-A line on stdin, `kill NAME`, kills a worker of this run and nobody else. The
-end of stdin ends everything at once, so nothing outlives the server.
 
 It watches the run where it is handed things in: the source is asked for a
 file each time that one is sent, and `watch` and `record` hear the rest.
 """
 
-import json
 import os
 import signal
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from threading import Event, Lock, Thread
+from threading import Event
 from typing import Any
 
 from image_pipeline import messages_pb2 as pb
@@ -47,6 +40,7 @@ from image_pipeline.run import run
 from image_pipeline.supervision.processes import Processes
 from image_pipeline.supervision.threads import Threads
 from image_pipeline.transport.endpoints import Transport
+from slides.live.play import Play
 
 COUNT = 45
 WORKERS = 3
@@ -73,8 +67,8 @@ class OnePhotograph:
     def names(self) -> Sequence[bytes]:
         return [b"%d.jpg" % number for number in range(1, self.count + 1)]
 
-    def measure(self, number: int) -> tuple[int, int]:  # noqa: ARG002
-        return len(self._bytes), 1
+    def measure(self, number: int) -> tuple[int, int, int]:  # noqa: ARG002
+        return len(self._bytes), 1, 0
 
     def read(self, number: int) -> bytes:
         self.reads[number] += 1
@@ -103,23 +97,16 @@ class Nowhere:
     def discard(self, file: pb.SourceFile) -> None: ...
 
 
-class PipelineShow:
+class PipelineShow(Play):
     """A run, and everything about it that is told."""
 
     def __init__(self, transport: Transport, count: int) -> None:
+        super().__init__()
         self._transport, self._count = transport, count
-        self._began = time.monotonic()
-        self._one_at_a_time = Lock()
         self._workers: Processes | Threads | None = None
         self._crew: dict[str, int] = {}
         self._told: set[tuple[int, str]] = set()  # started, by whom
         self.records: list[FileRecord] = []
-
-    def tell(self, kind: str, **more: Any) -> None:
-        with self._one_at_a_time:
-            t = round(time.monotonic() - self._began, 3)
-            event = {"t": t, "kind": kind, **more}
-            print(json.dumps(event), flush=True)
 
     def play(self) -> None:
         self.tell("begin", total=self._count, transport=self._transport.value)
@@ -144,8 +131,7 @@ class PipelineShow:
             lost=self._count - len(made),
         )
 
-    def command(self, line: str) -> None:
-        verb, _, name = line.strip().partition(" ")
+    def click(self, verb: str, name: str) -> None:
         if verb != "kill" or name not in self._crew:
             return
         if not isinstance(self._workers, Processes):
@@ -157,12 +143,10 @@ class PipelineShow:
                 self.tell("kill", worker=name, pid=pid)
 
     def end(self) -> None:
-        """End at once; the system closes what is left open."""
         if isinstance(self._workers, Processes):
             for pid in self._workers.pids.values():
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        os._exit(0)
 
     def _watch(self, status: Status) -> None:
         workers = self._workers
@@ -199,22 +183,8 @@ def _number(name: bytes) -> int:
     return int(name.partition(b".")[0])
 
 
-def main() -> None:
-    transport = Transport(sys.argv[1])
-    count = int(sys.argv[2]) if len(sys.argv) > 2 else COUNT
-    show = PipelineShow(transport, count)
-
-    def obey() -> None:
-        for line in sys.stdin:
-            show.command(line)
-        show.end()
-
-    Thread(target=obey, daemon=True).start()
-    with suppress(BrokenPipeError):
-        show.play()
-    sys.stdout.flush()
-    os._exit(0)  # a thread may still be reading stdin
-
-
 if __name__ == "__main__":
-    main()
+    PipelineShow(
+        Transport(sys.argv[1]),
+        int(sys.argv[2]) if len(sys.argv) > 2 else COUNT,
+    ).run()

@@ -1,6 +1,8 @@
-"""Plays a show with nobody there, kills a worker in it, keeps the trace."""
+"""Plays a show with nobody there, clicks in it, and keeps its trace."""
 
 import json
+import time
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,7 +10,28 @@ from slides import DeckError
 from slides.live.shows import COMMANDS, Event, Show
 
 LONGEST_S = 120
-KILL_AFTER = 12  # results
+HAND_S = 1.5  # from what is seen to the click
+# What is clicked, and after how many events of a kind.
+CLICKS = {
+    "pipeline-tcp": [(12, "made", "kill worker 2")],
+    "pipeline-inproc": [(12, "made", "kill thread 2")],
+    "ping": [(14, "made", "kill server")],
+    "marks": [
+        (16, "made", "slow 4"),
+        (30, "made", "slow 2"),
+        (50, "made", "slow 1"),
+        (70, "made", "slow 8"),
+        (130, "made", "end all"),
+    ],
+    "plugins": [
+        (1, "crew", "call ask"),
+        (1, "outcome", "call crash"),
+        (2, "outcome", "call lie"),
+        (3, "outcome", "call hang"),
+        (4, "outcome", "call ask"),
+        (5, "outcome", "end all"),
+    ],
+}
 
 
 def record(recording: Path) -> str:
@@ -20,15 +43,16 @@ def record(recording: Path) -> str:
     show = Show(*COMMANDS[name])
     show.start()
     events: list[Event] = []
-    is_killed = False
+    clicks = {(many, kind): what for many, kind, what in CLICKS[name]}
+    seen: Counter[str] = Counter()
     try:
         for event in show.follow(LONGEST_S):
             events.append(event)
-            made = sum(each["kind"] == "made" for each in events)
-            if made >= KILL_AFTER and event["kind"] == "started":
-                if not is_killed:
-                    show.tell(f"kill {event['worker']}")
-                is_killed = True
+            kind = event["kind"]
+            seen[kind] += 1
+            if what := clicks.get((seen[kind], kind)):
+                time.sleep(HAND_S)
+                show.tell(what)
     finally:
         show.end()
     if not events or events[-1]["kind"] != "over":

@@ -19,6 +19,9 @@ from slides import ROOT
 END_S = 5.0
 TICK_S = 0.2
 COMMANDS = {
+    "ping": ("slides.live.ping",),
+    "plugins": ("slides.live.plugins",),
+    "marks": ("slides.live.marks",),
     "pipeline-tcp": ("slides.live.pipeline", "tcp"),
     "pipeline-inproc": ("slides.live.pipeline", "inproc"),
 }

@@ -3,7 +3,7 @@
     GET  /version                      the deck's, again and again
     GET  /live/NAME                    events of a show
     POST /live/NAME/start              start it, from the beginning
-    POST /live/NAME/kill?worker=WHO    kill a worker of this run
+    POST /live/NAME/VERB?worker=WHO    pass a click on what the show named
 
 A click kills a process, so not every page in the browser may ask: Host and
 Origin have to be those of the deck, and a command needs a header that a form
@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 from slides.live.shows import News, Show, Shows
 
 HEADER = "X-Live"
+VERBS = ("kill", "call", "slow")
 PATIENCE_S = 0.5  # then a stream says that there is nothing new
 
 
@@ -113,15 +114,17 @@ def command(
     if headers.get(HEADER) != "1":
         return HTTPStatus.FORBIDDEN
     show, url = find(shows, path), urlsplit(path)
-    if show and url.path.endswith("/start") and url.path.count("/") == 3:
+    *_, verb = url.path.split("/")
+    worker = parse_qs(url.query).get("worker", [""])[0]
+    if show is None or url.path.count("/") != 3:
+        return HTTPStatus.NOT_FOUND
+    if verb == "start":
         show.start()
-        return HTTPStatus.NO_CONTENT
-    if show and url.path.endswith("/kill") and url.path.count("/") == 3:
-        worker = parse_qs(url.query).get("worker", [""])[0]
-        if worker in show.workers():
-            show.tell(f"kill {worker}")
-            return HTTPStatus.NO_CONTENT
-    return HTTPStatus.NOT_FOUND
+    elif verb in VERBS and worker in show.workers():
+        show.tell(f"{verb} {worker}")
+    else:
+        return HTTPStatus.NOT_FOUND
+    return HTTPStatus.NO_CONTENT
 
 
 def stream(show: Show, send: Callable[[bytes], object]) -> None:

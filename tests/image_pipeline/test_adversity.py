@@ -34,7 +34,7 @@ from tests.image_pipeline.stage import until
 from tests.support import PATIENCE_S, ROOT, Program
 
 Start = Callable[..., Program]
-MOMENTS = 20
+MOMENTS = 10
 PHOTO = photograph(1, 320, 240)
 
 
@@ -63,6 +63,19 @@ def run(source: Path, target: Path, start: Start) -> Start:
             *("--workers", str(workers)),
             *options,
         )
+
+    return go
+
+
+@pytest.fixture
+def quick(run: Start) -> Start:
+    """The same with a thread for a worker, where workers do not matter.
+
+    It takes a third of the time.
+    """
+
+    def go(*options: str) -> Program:
+        return run("--transport", "inproc", *options, workers=1)
 
     return go
 
@@ -313,12 +326,12 @@ def test_a_full_disk_ends_the_run_with_one_sentence_and_it_resumes(
 
 
 def test_a_read_only_target_is_refused_before_any_work(
-    run: Start, source: Path, small_disk: Callable[[str], None]
+    quick: Start, source: Path, small_disk: Callable[[str], None]
 ) -> None:
     fill(source, 3)
     small_disk("size=300k")
     small_disk("ro")
-    program = run()
+    program = quick()
     assert program.wait() == 3
     assert "Read-only file system" in program.stderr
     assert "Traceback" not in program.stderr
@@ -353,7 +366,7 @@ def test_a_target_inside_the_source_is_left_out(
         program = start(
             "image_pipeline",
             *("run", str(source), str(inside)),
-            *("--workers", "1", "--gallery"),
+            *("--workers", "1", "--transport", "inproc", "--gallery"),
         )
         assert program.wait() == 0
         assert counts(program) == {outcome: 6}
@@ -423,11 +436,11 @@ def test_hostile_names_come_out_exactly(
 
 
 def test_two_files_for_one_thumbnail_cost_the_second_one_and_no_other(
-    run: Start, source: Path, target: Path
+    quick: Start, source: Path, target: Path
 ) -> None:
     for name in ("a.png", "a.png.jpg", "b.jpg"):
         (source / name).write_bytes(PHOTO)
-    program = run()
+    program = quick()
     assert program.wait() == 1
     assert "2 made, 0 current, 0 skipped, 1 failed" in program.stdout
     assert "a.png.jpg" in program.stderr
@@ -435,11 +448,11 @@ def test_two_files_for_one_thumbnail_cost_the_second_one_and_no_other(
 
 
 def test_a_text_does_not_stand_in_the_way_of_an_image(
-    run: Start, source: Path
+    quick: Start, source: Path
 ) -> None:
     (source / "IMG_1").write_text("notes on IMG_1.jpg")
     (source / "IMG_1.jpg").write_bytes(PHOTO)
-    program = run()
+    program = quick()
     assert program.wait() == 0
     assert counts(program) == {"made": 1, "skipped": 1}
 
@@ -494,42 +507,42 @@ def test_every_kind_of_bad_file_has_its_outcome_and_its_reason(
 
 
 def test_silent_damage_is_made_or_failed_as_strictness_asks(
-    run: Start, source: Path
+    quick: Start, source: Path
 ) -> None:
     (source / "patched.jpg").write_bytes(cut_and_closed(PHOTO))
     (source / "sound.jpg").write_bytes(PHOTO)
-    lenient = run()
+    lenient = quick()
     assert lenient.wait() == 0
     assert counts(lenient) == {"made": 2}
-    strict = run("--strict")
+    strict = quick("--strict")
     assert strict.wait() == 1
     assert counts(strict) == {"made": 1, "failed": 1}
     assert "patched.jpg" in strict.stderr
 
 
 def test_a_failed_file_fails_again_and_is_mended_by_its_next_version(
-    run: Start, source: Path
+    quick: Start, source: Path
 ) -> None:
     (source / "a.jpg").write_bytes(cut(PHOTO))
     (source / "b.jpg").write_bytes(PHOTO)
     for wanted in ({"made": 1, "failed": 1}, {"current": 1, "failed": 1}):
-        program = run()
+        program = quick()
         assert program.wait() == 1
         assert counts(program) == wanted
     (source / "a.jpg").write_bytes(PHOTO)
-    mended = run()
+    mended = quick()
     assert mended.wait() == 0
     assert counts(mended) == {"made": 1, "current": 1}
 
 
 def test_files_that_vanish_between_finding_and_reading_fail_by_name(
-    run: Start, source: Path, tmp_path: Path
+    quick: Start, source: Path, tmp_path: Path
 ) -> None:
     fill(source, 3)
     listing = tmp_path / "list"
     names = ["day-0/000.jpg", "gone.jpg", "../outside.jpg", "day-1"]
     listing.write_text("\n".join(names))
-    program = run("--files-from", str(listing))
+    program = quick("--files-from", str(listing))
     assert program.wait() == 1
     found = counts(program)
     assert found["made"] == 1
@@ -553,17 +566,17 @@ def test_a_source_that_shrinks_away_during_the_run_loses_no_count(
 
 
 def test_a_file_that_is_never_as_long_as_it_says_fails_at_once(
-    run: Start, source: Path
+    quick: Start, source: Path
 ) -> None:
     """The trap: it would seem to change for as long as one reads it."""
     (source / "made-up.jpg").symlink_to("/proc/self/status")
-    program = run()
+    program = quick()
     assert program.wait() == 1
     assert "made-up.jpg: no image: it does not begin" in program.stderr
 
 
 def test_a_date_beyond_every_calendar_is_a_date_like_any_other(
-    run: Start, source: Path
+    quick: Start, source: Path
 ) -> None:
     """The trap: 2**63 nanoseconds end in the year 2262."""
     for seconds in (-(2**31), 2**34 - 1):
@@ -571,26 +584,26 @@ def test_a_date_beyond_every_calendar_is_a_date_like_any_other(
         path.write_bytes(PHOTO)
         os.utime(path, (seconds, seconds))
     for outcome in ("made", "current"):
-        program = run()
+        program = quick()
         assert program.wait() == 0, program.stderr
         assert counts(program) == {outcome: 2}
 
 
 def test_a_dry_run_says_what_would_happen_and_does_nothing(
-    run: Start, source: Path, target: Path
+    quick: Start, source: Path, target: Path
 ) -> None:
     fill(source, 3)
-    program = run("--dry-run")
+    program = quick("--dry-run")
     assert program.wait() == 0
     assert program.stdout.count(".jpg") >= 3
     assert not target.exists()
 
 
 def test_several_sizes_and_formats_come_from_one_run(
-    run: Start, source: Path, target: Path
+    quick: Start, source: Path, target: Path
 ) -> None:
     fill(source, 3)
-    program = run("--size", "64", "--size", "120x40", "--format", "webp")
+    program = quick("--size", "64", "--size", "120x40", "--format", "webp")
     assert program.wait() == 0
     assert counts(program) == {"made": 3}
     for box in ((64, 64), (120, 40)):
@@ -607,20 +620,20 @@ def test_several_sizes_and_formats_come_from_one_run(
 
 
 def test_a_report_that_cannot_be_opened_is_wrong_usage(
-    run: Start, source: Path, target: Path
+    quick: Start, source: Path, target: Path
 ) -> None:
     fill(source, 2)
-    program = run("--report", "/nonexistent/report")
+    program = quick("--report", "/nonexistent/report")
     assert program.wait() == 2
     assert "cannot write the report /nonexistent/report" in program.stderr
     assert thumbnails(target) == {}
 
 
 def test_a_report_that_fills_its_disk_costs_no_thumbnail(
-    run: Start, source: Path
+    quick: Start, source: Path
 ) -> None:
     fill(source, 60)
-    program = run("--report", "/dev/full")
+    program = quick("--report", "/dev/full")
     assert program.wait() == 3
     assert counts(program) == {"made": 60}
     assert "/dev/full is not complete: No space left" in program.stderr
@@ -641,7 +654,7 @@ def test_an_output_that_goes_away_costs_no_thumbnail(
         [
             *("bash", "-c"),
             '"$0" -W error -m image_pipeline run "$1" "$2" --workers 1 '
-            f'{into}; exit "${{PIPESTATUS[0]}}"',
+            f'--transport inproc {into}; exit "${{PIPESTATUS[0]}}"',
             *(sys.executable, str(source), str(target)),
         ],
         capture_output=True,
@@ -658,7 +671,7 @@ def test_an_output_that_goes_away_costs_no_thumbnail(
 @pytest.mark.parametrize("what", ["page", "folder", "link", "pipe"])
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)])
 def test_what_stands_where_the_gallery_goes_is_left_alone(
-    run: Start, source: Path, target: Path, what: str, dry: tuple[str, ...]
+    quick: Start, source: Path, target: Path, what: str, dry: tuple[str, ...]
 ) -> None:
     fill(source, 2)
     target.mkdir()
@@ -674,7 +687,7 @@ def test_what_stands_where_the_gallery_goes_is_left_alone(
             os.mkfifo(page)
     before = page.lstat()
 
-    program = run("--gallery", *dry)
+    program = quick("--gallery", *dry)
     after = page.lstat()
 
     assert program.wait() == 2
@@ -685,21 +698,21 @@ def test_what_stands_where_the_gallery_goes_is_left_alone(
 
 
 def test_a_gallery_of_ours_is_written_anew(
-    run: Start, source: Path, target: Path
+    quick: Start, source: Path, target: Path
 ) -> None:
     for count in (2, 3):
         fill(source, count)
-        program = run("--gallery")
+        program = quick("--gallery")
         assert program.wait() == 0, program.stderr
         assert f"{count} images" in (target / "index.html").read_text()
 
 
 def test_a_gallery_that_cannot_be_written_is_told(
-    run: Start, source: Path
+    quick: Start, source: Path
 ) -> None:
     (source / "index.html").mkdir()  # it becomes a folder in the target too
     (source / "index.html" / "a.jpg").write_bytes(PHOTO)
-    program = run("--gallery")
+    program = quick("--gallery")
     assert program.wait() == 3
     assert counts(program) == {"made": 1}
     assert "no gallery" in program.stderr

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import pytest
 
-from image_pipeline.cluster import cluster
 from image_pipeline.demo.photographs import photograph
 from image_pipeline.imaging.recipe import Recipe
 from image_pipeline.imaging.thumbnail import make_thumbnails, prepare
@@ -44,7 +43,7 @@ def scheduler(start: Start) -> str:
 def start_scheduler(start: Start) -> Scheduler:
     program = start(
         "distributed.cli.dask_scheduler",
-        *("--host", "127.0.0.1", "--port", "0", "--dashboard-address", ":0"),
+        *("--host", "127.0.0.1", "--port", "0", "--no-dashboard"),
     )
     found = program.wait_for_stderr(r"Scheduler at: +(tcp://\S+)")
     return Scheduler(program, found.group(1))
@@ -67,6 +66,8 @@ def make_all(
     workers: int = 1,
 ) -> list[FileRecord]:
     """Make thumbnails of `folder`; `heard` sees each record arrive."""
+    from image_pipeline.cluster import cluster  # it takes a second
+
     names = sorted(path.name.encode() for path in folder.iterdir())
     records: list[FileRecord] = []
 
@@ -138,6 +139,8 @@ def test_run_takes_a_scheduler_and_makes_the_same_files_as_our_workers(
 def test_a_cluster_without_scheduler_or_worker_is_named_as_such(
     scheduler: str, tmp_path: Path
 ) -> None:
+    from image_pipeline.cluster import cluster
+
     with Store(tmp_path) as store:
         for endpoint, reason in (
             (scheduler, "no worker"),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from image_pipeline.demo.photographs import photograph
 from image_pipeline.imaging.formats import HEAD_BYTES, sniff, sniff_unread
@@ -292,6 +292,115 @@ def test_adobe_rgb_that_is_told_by_exif_is_converted() -> None:
     assert abs(green(plain)[0] - 60) < 4
     assert green(told)[0] < 10  # outside sRGB: as green as it gets
     assert green(told)[1] >= 199
+
+
+def with_cicp(image: Image.Image, primaries: int, transfer: int) -> bytes:
+    data = saved(image, "PNG")
+    told = chunk(b"cICP", bytes((primaries, transfer, 0, 1)))
+    at = data.index(b"IDAT") - 4
+    return data[:at] + told + data[at:]
+
+
+def with_nclx(
+    kind: str, image: Image.Image, primaries: int, transfer: int
+) -> bytes:
+    data = saved(image, kind, quality=95)
+    at = data.index(b"colrnclx") + 8
+    told = struct.pack(">HH", primaries, transfer)
+    return data[:at] + told + data[at + 4 :]
+
+
+def with_cicp_in_its_profile(transfer: int) -> bytes:
+    """Save a JPEG, whose profile has one more tag."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    icc = profile.tobytes()
+    count = int.from_bytes(icc[128:132])
+    behind = 132 + 12 * count
+    table = icc[132:behind]
+    moved = b"".join(
+        table[at : at + 4]
+        + struct.pack(">I", int.from_bytes(table[at + 4 : at + 8]) + 12)
+        + table[at + 8 : at + 12]
+        for at in range(0, len(table), 12)
+    )
+    body = icc[behind:] + bytes(-len(icc) % 4)
+    tag = b"cicp" + struct.pack(">II", behind + 12 + len(body), 12)
+    told = b"cicp" + bytes(4) + bytes((9, transfer, 0, 1))
+    head = icc[4:128] + struct.pack(">I", count + 1)
+    icc = head + moved + tag + body + told
+    icc = struct.pack(">I", len(icc) + 4) + icc
+    return saved(quarters(), "JPEG", icc_profile=icc)
+
+
+@pytest.mark.parametrize(
+    ("data", "note"),
+    [
+        (with_cicp(quarters(), 9, 16), "HDR (PQ)"),
+        (with_cicp(quarters(), 9, 18), "HDR (HLG)"),
+        (with_nclx("AVIF", quarters(), 9, 16), "HDR (PQ)"),
+        (with_nclx("AVIF", quarters(), 9, 18), "HDR (HLG)"),
+        (with_cicp_in_its_profile(16), "HDR (PQ)"),
+        (with_cicp_in_its_profile(1), ""),
+        (with_cicp(quarters(), 1, 13), ""),
+        (saved(quarters(), "AVIF"), ""),
+    ],
+)
+def test_hdr_is_noted_as_it_looks_flat(data: bytes, note: str) -> None:
+    notes = make_thumbnails(data, PNG).notes
+    assert bool(notes) == bool(note)
+    assert all(each.startswith(note) for each in notes)
+
+
+def test_hdr_of_a_phone_is_noted_too() -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    data = with_nclx("HEIF", quarters(), 9, 18)
+    assert make_thumbnails(data, PNG).notes[0].startswith("HDR (HLG)")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "AVIF"])
+@pytest.mark.parametrize(
+    ("primaries", "to_srgb"),
+    [
+        (12, (1.2249, -0.2247, 0, -0.0420, 1.0419, 0, -0.02, -0.079, 1.098)),
+        (
+            9,
+            (
+                1.6605,
+                -0.5876,
+                -0.0728,
+                -0.125,
+                1.133,
+                -0.008,
+                -0.018,
+                -0.1,
+                1.119,
+            ),
+        ),
+    ],
+)
+def test_wide_colours_that_are_told_by_number_are_converted(
+    kind: str, primaries: int, to_srgb: tuple[float, ...]
+) -> None:
+    """The numbers are the matrices between the linear colour spaces."""
+    colour = (150, 120, 100)
+    image = Image.new("RGB", (64, 64), colour)
+    if kind == "PNG":
+        data = with_cicp(image, primaries, 13)
+    else:
+        data = with_nclx(kind, image, primaries, 13)
+    linear = [((v / 255 + 0.055) / 1.055) ** 2.4 for v in colour]
+    wanted = [
+        sum(
+            a * b for a, b in zip(to_srgb[row : row + 3], linear, strict=True)
+        )
+        for row in (0, 3, 6)
+    ]
+    wanted = [255 * (1.055 * v ** (1 / 2.4) - 0.055) for v in wanted]
+    made = opened(make_thumbnails(data, PNG).thumbnails[0]).convert("RGB")
+    seen = made.getpixel((32, 32))
+    assert isinstance(seen, tuple)
+    assert seen != colour
+    assert max(abs(a - b) for a, b in zip(seen, wanted, strict=True)) <= 3
 
 
 # -- the summary ------------------------------------------------------------

@@ -1,6 +1,8 @@
 """Other users of the machine, and peers without a key, get nowhere."""
 
+import io
 import os
+import select
 import socket
 import stat
 import struct
@@ -8,18 +10,24 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 import pytest
 import zmq
+from PIL import Image
 from zmq.auth.thread import ThreadAuthenticator
 
 from image_pipeline import messages
 from image_pipeline import messages_pb2 as pb
 from image_pipeline.cli.options import MAKE
-from image_pipeline.outcome import Outcome
+from image_pipeline.imaging.recipe import Box, Format, Recipe
+from image_pipeline.imaging.size import size_of
+from image_pipeline.imaging.wire import encode
+from image_pipeline.outcome import CannotKeep, Outcome
+from image_pipeline.storage.store import Store
+from image_pipeline.storage.thumbnails import Thumbnails
 from image_pipeline.supervision.processes import Processes
 from image_pipeline.transport import curve
 from image_pipeline.transport.curve import BadKeys
@@ -27,13 +35,15 @@ from image_pipeline.transport.endpoints import Transport, Unusable
 from image_pipeline.transport.sockets import bound
 from tests.image_pipeline.stage import (
     GREETING,
+    PHOTO,
     by_hand,
     make_photos,
+    make_thumbnails,
     outcomes,
     run_batch,
     until,
 )
-from tests.support import skip_or_fail
+from tests.support import Program, skip_or_fail
 
 NOBODY = 65_534  # a user who owns nothing
 
@@ -106,6 +116,115 @@ def test_a_run_over_tcp_gives_nothing_to_a_peer_without_its_keys(
     assert thieves
     assert not any(stolen)
     assert outcomes(records) == {Outcome.MADE: 12}
+
+
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+def test_another_user_of_the_machine_neither_sees_nor_forges_a_picture(
+    tmp_path: Path, start: Callable[..., Program], transport: str
+) -> None:
+    """The trap: of 60 private photographs 37 were copied, all 60 replaced."""
+    make_photos(tmp_path / "src", 150)
+    with Attacker() as attacker:
+        program = start(
+            *("image_pipeline", "run", str(tmp_path / "src")),
+            *(str(tmp_path / "dst"), "--transport", transport, "-j", "1"),
+        )
+        until(lambda: len(endpoints_of(program.pid)) == 2)
+        attacker.attack(endpoints_of(program.pid))
+        assert program.wait() == 0, program.stderr
+    assert attacker.stolen == 0
+    (good,) = make_thumbnails(PHOTO, encode(Recipe())).results
+    kept = list((tmp_path / "dst").glob("*.jpg"))
+    assert len(kept) == 150
+    assert {path.read_bytes() for path in kept} == {good}
+
+
+class Attacker:
+    """A process of another user, who knows this code and has no key."""
+
+    def __init__(self) -> None:
+        if os.geteuid():
+            skip_or_fail("only root can become somebody else")
+        told, self._tell = os.pipe()
+        self.pid = os.fork()
+        if self.pid:
+            os.close(told)
+            return
+        status = 255
+        try:
+            os.close(self._tell)
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            with os.fdopen(told) as orders:
+                status = min(100, rob(orders.readline().split(), orders))
+        finally:
+            os._exit(status)
+
+    def attack(self, endpoints: set[str]) -> None:
+        os.write(self._tell, (" ".join(endpoints) + "\n").encode())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Call it back, and hear how many messages it has got."""
+        os.close(self._tell)
+        self.stolen = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def rob(endpoints: list[str], orders: IO[str]) -> int:
+    """Take tasks and send forged results everywhere, until called back."""
+    stolen = 0
+    forged = Path(__file__).read_bytes()
+    with zmq.Context() as context, ExitStack() as stack:
+        thieves: list[zmq.Socket[bytes]] = []
+        forgers: list[zmq.Socket[bytes]] = []
+        for endpoint in endpoints:
+            for kind, into in (zmq.PULL, thieves), (zmq.PUSH, forgers):
+                each = stack.enter_context(context.socket(kind))
+                each.linger = 0
+                each.connect(endpoint)
+                into.append(each)
+        while not select.select([orders], [], [], 0.01)[0]:
+            for thief in thieves:
+                while thief.poll(0):
+                    task, *_ = thief.recv_multipart()
+                    stolen += 1
+                    batch = pb.Task.FromString(task).ids[0] >> 32
+                    for number in range(1, 151):
+                        report = pb.Report(
+                            id=batch << 32 | number,
+                            stage=pb.STAGE_MADE,
+                            worker="thief",
+                            results=1,
+                        )
+                        for forger in forgers:
+                            with suppress(zmq.Again):
+                                forger.send_multipart(
+                                    [messages.to_sink(report), forged],
+                                    zmq.DONTWAIT,
+                                )
+    return stolen
+
+
+def endpoints_of(pid: int) -> set[str]:
+    """Return where a process takes tasks and results, as root sees it."""
+    inodes = set()
+    with suppress(OSError):  # it has just closed one
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            inodes.add(str(entry.readlink())[8:-1])  # socket:[12345]
+    found = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        if words[9] in inodes and words[3] == "0A":  # it listens
+            port = int(words[1].partition(":")[2], 16)
+            found.add(f"tcp://127.0.0.1:{port}")
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        words = line.split()
+        if words[6] in inodes and words[-1].endswith(("/tasks", "/results")):
+            found.add(f"ipc://{words[-1]}")
+    return found
 
 
 def ports_of_this_process() -> set[int]:
@@ -335,3 +454,54 @@ def bomb(width: int, height: int) -> bytes:
         + chunk(b"IDAT", rows)
         + chunk(b"IEND", b"")
     )
+
+
+@pytest.mark.parametrize("made_as", list(Format))
+def test_the_thumbnail_of_an_honest_worker_has_the_size_it_says(
+    made_as: Format,
+) -> None:
+    for sides in (1, 1), (1, 300), (40, 30), (256, 256):
+        data = thumbnail(made_as, *sides)
+        assert size_of(data, made_as.upper()) == sides
+        clear = thumbnail(made_as, *sides, "RGBA" * made_as.has_alpha)
+        assert size_of(clear, made_as.upper()) == sides
+        for end in range(min(len(data), 400)):
+            size_of(data[:end], made_as.upper())  # raises nothing
+
+
+@pytest.mark.parametrize("made_as", list(Format))
+def test_a_worker_that_lies_has_nothing_kept_but_a_thumbnail(
+    tmp_path: Path, made_as: Format
+) -> None:
+    """The trap: first bytes prove nothing of what comes behind them."""
+    recipe = Recipe(sizes=(Box(64, 48),), format=made_as)
+    good = thumbnail(made_as, 64, 48)
+    page = b"<html><script>alert(1)</script></html>"
+    lies = {
+        "65 x 48 pixels for a box of 64x48": thumbnail(made_as, 65, 48),
+        "48 x 64 pixels for a box": thumbnail(made_as, 48, 64),
+        "[0-9]+ x [0-9]+ pixels": good[:12] + page,
+        "1000[0-9]{3} bytes of 64 x 48 pixels": good + bytes(1_000_000),
+        "no image": page,
+    }
+    file = pb.SourceFile(id=1, name=b"a.jpg", size=1, mtime_ns=1)
+    with Store(tmp_path / "dst") as store:
+        thumbnails = Thumbnails(store)
+        thumbnails.begin(encode(recipe))
+        for sentence, lie in lies.items():
+            with pytest.raises(CannotKeep, match=f"a worker sent {sentence}"):
+                thumbnails.keep(file, [lie])
+        thumbnails.keep(file, [good])
+    assert good in [
+        path.read_bytes()
+        for path in (tmp_path / "dst").iterdir()
+        if path.is_file()
+    ]
+
+
+def thumbnail(
+    made_as: Format, width: int, height: int, mode: str = ""
+) -> bytes:
+    stream = io.BytesIO()
+    Image.new(mode or "RGB", (width, height)).save(stream, made_as)
+    return stream.getvalue()

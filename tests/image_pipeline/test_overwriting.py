@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from image_pipeline.demo.photographs import photograph
 from image_pipeline.outcome import CannotKeep
 from image_pipeline.storage.journal import Source
 from image_pipeline.storage.store import Store
+from tests.image_pipeline.pictures import opened
 from tests.support import Program
 
 Start = Callable[..., Program]
@@ -128,6 +130,58 @@ def test_a_photograph_turned_with_its_old_size_and_time_is_made_again(
     program = run()
     assert program.wait() == 0
     assert "1 made, 0 current" in program.stdout
+
+
+def test_fill_cuts_to_the_box_and_makes_thumbnails_anew_when_it_changes(
+    run: Callable[..., Program], tmp_path: Path
+) -> None:
+    thumbnail = tmp_path / "thumbs" / "a.jpg"
+    for options, size, end in (
+        (["--size", "100"], (75, 100), "1 made, 0 current"),
+        (["--size", "100", "--fill"], (100, 100), "1 made, 0 current"),
+        (["--size", "100", "--fill"], (100, 100), "0 made, 1 current"),
+        (["--size", "100"], (75, 100), "1 made, 0 current"),
+    ):
+        program = run(*options)
+        assert program.wait() == 0
+        assert end in program.stdout
+        assert opened(thumbnail.read_bytes()).size == size
+    program = run("--size", "100x", "--fill")
+    assert program.wait() == 2
+    assert "needs both sides" in program.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "thumbnail"),
+    [(0o600, 0o600), (0o640, 0o640), (0o777, 0o644), (0o400, 0o600)],
+)
+def test_a_thumbnail_has_no_more_permissions_than_its_source(
+    run: Callable[..., Program],
+    photos: Path,
+    tmp_path: Path,
+    source: int,
+    thumbnail: int,
+) -> None:
+    (photos / "a.jpg").chmod(source)
+    before = os.umask(0o022)
+    try:
+        assert run().wait() == 0
+    finally:
+        os.umask(before)
+    made = tmp_path / "thumbs" / "a.jpg"
+    assert stat.S_IMODE(made.stat().st_mode) == thumbnail
+    lock = tmp_path / "thumbs" / ".image_pipeline" / "lock"
+    assert not stat.S_IMODE(lock.stat().st_mode) & 0o111
+
+
+def test_a_chmod_of_a_photograph_reaches_its_thumbnail(
+    run: Callable[..., Program], photos: Path, tmp_path: Path
+) -> None:
+    assert run().wait() == 0
+    (photos / "a.jpg").chmod(0o600)
+    assert run().wait() == 0
+    made = tmp_path / "thumbs" / "a.jpg"
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
 
 
 def test_a_run_killed_between_writing_and_noting_still_owns_what_it_wrote(

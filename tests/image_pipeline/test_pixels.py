@@ -46,6 +46,23 @@ def extremes(grey: Image.Image) -> tuple[int, int]:
 
 
 IN_GREY = greys(quarters())
+STORED = {  # how a camera turns what is to be seen upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def stored(upright: Image.Image, kind: str, orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    if orientation in STORED:
+        upright = upright.transpose(STORED[orientation])
+    return saved(upright, kind, exif=exif)
 
 
 # -- formats and modes ------------------------------------------------------
@@ -258,22 +275,8 @@ def test_odd_sizes_fit_and_are_never_enlarged(
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_ends_upright(kind: str, orientation: int) -> None:
-    # How a camera stores an image that is to be seen upright.
-    undo = {
-        1: None,
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }[orientation]
     upright = quarters(640, 320)
-    stored = upright if undo is None else upright.transpose(undo)
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
-    data = saved(stored, kind, exif=exif)
+    data = stored(upright, kind, orientation)
     recipe = Recipe(sizes=(Box(100, 80), Box(40, 30)), format=Format.PNG)
     made = make_thumbnails(data, recipe)
     assert (made.width, made.height) == (640, 320)
@@ -289,6 +292,28 @@ def test_broken_exif_costs_the_orientation_but_not_the_thumbnail() -> None:
         quarters(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff" * 9
     )
     assert thumbnail(data).size == (80, 60)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_a_box_is_filled_from_the_centre(kind: str, orientation: int) -> None:
+    """White above and below, or left and right, is what is cut off."""
+    image = Image.new("RGB", (800, 1600), "white")
+    image.paste(quarters(800, 800), (0, 400))
+    recipe = Recipe((Box(100, 100), Box(100, 25)), Format.PNG, fill=True)
+    made = make_thumbnails(stored(image, kind, orientation), recipe)
+    square, flat = map(opened, made.thumbnails)
+    assert square.size == (100, 100)
+    assert distance(seen_quarters(square), list(QUARTERS)) < 12
+    assert square.getpixel((50, 2)) != (255, 255, 255)
+    assert flat.size == (100, 25)
+    assert distance(seen_quarters(flat), list(QUARTERS)) < 12
+
+
+def test_a_box_that_is_larger_than_the_image_gets_its_shape_only() -> None:
+    data = saved(quarters(90, 300), "PNG")
+    made = thumbnail(data, Recipe((Box(200, 100),), fill=True))
+    assert made.size == (90, 45)
 
 
 def test_several_sizes_come_from_one_decode_in_the_order_asked_for() -> None:

@@ -28,7 +28,7 @@ from tests.image_pipeline.stage import (
 from tests.support import PATIENCE_S, Program
 
 Start = Callable[..., Program]
-WORKERS = 12
+WORKERS = 6
 SABOTAGED = "tests.image_pipeline.sabotaged"
 
 

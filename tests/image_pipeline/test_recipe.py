@@ -60,6 +60,7 @@ def test_a_recipe_that_cannot_be_followed_is_refused() -> None:
         {"quality": 0},
         {"quality": 101},
         {"max_pixels": 0},
+        {"fill": True, "sizes": (Box.parse("320x"),)},
     ):
         with pytest.raises(ValueError, match=r"."):
             Recipe(**wrong)
@@ -94,6 +95,7 @@ def test_the_fingerprint_tells_recipes_apart_that_differ_in_pixels() -> None:
         Recipe(format=Format.WEBP),
         Recipe(quality=81),
         Recipe(strict=True),
+        Recipe(fill=True),
     ]
     words = {recipe.fingerprint() for recipe in different}
     assert len(words) == len(different)

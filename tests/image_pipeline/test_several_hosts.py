@@ -18,7 +18,7 @@ from image_pipeline.demo.photographs import photograph
 from tests.support import Program, needs, skip_or_fail
 
 Start = Callable[..., Program]
-IMAGES = 600
+IMAGES = 300
 TASKS, RESULTS, RECEIPTS = (
     f"tcp://10.55.0.1:{port}" for port in (5557, 5558, 5559)
 )

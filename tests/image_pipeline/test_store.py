@@ -1,19 +1,22 @@
 """The target folder: whole or nothing, inside, resumable, one at a time."""
 
-import errno
 import os
 import random
+import resource
 import shutil
 import signal
 import stat
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from image_pipeline.outcome import CannotKeep, TargetError
+from image_pipeline.storage import directory
 from image_pipeline.storage.journal import Journal, Source
 from image_pipeline.storage.names import Folding
 from image_pipeline.storage.store import (
@@ -23,7 +26,9 @@ from image_pipeline.storage.store import (
 )
 from tests.support import ROOT, Program
 
-SOURCE = Source(b"x/a.jpg", 1000, 1_700_000_000_000_000_000, "recipe-1")
+SOURCE = Source(
+    b"x/a.jpg", 1000, 1_700_000_000_000_000_000, "recipe-1", 0o666
+)
 OUTPUTS = (b"x/a.jpg",)
 
 
@@ -354,15 +359,58 @@ def test_a_target_removed_during_the_run_ends_it(
         store.write(b"a.jpg", b"1")
 
 
+def test_descriptors_that_others_hold_for_a_while_cost_no_thumbnail(
+    store: Store, target: Path
+) -> None:
+    """The trap: a thousand silent strangers at the port ended the sink."""
+    (target / "mine.jpg").write_bytes(b"a photograph")
+    thumbnail = {b"deep/er/a.jpg": b"1"}
+    with no_descriptor_left() as held:
+        threading.Timer(0.5, held.close).start()
+        store.keep(SOURCE, thumbnail)
+    assert (target / "deep" / "er" / "a.jpg").read_bytes() == b"1"
+    with no_descriptor_left() as held:
+        threading.Timer(0.5, held.close).start()
+        with pytest.raises(CannotKeep, match="was not made from it"):
+            store.keep(SOURCE, {b"mine.jpg": b"1"})
+    assert (target / "mine.jpg").read_bytes() == b"a photograph"
+
+
 def test_running_out_of_descriptors_is_nobodys_thumbnails_fault(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none_left(*_: object, **__: object) -> int:
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    monkeypatch.setattr(os, "open", none_left)
-    with pytest.raises(TargetError, match="Too many open files"):
+    monkeypatch.setattr(directory, "PATIENCE_S", 0.1)
+    with (
+        no_descriptor_left(),
+        pytest.raises(TargetError, match="Too many open files"),
+    ):
         store.write(b"x/a.jpg", b"1")
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[ExitStack]:
+    """Open files until the kernel refuses; they close with what is lent."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, soft), hard))
+    with ExitStack() as held:
+        held.callback(
+            resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard)
+        )
+        with suppress(OSError):
+            while True:
+                held.callback(os.close, os.dup(0))
+        yield held
+
+
+def test_the_private_folder_is_its_owners(tmp_path: Path) -> None:
+    """The trap: under umask 000 others could replace the journal."""
+    before = os.umask(0)
+    try:
+        with Store(tmp_path / "thumbs"):
+            mode = (tmp_path / "thumbs" / PRIVATE).stat().st_mode
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(mode) == 0o700
 
 
 def test_the_file_system_is_asked_which_names_it_confuses(

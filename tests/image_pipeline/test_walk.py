@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from image_pipeline.outcome import Outcome
+from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.outcome import Outcome, Unreadable
 from image_pipeline.storage.scan import (
     BadFolders,
     Found,
@@ -18,6 +19,8 @@ from image_pipeline.storage.scan import (
     listed,
     walk,
 )
+from image_pipeline.storage.source import Files
+from tests.image_pipeline.stage import PHOTO
 
 
 @pytest.fixture
@@ -106,6 +109,48 @@ def test_links_to_files_are_files_and_broken_ones_are_not_lost(
     (tmp_path / "b.jpg").symlink_to("a.jpg")
     (tmp_path / "c.jpg").symlink_to("nowhere.jpg")
     assert walk(tmp_path).names == [b"a.jpg", b"b.jpg", b"c.jpg"]
+
+
+def test_without_following_every_link_is_skipped_and_told(
+    tmp_path: Path, touch: Callable[..., None]
+) -> None:
+    """The trap: who may write to the source publishes what you may read."""
+    touch("src/real/1.jpg", "private/2.jpg")
+    source = tmp_path / "src"
+    (source / "album").symlink_to(tmp_path / "private")
+    (source / "b.jpg").symlink_to(tmp_path / "private" / "2.jpg")
+    (source / "real" / "c.jpg").symlink_to("nowhere")
+    links = [b"album", b"b.jpg", b"real/c.jpg"]
+    found = walk(source, follow=False)
+    assert found.names == [b"real/1.jpg"]
+    assert [each.source for each in found.ended] == links
+    assert {each.outcome for each in found.ended} == {Outcome.SKIPPED}
+    names = b"real/1.jpg\nalbum/2.jpg\nb.jpg\n"
+    found = listed(source, names, follow=False)
+    assert found.names == [b"real/1.jpg"]
+    assert [e.source for e in found.ended] == [b"album/2.jpg", b"b.jpg"]
+    assert {e.reason for e in found.ended} == {"a link, and --no-follow"}
+
+
+@pytest.mark.parametrize("what", ["the file", "its folder"])
+def test_what_becomes_a_link_before_it_is_read_is_not_followed_either(
+    tmp_path: Path, touch: Callable[..., None], what: str
+) -> None:
+    touch("src/a/1.jpg", "private/1.jpg")
+    (tmp_path / "private" / "1.jpg").write_bytes(PHOTO)
+    source = tmp_path / "src"
+    (source / "a" / "1.jpg").write_bytes(PHOTO)
+    files = Files(os.fsencode(source), [b"a/1.jpg"], Recipe(), follow=False)
+    files.measure(1)
+    assert files.read(1) == PHOTO
+    if what == "the file":
+        (source / "a" / "1.jpg").unlink()
+        (source / "a" / "1.jpg").symlink_to(tmp_path / "private" / "1.jpg")
+    else:
+        (source / "a").rename(tmp_path / "moved")
+        (source / "a").symlink_to(tmp_path / "private")
+    with pytest.raises(Unreadable, match="cannot be read"):
+        files.read(1)
 
 
 def test_pipes_and_sockets_are_skipped_never_opened(tmp_path: Path) -> None:

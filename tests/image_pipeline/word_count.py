@@ -24,8 +24,8 @@ class Texts:  # for the ventilator
     timeout: float = 5.0
     force: bool = False
 
-    def measure(self, number: int) -> tuple[int, int]:
-        return len(self.read(number)), 0
+    def measure(self, number: int) -> tuple[int, int, int]:
+        return len(self.read(number)), 0, 0
 
     def read(self, number: int) -> bytes:
         return (self.folder / self.names[number - 1].decode()).read_bytes()

@@ -6,7 +6,15 @@ import time
 from typing import Any
 
 from plugin_system import values
-from plugin_system.samples.chaos import LIES, crash, note, plugin, send_raw
+from plugin_system.samples.chaos import (
+    LIES,
+    Lie,
+    connected,
+    crash,
+    note,
+    plugin,
+    send_raw,
+)
 
 
 @plugin.idempotent
@@ -63,6 +71,19 @@ def _twice(reply: bytes) -> bytes:
     return reply
 
 
+def _endless(size: int) -> Lie:
+    """Return a lie of frames that each say that more will come."""
+
+    def lie(_: bytes) -> bytes:
+        connection = connected()
+        frame = b"\x03" + size.to_bytes(8, "big") + bytes(size)
+        connection.sendall(b"\x01\x00")
+        while True:
+            connection.sendall(frame * (1 + 2**20 // len(frame)))
+
+    return lie
+
+
 def _nothings() -> bytes:
     # As a result, a list of sixteen million times None, in 64 MiB.
     nothings = b"\x0a\x02\x08\x01" * (2**24 - 8)
@@ -75,6 +96,8 @@ def _nothings() -> bytes:
     return nothings
 
 
+LIES["endless"] = _endless(2**20)
+LIES["endless and empty"] = _endless(0)
 LIES["twice"] = _twice
 LIES["too many"] = lambda reply: reply[:18] + _nothings()
 

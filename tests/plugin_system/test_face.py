@@ -375,6 +375,8 @@ def test_a_socket_folder_that_vanished_is_made_anew(
     """As a logout takes /run/user/UID away, under a service that goes on."""
     executor = run(chaos("a"), chaos("b"))
     executor.start()
+    # Ready is not yet connected, and to connect takes the folder.
+    assert is_good(executor, "a") and is_good(executor, "b")
     for each in folder.iterdir():
         shutil.rmtree(each)
     for name in ("a", "b"):
@@ -421,7 +423,10 @@ def test_three_hundred_and_sixty_plugins_can_be_held(run: Run) -> None:
     try:
         names = [f"p{number}" for number in range(360)]
         executor = run(
-            *(Registration(n, argv=("sleep", "99")) for n in names)
+            *(
+                Registration(n, argv=("sleep", "99"), start_timeout=3)
+                for n in names
+            )
         )
         errors = executor.start(timeout=20)
         executor.close()

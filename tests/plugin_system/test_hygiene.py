@@ -49,10 +49,7 @@ def possessions() -> tuple[int, int, int]:
     )
 
 
-@pytest.mark.timeout(240)
-def test_two_hundred_crashes_leave_nothing_behind(
-    run: Run, folder: Path
-) -> None:
+def test_forty_crashes_leave_nothing_behind(run: Run, folder: Path) -> None:
     names = ["a", "b", "c", "d"]
     executor = run(*(chaos(name) for name in names))
     executor.start()
@@ -62,7 +59,7 @@ def test_two_hundred_crashes_leave_nothing_behind(
     before, opened = possessions(), descriptors()
 
     def crash_often(name: str) -> None:
-        for _ in range(50):
+        for _ in range(10):
             with pytest.raises(PluginCrashed):
                 executor.call(name, "crash", "SIGKILL", timeout=LONG_S)
         assert is_good(executor, name)
@@ -79,7 +76,7 @@ def test_two_hundred_crashes_leave_nothing_behind(
             *(before, possessions()),
             *(opened, descriptors()),
         )
-    assert sum(executor.status(name).starts for name in names) == 204
+    assert sum(executor.status(name).starts for name in names) == 44
 
 
 def test_closing_twice_is_quiet_and_leaves_nothing(

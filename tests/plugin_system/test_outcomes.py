@@ -8,7 +8,9 @@ import os
 import resource
 import select
 import signal
+import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -185,31 +187,77 @@ def test_values_are_counted_before_they_are_parsed(run: Run) -> None:
     assert peak_mib() - before < 400  # the frame itself has 64, libzmq's too
 
 
+@pytest.mark.parametrize("how", ["endless", "endless and empty"])
+def test_a_message_that_never_ends_costs_bounded_memory_and_no_deadline(
+    run: Run, how: str
+) -> None:
+    """The trap: high-water marks count messages, and this is not yet one.
+
+    It took 1584 MiB of its host within five seconds, and ended with them.
+    """
+    executor = run()
+    executor.start()
+    before = peak_mib()
+    began = time.monotonic()
+    with pytest.raises(PluginProtocolError, match="without end") as caught:
+        executor.call("chaos", "lie", how, timeout=LONG_S)
+    assert time.monotonic() - began < LONG_S / 2
+    assert peak_mib() - before < 1_200
+    assert caught.value.maybe_done
+    assert is_good(executor)
+
+
+def test_a_host_that_grows_while_a_plugin_works_blames_it_for_nothing(
+    run: Run,
+) -> None:
+    executor = run()
+    executor.start()
+    grown = []
+    growing = threading.Timer(0.3, lambda: grown.append(b"x" * 600 * 2**20))
+    growing.start()
+    with pytest.raises(PluginTimeout):
+        executor.call("chaos", "lie", "silence", timeout=2.0)
+    growing.join()
+    assert grown
+
+
 def peak_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 @pytest.mark.parametrize(
-    "value",
-    [[0] * 500_001, {str(n): 0 for n in range(500_001)}, [[0]] * 300_000],
+    "make",
+    [  # made when it is their turn: they are big
+        lambda: [0] * 500_001,
+        lambda: {str(n): 0 for n in range(500_001)},
+        lambda: [[0]] * 300_000,
+    ],
+    ids=["list", "dict", "nested"],
 )
 def test_a_value_with_too_many_parts_is_refused_on_both_sides(
-    run: Run, value: Any
+    run: Run, make: Callable[[], Any]
 ) -> None:
     executor = run()
     with pytest.raises(ValueError, match="a list or dict may have 500000"):
-        executor.call("chaos", "echo", value, timeout=LONG_S)
+        executor.call("chaos", "echo", make(), timeout=LONG_S)
     with pytest.raises(PluginError, match="a list or dict may have 500000"):
         executor.call("chaos", "repeat", 600_000, timeout=LONG_S)
     assert executor.status("chaos").starts == 1
 
 
 @pytest.mark.parametrize(
-    "value", [[0] * 490_000, "\n" * 3_000_000, bytes(2**24)]
+    "make",
+    [
+        lambda: [0] * 490_000,
+        lambda: "\n" * 3_000_000,
+        lambda: bytes(2**24),
+    ],
+    ids=["list", "str", "bytes"],
 )
 def test_what_a_message_may_hold_is_not_miscounted(
-    run: Run, value: Any
+    run: Run, make: Callable[[], Any]
 ) -> None:
+    value = make()
     assert run().call("chaos", "echo", value, timeout=LONG_S) == value
 
 

@@ -105,7 +105,7 @@ def test_a_program_that_is_not_there_says_so(
         ("argv = [", "plug.toml"),
         ("", "needs a target or an argv"),
         ('argv = "ls"', "argv must be a list"),
-        ("argv = [1]", "pass_env and env hold strings"),
+        ("argv = [1]", "may_read and env hold strings"),
         ('argv = ["x"]\ncolour = "red"', "nobody knows colour"),
         ('argv = ["x"]\n[limits]\nfuel = 1', "nobody knows fuel"),
         ('argv = ["x"]\n[limits]\nopen_files = -1', "numbers above 0"),
@@ -116,6 +116,11 @@ def test_a_program_that_is_not_there_says_so(
         ('argv = ["x\\u0000y"]', "may not contain NUL"),
         ('argv = ["x"]\n[env]\n"A=B" = "c"', "may not contain NUL"),
         ('argv = ["x"]\n[env]\nA = "\\u0000"', "may not contain NUL"),
+        ('argv = ["x"]\nmemory = "512 MB"', "or such as '512 MiB'"),
+        ('argv = ["x"]\nmemory = -1', "or such as '512 MiB'"),
+        ('argv = ["x"]\nmemory = "9999999999 GiB"', "memory is a number"),
+        ('argv = ["x"]\nmay_read = ["/"]', "needs sandbox = true"),
+        ('argv = ["x"]\nsandbox = "no"', "sandbox must be a bool"),
         ("argv = " + 100_000 * "[", "recursion"),
     ],
 )
@@ -149,8 +154,9 @@ def test_all_of_a_file_is_used(tmp_path: Path) -> None:
             tmp_path,
             "plug.toml",
             'argv = ["x", "y"]\nstart_timeout = 3\nleave_timeout = 4\n'
-            'pass_env = ["SSL_CERT_FILE"]\n'
-            "[limits]\nmemory_bytes = 10\ncpu_seconds = 20\nopen_files = 30\n"
+            'pass_env = ["SSL_CERT_FILE"]\nmemory = "512 MiB"\n'
+            'sandbox = true\nmay_read = ["pictures"]\n'
+            "[limits]\ncpu_seconds = 20\nopen_files = 30\n"
             '[env]\nA = "b"\n',
         )
     )
@@ -159,10 +165,12 @@ def test_all_of_a_file_is_used(tmp_path: Path) -> None:
         argv=("x", "y"),
         folder=tmp_path,
         env={"A": "b"},
-        limits={"RLIMIT_AS": 10, "RLIMIT_CPU": 20, "RLIMIT_NOFILE": 30},
+        limits={"RLIMIT_AS": 2**29, "RLIMIT_CPU": 20, "RLIMIT_NOFILE": 30},
         start_timeout=3.0,
         leave_timeout=4.0,
         pass_env=("SSL_CERT_FILE",),
+        sandbox=True,
+        may_read=("pictures",),
         source=str(tmp_path / "plug.toml"),
     )
 

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 @dataclass(frozen=True)
 class Show:
-    """All demos, and beside them once more the one that takes longest."""
+    """All demos, and beside them one of them once more."""
 
     all: Program
     beside: Program
@@ -46,7 +46,7 @@ def show(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show]:
     with closing(Program("slides", "demo", env=all_env)) as everything:
         everything.wait_for("photographs of 4 megapixels", timeout=90)
         # From here on neither may take a port or a path from the other.
-        pipeline = Program("image_pipeline", "demo", env=one_env)
+        pipeline = Program("tests.slides.small_demo", "demo", env=one_env)
         with closing(pipeline) as beside:
             beside.wait_for("3. .* workers", timeout=90)
             beside.signal(signal.SIGINT)
