@@ -1,6 +1,11 @@
 """The command line; a command imports what is heavy, so --help is quick."""
 
+import signal
 import sys
+
+if __name__ == "__main__":  # Ctrl-C while this loads ends it without a word
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -13,8 +18,7 @@ import click
 from pingpong import __version__
 
 ENDPOINT = "tcp://127.0.0.1:5555"
-# Bytes; the server's limit of 1 MiB less the id and the lengths.
-SIZE = click.IntRange(0, 1024 * 1024 - 64)
+SIZE = click.IntRange(0, 1024 * 1024 - 64)  # the server's limit, less the id
 Decorator = Callable[..., Any]
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 

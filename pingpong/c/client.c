@@ -76,13 +76,16 @@ static double milliseconds(void)
     return now.tv_sec * 1e3 + now.tv_nsec / 1e6;
 }
 
-static unsigned long number(const char *text, unsigned long most)
+static unsigned long number(const char *text, unsigned long least,
+                            unsigned long most)
 {
     char *end;
     errno = 0;
     unsigned long value = strtoul(text, &end, 10);
-    if (errno || *end || end == text || *text == '-' || value > most) {
-        fprintf(stderr, "%s is not a number up to %lu.\n", text, most);
+    if (errno || *end || end == text || *text == '-' || value < least ||
+        value > most) {
+        fprintf(stderr, "%s is not a number from %lu to %lu.\n", text, least,
+                most);
         exit(2);
     }
     return value;
@@ -93,8 +96,8 @@ int main(int argc, char **argv)
     explain("client [ENDPOINT [COUNT [SIZE]]]", argc, argv, 3);
     endpoint = argc > 1 ? argv[1] : endpoint;
     check_form(endpoint, false);
-    unsigned long count = argc > 2 ? number(argv[2], 1000000000) : 10;
-    size_t size = argc > 3 ? number(argv[3], MAX_MESSAGE - 64) : 56;
+    unsigned long count = argc > 2 ? number(argv[2], 1, 1000000000) : 10;
+    size_t size = argc > 3 ? number(argv[3], 0, MAX_MESSAGE - 64) : 56;
 
     Ping ping = BEYONDHTTP__V1__PING__INIT;
     ping.payload.len = size;

@@ -150,6 +150,7 @@ def test_c_says_that_it_cannot_print(
         ("client tcp://127.0.0.1:*", "does not end in a port"),
         ("client tcp://127.0.0.1:0", "does not end in a port"),
         ("client tcp://127.0.0.1:1 -1", "-1 is not a number"),
+        ("client tcp://127.0.0.1:1 0", "0 is not a number from 1"),
         ("client tcp://127.0.0.1:1 1 1 1", "Usage: client"),
     ],
 )
