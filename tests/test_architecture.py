@@ -35,7 +35,7 @@ BUDGETS = {  # lines of Python, without generated code
 # the budget is met.
 OVER = {
     "pingpong": 1_284,
-    "image_pipeline": 7_915,
+    "image_pipeline": 7_925,
     "plugin_system": 3_475,
     "slides": 1_925,
 }

@@ -10,24 +10,18 @@ _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 
 def process(data: bytes) -> tuple[int, int]:
     """Return the marker of the frame and the bits of a sample; or zeros."""
-    at = frame(data)
-    return (data[at + 1], data[at + 4]) if at < len(data) else (0, 0)
-
-
-def frame(data: bytes) -> int:
-    """Return where the frame begins, and with it its size; or the end."""
     at = 2
     while at + 5 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker in _FRAMES:
-            return at
+            return marker, data[at + 4]
         if marker == 0xFF:
             at += 1
         elif marker in _ALONE:
             at += 2
         else:
             at += 2 + int.from_bytes(data[at + 2 : at + 4])
-    return len(data)
+    return 0, 0
 
 
 def trouble(data: bytes) -> str:
