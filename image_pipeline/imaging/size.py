@@ -6,8 +6,6 @@ since the sink is the process that may write to your folders.
 
 from struct import error, unpack_from
 
-from image_pipeline.imaging import jpeg
-
 _AVIF_HEADER = 4096  # Pillow's has 300 bytes or so
 
 
@@ -19,8 +17,7 @@ def size_of(data: bytes, name: str) -> tuple[int, int]:
     try:
         match name:
             case "JPEG":
-                at = jpeg.frame(data) or len(data)
-                height, width = unpack_from(">HH", data, at + 5)
+                width, height = _jpeg(data)
             case "PNG":
                 width, height = unpack_from(">II", data, 16)
             case "WEBP":
@@ -30,6 +27,18 @@ def size_of(data: bytes, name: str) -> tuple[int, int]:
     except error:  # it is cut off
         return 0, 0
     return width, height
+
+
+def _jpeg(data: bytes) -> tuple[int, int]:
+    at = 2
+    while True:
+        begin, marker, length = unpack_from(">BBH", data, at)
+        if begin != 0xFF:
+            return 0, 0
+        if marker in (0xC0, 0xC1, 0xC2):  # a frame that browsers show
+            height, width = unpack_from(">HH", data, at + 5)
+            return width, height
+        at += 2 + length
 
 
 def _webp(data: bytes) -> tuple[int, int]:

@@ -20,6 +20,10 @@ _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _JPEG = (6, 7)
 _MAKERS_RAW = (50706, 50649, 33421)  # DNG, Canon, colour filter array
 
+# Tags of one number, and of several.
+_NUMBERS = {254, 256, 257, 259, 262, 277, 284, 513, 514}
+_LISTS = {258, 273, 279, 330, 338, 339}
+
 
 class Unreadable(Exception):
     """The file does not even have the structure of a TIFF."""
@@ -101,19 +105,22 @@ def _folders(
 
 
 def _tags(reader: TiffImagePlugin.ImageFileDirectory_v2) -> dict[int, Any]:
+    """Return the tags, but none that lacks the numbers it should have."""
     tags: dict[int, Any] = {}
     for tag in reader:
         value = reader[tag]
-        if tag in (258, 273, 279, 330, 338, 339) and not isinstance(
-            value, tuple
-        ):
-            value = (value,)
+        if tag in _NUMBERS | _LISTS:
+            numbers = value if isinstance(value, tuple) else (value,)
+            if not numbers or {type(each) for each in numbers} != {int}:
+                continue
+            value = numbers if tag in _LISTS else numbers[0]
         tags[tag] = value
     return tags
 
 
 def _longest(folder: dict[int, Any]) -> int:
-    return max(int(folder.get(256, 0)), int(folder.get(257, 0)))
+    longest: int = max(folder.get(256, 0), folder.get(257, 0))
+    return longest
 
 
 def _jpeg(data: bytes, folder: dict[int, Any]) -> bytes:

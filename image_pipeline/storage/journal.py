@@ -56,9 +56,10 @@ class Journal:
             flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
             0o666,
         )
-        if writable and not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        if not regular and path != Path(os.devnull):
             os.close(descriptor)  # a pipe would be read for ever
-            raise OSError(errno.EINVAL, f"{path} is not a regular file")
+            raise OSError(errno.EINVAL, f"{path} is no regular file")
         self._file = os.fdopen(descriptor, "r+b" if writable else "rb", 0)
         *lines, rest = self._file.readall().split(b"\n")
         for line in lines:

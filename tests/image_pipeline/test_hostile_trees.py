@@ -161,3 +161,20 @@ def test_what_stands_in_a_source_costs_no_photograph(
     os.close(deep)
     said = run(*option).stdout
     assert ("a.jpg -> a.jpg" if option == DRY else "1 made") in said
+
+
+@pytest.mark.parametrize("thing", [a_pipe, a_link_to_a_device])
+def test_a_dry_run_reads_no_journal_that_has_no_end(
+    run: Callable[..., Program], tmp_path: Path, thing: Put
+) -> None:
+    journal = tmp_path / "thumbs" / ".image_pipeline" / "journal"
+    journal.parent.mkdir(parents=True)
+    thing(journal, tmp_path / "private" / "precious")
+    if thing is not a_pipe:
+        assert run(*DRY).stderr.startswith("cannot go on: ")
+        return
+    writer = os.open(journal, os.O_RDWR)  # it says nothing and never ends
+    try:
+        assert "no regular file" in run(*DRY).stderr
+    finally:
+        os.close(writer)

@@ -22,6 +22,7 @@ from zmq.auth.thread import ThreadAuthenticator
 from image_pipeline import messages
 from image_pipeline import messages_pb2 as pb
 from image_pipeline.cli.options import MAKE
+from image_pipeline.imaging import tiff
 from image_pipeline.imaging.recipe import Box, Format, Recipe
 from image_pipeline.imaging.size import size_of
 from image_pipeline.imaging.wire import encode
@@ -43,7 +44,7 @@ from tests.image_pipeline.stage import (
     run_batch,
     until,
 )
-from tests.support import Program, skip_or_fail
+from tests.support import ROOT, Program, skip_or_fail
 
 NOBODY = 65_534  # a user who owns nothing
 
@@ -505,3 +506,13 @@ def thumbnail(
     stream = io.BytesIO()
     Image.new(mode or "RGB", (width, height)).save(stream, made_as)
     return stream.getvalue()
+
+
+def test_a_tiff_that_gives_text_for_its_width_raises_nothing_foreign() -> (
+    None
+):
+    """Found by tests/fuzz/kinds.py."""
+    seeds = ROOT / "tests" / "fuzz" / "seeds" / "kinds"
+    data = (seeds / "tiff_text_for_a_number").read_bytes()
+    with suppress(tiff.Unreadable):
+        tiff.look(data)

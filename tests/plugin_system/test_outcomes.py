@@ -187,6 +187,18 @@ def test_values_are_counted_before_they_are_parsed(run: Run) -> None:
     assert peak_mib() - before < 400  # the frame itself has 64, libzmq's too
 
 
+def test_a_second_is_a_second_whatever_a_plugin_answers(run: Run) -> None:
+    """The trap: a `timeout` of 1 returned after 5 to 23 seconds."""
+    executor = run()
+    for how in ("too many", "endless"):
+        executor.start()
+        began = time.monotonic()
+        with pytest.raises((PluginTimeout, PluginProtocolError)):
+            executor.call("chaos", "lie", how, timeout=1.0)
+        assert time.monotonic() - began < 4, how
+    assert is_good(executor)
+
+
 @pytest.mark.parametrize("how", ["endless", "endless and empty"])
 def test_a_message_that_never_ends_costs_bounded_memory_and_no_deadline(
     run: Run, how: str
