@@ -64,6 +64,10 @@ _MAGIC_UNREAD = (
     (b"#?RADIANCE", "Radiance HDR"),
     (b"DDS ", "DirectDraw"),
     (b"%!PS", "PostScript"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (b"qoif", "QOI"),
+    (b"icns", "Apple icon"),
+    (b"\n\5\1\x08", "PCX"),
     (b"\0\0\x01\0", "Windows icon"),
     (b"FUJIFILMCCD-RAW", "camera raw"),
     (b"IIRO", "camera raw"),  # Olympus
@@ -73,6 +77,7 @@ _MAGIC_UNREAD = (
     (b"FOVb", "camera raw"),  # Sigma
     (b"\0MRM", "camera raw"),  # Minolta
 )
+_WITHOUT_MAGIC = ((b".tga", b"", "TGA"), (b".svg", b"<", "SVG"))
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIF_BRANDS = frozenset(
     b"heic heix heim heis hevc hevx mif1 mif2 msf1".split()
@@ -105,14 +110,30 @@ def sniff(head: bytes) -> str | None:
     return "HEIF" if brands & _HEIF_BRANDS else None
 
 
-def sniff_unread(head: bytes) -> str | None:
-    """Name the image format of these first bytes that is not read here."""
+def sniff_unread(head: bytes, file_name: bytes = b"") -> str | None:
+    """Name the image format of these first bytes that is not read here.
+
+    A few formats begin like nothing, and are known by their suffix.
+    """
     for magic, name in _MAGIC_UNREAD:
         if head.startswith(magic):
             return name
     if b"crx " in _brands(head) or head[6:14] == b"HEAPCCDR":  # Canon
         return "camera raw"
+    text = head.lstrip(b"\xef\xbb\xbf\r\n\t ")
+    for suffix, begin, name in _WITHOUT_MAGIC:
+        if file_name.lower().endswith(suffix) and text.startswith(begin):
+            return name
     return None
+
+
+def no_image(head: bytes) -> str:
+    """Say why a file of these first bytes is no image that we know."""
+    if not head:
+        return f"{Kind.NO_IMAGE}: the file is empty"
+    if not any(head):
+        return f"{Kind.NO_IMAGE}: it begins with nothing but zeros"
+    return f"{Kind.NO_IMAGE}: its contents are not those of one"
 
 
 def _brands(head: bytes) -> set[bytes]:

@@ -27,7 +27,8 @@ def without_odd_metadata(data: bytes, notes: list[str]) -> bytes:
         elif zlib.crc32(memoryview(chunk)[4:-4]) != int.from_bytes(
             chunk[-4:]
         ):
-            notes.append(f"its damaged {kind.decode('latin-1')} is ignored")
+            what = kind.decode() if kind.isalpha() else "chunk"
+            notes.append(f"its damaged {what} is ignored")
         elif kind == b"iCCP" and not _unpacks(bytes(body)):
             notes.append("its colour profile does not fit and is ignored")
         elif kind in _KEPT or (

@@ -6,8 +6,8 @@ from image_pipeline.imaging.formats import Kind
 
 # What Pillow says where it does not know a sound variant. Where nothing of
 # this fits, and nothing of _BROKEN, the reason leaves it open.
-_UNKNOWN = ("unsupported", "not supported", "unknown", "decoder error -2")
-_BROKEN = ("truncated", "broken", "corrupt", "invalid", "crc", "decompress")
+_UNKNOWN = ("unsupported", "not supported", "unknown")
+_BROKEN = ("broken", "corrupt", "invalid", "crc", "decompress")
 
 
 def unopened(name: str, data: bytes, max_pixels: int) -> str:
@@ -31,9 +31,17 @@ def unopened(name: str, data: bytes, max_pixels: int) -> str:
 def undecoded(name: str, error: Exception) -> str:
     """Tell damage from what Pillow does not know, where that is clear."""
     text = str(error) or type(error).__name__
+    if re.search(r"Unsupported BMP .*\([0-9]{3,}\)", text):
+        return f"{Kind.DAMAGED}: {name}: its header makes no sense"
+    if "decoder error" in text:  # a number of libtiff's, which tells nothing
+        return f"{Kind.UNCLEAR}: {name}: damaged, or of a rare kind"
     if any(word in text.lower() for word in _UNKNOWN):
         return f"{Kind.NOT_READ}: {name}: {text}"
-    broken = isinstance(error, EOFError | SyntaxError) or any(
-        word in text.lower() for word in _BROKEN
+    if "truncated" in text.lower():  # by how much differs from file to file
+        return f"{Kind.DAMAGED}: {name}: the file is cut off"
+    broken = (
+        name == "PNG"  # of which Pillow knows every kind
+        or isinstance(error, EOFError | SyntaxError)
+        or any(word in text.lower() for word in _BROKEN)
     )
     return f"{Kind.DAMAGED if broken else Kind.UNCLEAR}: {name}: {text}"

@@ -30,6 +30,7 @@ from image_pipeline.imaging.formats import (
     HEAD_BYTES,
     HEIC_UNREAD,
     Kind,
+    no_image,
     sniff,
     sniff_unread,
 )
@@ -100,13 +101,12 @@ def make_thumbnails(data: bytes, recipe: Recipe) -> Made:
     Raises NotAnImage when the first bytes are those of no format we read,
     and CannotMake for anything else that is wrong with the image.
     """
-    if not data:
-        raise NotAnImage(f"{Kind.NO_IMAGE}: the file is empty")
-    name = sniff(data[:HEAD_BYTES])
+    head = data[:HEAD_BYTES]
+    name = sniff(head)
     if name is None:
-        if other := sniff_unread(data[:HEAD_BYTES]):
+        if other := sniff_unread(head):
             raise CannotMake(f"{Kind.NOT_READ}: {other}")
-        raise NotAnImage(f"{Kind.NO_IMAGE}: it does not begin like any")
+        raise NotAnImage(no_image(head))
     if len(data) > recipe.max_bytes:
         raise CannotMake(
             f"{Kind.TOO_BIG}: its {len(data)} bytes are more than "

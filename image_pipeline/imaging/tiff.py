@@ -18,6 +18,7 @@ _MAX_FOLDERS = 64
 _ABOUT = 0.9  # of the longest side in the file: a full-size preview
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _JPEG = (6, 7)
+_CODECS = {34712: "JPEG 2000", 34887: "LERC", 50001: "WebP", 50002: "JPEG XL"}
 _MAKERS_RAW = (50706, 50649, 33421)  # DNG, Canon, colour filter array
 
 # Tags of one number, and of several.
@@ -98,9 +99,9 @@ def _folders(
                 below.append(_tags(reader))
     except Exception as error:
         if not pages:
-            raise Unreadable(str(error)) from error
-    if not pages:
-        raise Unreadable("it has no page")
+            raise Unreadable("its header makes no sense") from error
+    if not pages or 256 not in pages[0]:
+        raise Unreadable("its header makes no sense")
     return pages, below
 
 
@@ -144,6 +145,8 @@ def _unread(folder: dict[int, Any]) -> str:
     samples = folder.get(277, 1)
     planes = folder.get(284, 1) == 2
     packed = folder.get(259, 1) != 1
+    if codec := _CODECS.get(folder.get(259, 1)):
+        return f"{codec} inside"
     if len(bits) > 1 or len(formats) > 1:
         return "samples of several kinds"
     depth, kind = bits.pop(), formats.pop()

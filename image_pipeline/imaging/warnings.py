@@ -43,4 +43,4 @@ def _hear(
     if messages is None:
         _show_elsewhere(message, category, filename, lineno, file, line)
     else:
-        messages.append(str(message))
+        messages.append(" ".join(str(message).split()))

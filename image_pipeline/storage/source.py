@@ -18,6 +18,7 @@ from image_pipeline.imaging.formats import (
     Kind,
     is_image_name,
     kind_of,
+    no_image,
     sniff,
     sniff_unread,
     unread_here,
@@ -131,10 +132,9 @@ class Files:
             raise Unreadable(Outcome.FAILED, HEIC_UNREAD)
         if name:
             return
-        if other := sniff_unread(head):
+        if head and (other := sniff_unread(head, self.name(number))):
             raise Unreadable(Outcome.FAILED, f"{Kind.NOT_READ}: {other}")
-        why = "it does not begin like any" if head else "the file is empty"
-        raise self.unfit(number, f"{Kind.NO_IMAGE}: {why}")
+        raise self.unfit(number, no_image(head))
 
     def forget(self, number: int) -> None:
         self._planned.pop(number, None)

@@ -79,6 +79,7 @@ def test_brands_are_read_to_the_last(head: bytes, name: str | None) -> None:
         (b"FOVb" + bytes(20), "camera raw"),
         (b"II\x1a\0\0\0HEAPCCDR", "camera raw"),
         (b"8BPS\0\x01", "Photoshop"),
+        (b"\xc5\xd0\xd3\xc6" + bytes(20), "PostScript"),
     ],
 )
 def test_a_sound_image_that_is_not_read_here_is_named(
@@ -266,6 +267,26 @@ def test_a_transparent_colour_is_transparent_in_every_depth(
     assert image.getpixel((13, 2)) == (0, 0, 0, 255)
 
 
+def test_damage_is_told_without_the_numbers_of_a_decoder() -> None:
+    bmp = bytearray(saved(quarters(), "BMP"))
+    bmp[28:30] = b"\x30\x75"  # bits in a pixel
+    assert reason(bytes(bmp)) == "damaged: BMP: its header makes no sense"
+    png = bytearray(saved(quarters(), "PNG"))
+    png[-40] ^= 255
+    assert reason(bytes(png)).startswith("damaged: PNG: ")
+    tiff = b"II*\0" + b"\xff" * 60
+    assert reason(tiff) == "damaged: TIFF: its header makes no sense"
+
+
+def test_a_codec_inside_a_tiff_that_is_not_read_is_named() -> None:
+    tiff = saved(quarters(), "TIFF")
+    here = struct.pack("<HHIHH", 259, 3, 1, 1, 0)
+    assert here in tiff
+    webp = struct.pack("<HHIHH", 259, 3, 1, 50001, 0)
+    told = reason(tiff.replace(here, webp))
+    assert told == "not read here: TIFF with WebP inside"
+
+
 # -- JPEG -------------------------------------------------------------------
 
 
@@ -417,7 +438,11 @@ def test_a_mixed_folder_is_summed_up_by_reason_and_one_clash_stops_nothing(
         (photos / f"raw{number}.raf").write_bytes(b"FUJIFILMCCD-RAW 0201")
     (photos / "scan.j2k").write_bytes(b"\xff\x4f\xff\x51" + bytes(60))
     (photos / "page.jpg").write_bytes(b"<html>")
-    (photos / "cut.jpg").write_bytes(photo[: len(photo) // 2])
+    (photos / "lost.jpg").write_bytes(bytes(999))
+    (photos / "grass.tga").write_bytes(b"\0\0\x0a" + bytes(99))
+    (photos / "logo.svg").write_bytes(b'\xef\xbb\xbf<?xml version="1.0"?>')
+    for parts in range(2, 6):
+        (photos / f"cut{parts}.jpg").write_bytes(photo[: 9_999 // parts])
     (photos / "n.png").write_bytes(saved(quarters(), "PNG"))
     (photos / "n.png.jpg").write_bytes(photo)
     (photos / "raw0.raf.jpg").write_bytes(photo)
@@ -427,15 +452,23 @@ def test_a_mixed_folder_is_summed_up_by_reason_and_one_clash_stops_nothing(
         *("--transport", "inproc", "--report", str(report)),
     )
     assert program.wait() == 1
-    assert "16 files in" in program.stdout
-    assert "7 made, 0 current, 0 skipped, 9 failed" in program.stdout
-    assert "5 files: not read here: camera raw (raw0.raf, " in program.stderr
+    assert "22 files in" in program.stdout
+    assert "7 made, 0 current, 0 skipped, 15 failed" in program.stdout
+    for line in (
+        "5 files: not read here: camera raw (raw0.raf, ",
+        "4 files: damaged: JPEG: the file is cut off (cut",
+        "grass.tga: not read here: TGA",
+        "logo.svg: not read here: SVG",
+        "lost.jpg: no image: it begins with nothing but zeros",
+        "page.jpg: no image: its contents are not those of one",
+    ):
+        assert f"failed: {line}" in program.stderr
     assert "n.png.jpg: n.png and n.png.jpg would both" in program.stderr
     records = map(json.loads, report.read_text().splitlines())
     kinds = {each["source"]: each["kind"] for each in records}
     assert kinds["scan.j2k"] == kinds["raw1.raf"] == "not read here"
     assert kinds["page.jpg"] == "no image"
-    assert kinds["cut.jpg"] == "damaged"
+    assert kinds["cut2.jpg"] == "damaged"
     assert kinds["IMG_1.jpg"] == ""
 
 
