@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 from weakref import WeakSet
@@ -55,8 +55,10 @@ def spawn(registration: Registration, environment: dict[str, str]) -> Spawned:
     limits = (f"{key}={n}" for key, n in registration.limits.items())
     launched = [launcher.__file__, str(os.getpid()), ",".join(limits)]
     # What the host can import, its own Python plugins can import too.
-    paths = (p or os.curdir for p in sys.path if isinstance(p, str))
-    python = {launcher.PATH: "\n".join(map(os.path.abspath, paths))}
+    paths = [path for path in sys.path if isinstance(path, str)]
+    with suppress(FileNotFoundError):  # our own folder was removed
+        paths = [*map(os.path.abspath, paths)]
+    python = {launcher.PATH: "\n".join(paths)}
     ours = [sys.executable, "-P", *launched]
     how, *rest = registration.argv or ("",)
     if registration.target:

@@ -314,6 +314,24 @@ def test_a_host_without_a_python_says_so(
         is_good(run())
 
 
+def test_a_host_whose_own_folder_was_removed_calls_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.syspath_prepend("")
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert is_good(run())
+    monkeypatch.undo()
+
+
+def test_a_name_that_two_plugins_have_is_refused() -> None:
+    """The trap: the second took the place of the first."""
+    with pytest.raises(ValueError, match="one name: chaos, chaos"):
+        Executor([chaos(), chaos()])
+
+
 def test_a_frozen_host_does_not_start_itself_again(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
