@@ -55,10 +55,8 @@ class Executor:
         if registrations is None:
             registrations = discover()[0].values()
         registrations = list(registrations)
-        names = [each.name for each in registrations]
-        if len(set(names)) < len(names):
-            why = f"two plugins have one name: {', '.join(names)}"
-            raise ValueError(why)
+        if len({each.name for each in registrations}) < len(registrations):
+            raise ValueError("two of the plugins have one name")
         # What is begun here is undone in reverse, by `close` or by a failure.
         with ExitStack() as born:
             folder = RuntimeFolder(runtime_base)

@@ -98,12 +98,9 @@ class Incarnation:
             born.callback(_remove, path)
             self.process = Process(registration, environment, host.output)
             born.callback(self.process.end)
-            self._caller = Caller(
-                self._requests,
-                self._monitor,
-                self.process,
-                registration.leave_timeout,
-            )
+            grace = registration.leave_timeout
+            made = (self._requests, self._monitor, self.process, grace)
+            self._caller = Caller(*made)
             self._undo = born.pop_all()
 
     @property
