@@ -84,7 +84,7 @@ class Executor:
         if processes and processes.parent_process():
             from multiprocessing.util import Finalize
 
-            # Its children end without atexit.
+            # Its processes end without atexit.
             Finalize(None, _close_all, exitpriority=0)
 
     def call(
@@ -214,7 +214,7 @@ class Executor:
         self.close()
 
     def _closing_after(self, act: Callable[..., Any], *arguments: Any) -> Any:
-        """Do what a signal handler in the middle of `act` may leave us."""
+        """Act; then close, if a signal handler in the middle of it did."""
         try:
             return act(*arguments)
         finally:

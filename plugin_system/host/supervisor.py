@@ -103,8 +103,8 @@ class Supervisor:
     def _our_turn(self, deadline: float) -> Iterator[None]:
         """Wait for other callers, and note what comes of it."""
         if self.is_called_by_us():
-            why = "its thread, in a signal handler, is in another call to it"
-            raise PluginUnavailable(self._name, why)
+            why = "this signal handler has interrupted another call to it"
+            raise PluginUnavailable(self._name, why, 1.0)
         try:
             if not self._turn.acquire(timeout=_left(deadline)):
                 why = "other calls were before it until the deadline"
