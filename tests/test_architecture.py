@@ -36,7 +36,7 @@ BUDGETS = {  # lines of Python, without generated code
 OVER = {
     "pingpong": 1_284,
     "image_pipeline": 7_726,
-    "plugin_system": 3_376,
+    "plugin_system": 3_377,
     "slides": 1_880,
 }
 MESSAGING = (  # what works for any bytes in and any bytes out

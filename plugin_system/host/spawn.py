@@ -18,7 +18,8 @@ ENVIRONMENT: Final = (
 
 # A child that the host forks inherits the pipes of all plugins. It closes
 # them at once: while it held a stdin, that plugin would not see its end.
-_starting = threading.Lock()  # a fork waits until the pipes are known
+# A fork waits until the pipes are known; gevent forks in its own Popen.
+_starting = threading.RLock()
 _started: WeakSet[subprocess.Popen[bytes]] = WeakSet()
 
 

@@ -124,6 +124,23 @@ def test_a_server_of_forked_workers_leaves_no_stray_process(
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_in_the_thread_that_starts_a_plugin_is_no_deadlock(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As gevent does, whose Popen forks in Python."""
+    open_pidfd = os.pidfd_open
+
+    def fork_first(pid: int) -> int:
+        if not (child := os.fork()):
+            os._exit(0)
+        os.waitpid(child, 0)
+        return open_pidfd(pid)
+
+    monkeypatch.setattr(os, "pidfd_open", fork_first)
+    assert executor.call("ordinary", "echo", 1) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_gets_an_error_and_takes_nothing_away(
     executor: Executor,
 ) -> None:
