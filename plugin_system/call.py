@@ -26,7 +26,7 @@ import zmq
 # How long libzmq's thread may take to read what a dead process had sent;
 # longest when the machine is busy, and under 1 ms otherwise.
 LAST_WORDS_S: Final = 1.0
-# How long a process that broke its connection may take to end: an orderly
+# What a process that broke its connection gets at least to end: an orderly
 # end closes the connection first, and is no breach of the protocol.
 ENDING_S: Final = 1.0
 # How often to look at what a message that has no end yet costs.
@@ -66,11 +66,15 @@ class Watched(Protocol):
 
 @dataclass
 class Caller:
-    """Calls one plugin over `requests`, whose monitor is `lost`."""
+    """Calls one plugin over `requests`, whose monitor is `lost`.
+
+    `grace` is how long the plugin may take to leave, in seconds.
+    """
 
     requests: zmq.Socket[bytes]
     lost: zmq.Socket[bytes]
     process: Watched
+    grace: float
     _changes: select.poll = field(default_factory=select.poll)
 
     def __post_init__(self) -> None:
@@ -114,8 +118,8 @@ class Caller:
         """
         reply, death = self.requests, self.process.death
         left = deadline - time.monotonic()
-        waited_for = [reply, death] if sent else [death]
-        events = poll(waited_for, min(ENDING_S, left))
+        grace = max(ENDING_S, self.grace)
+        events = poll([reply, death] if sent else [death], min(grace, left))
         if sent and death in events:
             # All that it sent has been read once the connection has ended,
             # unless a child of it holds the connection: that dies as well.
@@ -125,7 +129,7 @@ class Caller:
             return Answer(Outcome.REPLY, reply.recv(zmq.DONTWAIT))
         if death in events:
             return Answer(Outcome.CRASHED, sent=sent)
-        if left < ENDING_S:
+        if left < grace:
             return Answer(Outcome.TIMEOUT, reason="no reply", sent=sent)
         return Answer(Outcome.PROTOCOL_ERROR, reason=reason, sent=sent)
 

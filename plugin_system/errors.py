@@ -23,7 +23,7 @@ def printable(text: str) -> str:
 
 
 class CallError(Exception):
-    """A call had no result: `sentence` says why, `plugin` whose.
+    """A call of `plugin` had no result; `sentence` says why.
 
     `status` is the exit code of the command line.
     """
@@ -67,7 +67,7 @@ class PluginCrashed(CallError):
         if signal_name:
             how = f"was ended by {signal_name}"
         elif exit_code is None:
-            how = "ended (how, the host's own code has taken with a wait)"
+            how = "ended (its exit code went to the host's own wait)"
         said = f"; it said: {stderr[-1]}" if stderr else ""
         super().__init__(
             plugin, f"the process {how} {doing}{said}", maybe_done=maybe_done
@@ -105,7 +105,7 @@ class PluginError(CallError):
 
 
 class PluginUnavailable(CallError):
-    """The host cannot. Ask again in `retry_after` seconds; None: never."""
+    """It cannot be called for `retry_after` seconds; None: never again."""
 
     status: ClassVar = 6
 
@@ -122,7 +122,7 @@ class PluginUnavailable(CallError):
 
 
 class IncompatiblePlugin(CallError):
-    """It is no plugin, or one of another protocol. Never tried again."""
+    """It is no plugin, or one of another protocol; started by `restart`."""
 
     status: ClassVar = 7
 

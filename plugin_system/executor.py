@@ -6,6 +6,7 @@ with Executor() as executor:
 
 import atexit
 import os
+import sys
 import threading
 import time
 import warnings
@@ -56,19 +57,21 @@ class Executor:
         linux.require()
         if registrations is None:
             registrations = discover()[0].values()
+        registrations = list(registrations)
+        if len({each.name for each in registrations}) < len(registrations):
+            raise ValueError("two of the plugins have one name")
         # What is begun here is undone in reverse, by `close` or by a failure.
         with ExitStack() as born:
             self._events = Events(events)
             born.callback(self._events.close)
             folder = RuntimeFolder(runtime_base)
             born.callback(folder.close)
-            context = zmq.Context()
-            context.max_sockets = context.get(zmq.SOCKET_LIMIT)
-            born.callback(context.destroy, linger=0)
             output = OutputReader()
             born.callback(output.close)
             spawner = Spawner()
-            born.callback(spawner.close)
+            context = zmq.Context()
+            born.callback(spawner.close, partial(context.destroy, linger=0))
+            context.max_sockets = context.get(zmq.SOCKET_LIMIT)
             closing = linux.Flag()
             born.callback(closing.close)
             self._undo = born.pop_all()
@@ -82,6 +85,12 @@ class Executor:
         self._closed = False
         self._pid = os.getpid()
         _open.add(self)
+        processes = sys.modules.get("multiprocessing.process")
+        if processes and processes.parent_process():
+            from multiprocessing.util import Finalize
+
+            # Its processes end without atexit.
+            Finalize(None, _close_all, exitpriority=0)
 
     def call(
         self,
@@ -220,7 +229,7 @@ class Executor:
         return result
 
     def _closing_after(self, act: Callable[..., Any], *arguments: Any) -> Any:
-        """Do what a signal handler in the middle of `act` may leave us."""
+        """Act; then close, if a signal handler in the middle of it did."""
         try:
             return act(*arguments)
         finally:

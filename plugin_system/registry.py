@@ -62,6 +62,8 @@ class Registration:
         if any("\0" in each for each in texts) or "=" in "".join(self.env):
             wrong = "argv, env and may_read may not contain NUL, nor "
             wrong += "the name of a variable ="
+        if self.folder and not Path(self.folder).is_dir():
+            wrong = f"{self.name}: there is no folder {self.folder}"
         if wrong:
             raise BadRegistration(f"{self.source}: {wrong}")
 

@@ -1,6 +1,6 @@
 """What the author of a plugin needs: a `Plugin`, and functions.
 
-    from plugin_system.sdk import Plugin
+    from plugin_system import Plugin
 
     plugin = Plugin(version="1.0")
 

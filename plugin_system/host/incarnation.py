@@ -68,54 +68,53 @@ class Host:
 
 
 class Incarnation:
-    """To `start`, `wait_ready`, then `call`, in the end `end`.
+    """Started at once; `wait_ready`, then `call`, in the end `end`.
 
-    Not for two threads at once, except `process.kill`.
+    Made in the spawner's thread: there Ctrl-C strikes nothing half made, and
+    that thread lives on. Not for two threads at once, except `process.kill`.
     """
 
     def __init__(self, registration: Registration, host: Host) -> None:
         self.name = registration.name
         self.ready: PluginReady | None = None
         self.idempotent: dict[str, bool] = {}  # by the name of the method
-        self.ended = True  # and not begun
-        self.process = Process(registration, host.spawner, host.output)
-        self._host = host
+        self._ids = host.ids
         self._nonce = secrets.randbits(63) + 1
-        self._undo = ExitStack()  # what is begun is undone in reverse
-
-    def start(self) -> None:
-        """Raises OSError, ZMQError and RuntimeError; it has ended then."""
-        try:
-            self.ended = False
-            self._start(self._undo)
-        except BaseException:
-            self.end()
-            raise
-
-    def _start(self, born: ExitStack) -> None:
-        path = self._host.folder.made() / str(next(self._host.ids))
+        path = host.folder.made() / str(next(host.ids))
         self._endpoint = f"ipc://{path}"
         environment = {
             "PLUGIN_ENDPOINT": self._endpoint,
             "PLUGIN_INCARNATION": str(self._nonce),
             "PLUGIN_PROTOCOL": f"{values.PROTOCOL}..{values.PROTOCOL}",
         }
-        requests = born.enter_context(self._host.context.socket(zmq.REQ))
-        requests.linger = 0
-        requests.maxmsgsize = values.MAX_MESSAGE_BYTES
-        requests.reconnect_ivl = NEVER_MS
-        lost = requests.get_monitor_socket(CONNECTION_LOST)
-        born.enter_context(lost)
-        born.callback(requests.disable_monitor)
-        born.callback(_remove, path)
-        born.callback(self.process.end)
-        self.process.start(environment, Flood(path, most=FLOOD_BYTES))
-        self._requests = requests
-        self._caller = Caller(requests, lost, self.process)
+        # What is begun here is undone in reverse, by `end` or by a failure.
+        with ExitStack() as born:
+            self._requests = born.enter_context(host.context.socket(zmq.REQ))
+            self._requests.linger = 0
+            self._requests.maxmsgsize = values.MAX_MESSAGE_BYTES
+            self._requests.reconnect_ivl = NEVER_MS
+            self._monitor = born.enter_context(
+                self._requests.get_monitor_socket(CONNECTION_LOST)
+            )
+            born.callback(self._requests.disable_monitor)
+            born.callback(_remove, path)
+            flood = Flood(path, most=FLOOD_BYTES)
+            self.process = Process(
+                registration, environment, host.output, flood
+            )
+            born.callback(self.process.end)
+            grace = registration.leave_timeout
+            made = (self._requests, self._monitor, self.process, grace)
+            self._caller = Caller(*made)
+            self._undo = born.pop_all()
+
+    @property
+    def ended(self) -> bool:
+        """Whether `end` has been called."""
+        return self._requests.closed
 
     def end(self) -> None:
-        """Kill what is left of the plugin and tidy up. May be repeated."""
-        self.ended = True
+        """Kill what is left of the plugin and tidy up."""
         self._undo.close()
 
     def wait_ready(self, deadline: float) -> None:
@@ -146,7 +145,7 @@ class Incarnation:
         else it has ended.
         """
         call = PluginCall()
-        call.id = asked = next(self._host.ids)
+        call.id = asked = next(self._ids)
         call.incarnation = self._nonce
         call.method, arguments, keywords = request
         call.deadline_ns = int(deadline * 1e9)

@@ -38,9 +38,10 @@ class Flag:
         return self._set
 
     def set(self) -> None:
-        self._set = True
-        with suppress(ValueError):  # it is closed
-            os.eventfd_write(self.fd, 1)
+        if not self._set:
+            self._set = True
+            with suppress(OSError, ValueError):  # it is closed
+                os.eventfd_write(self.fd, 1)
 
     def close(self) -> None:
         fd, self.fd = self.fd, -1

@@ -8,10 +8,8 @@ import logging
 import os
 import select
 import signal
-import subprocess
 import threading
 import time
-from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Final
 
@@ -24,8 +22,7 @@ from plugin_system.errors import (
 )
 from plugin_system.host import handshake, linux
 from plugin_system.host.output import OutputReader, Stream
-from plugin_system.host.spawn import Spawned, spawn
-from plugin_system.host.spawner import Spawner
+from plugin_system.host.spawn import spawn
 from plugin_system.messages_pb2 import PluginReady
 from plugin_system.registry import Registration
 
@@ -44,47 +41,44 @@ class Process:
     def __init__(
         self,
         registration: Registration,
-        spawner: Spawner,
+        environment: dict[str, str],
         output: OutputReader,
+        flood: linux.Flood,
     ) -> None:
+        self.floods = flood.rises  # asked while a call waits for its reply
+        self._flood = flood
         self.name = registration.name
         self.ended = False  # by `end`
-        self.code: int | None = None  # how it ended, once `ended`
-        self._registration = registration
+        self._latest = time.monotonic() + registration.start_timeout
+        self._patience = registration.start_timeout
         self._handshake = b""
         self._streams: list[Stream] = []
-        self._spawner = spawner
         self._output = output
-        self._spawned: Future[Spawned] = Future()
-        self._process: subprocess.Popen[bytes] | None = None
+        self.code: int | None = None  # how it ended, once `ended`
         self._reaped = False
         # For a signal handler, too, that closes the executor meanwhile.
         self._reaping = threading.RLock()
-
-    def start(self, environment: dict[str, str], flood: linux.Flood) -> None:
-        """Start it. Raises OSError and RuntimeError; `end` it all the same.
-
-        It can be ended from the first moment, so Ctrl-C leaves no orphan.
-        """
-        self.floods = flood.rises  # asked while a call waits for its reply
-        self._flood = flood
-        self._latest = time.monotonic() + self._registration.start_timeout
-        made = self._spawner.run(
-            self._spawned, spawn, self._registration, environment
-        )
-        self._own(made)
-        self._death_poll = select.poll()
-        self._death_poll.register(self.death, select.POLLIN)
-        out, err = made.process.stdout, made.process.stderr
-        for pipe, level in (out, logging.INFO), (err, logging.WARNING):
-            if pipe:
-                stream = Stream(pipe, self.name, level, self._output.lines)
-                self._streams.append(stream)
-                self._output.add(stream)
+        # What is begun here is undone in reverse, by `end` or by a failure.
+        with ExitStack() as born:
+            made = spawn(registration, environment)
+            self._process, self.death, self._ready_fd = made
+            born.callback(os.close, self._ready_fd)
+            born.callback(os.close, self.death)
+            self._death_poll = select.poll()
+            self._death_poll.register(self.death, select.POLLIN)
+            born.callback(self._close_pipes)
+            born.callback(self._kill_and_reap)
+            out, err = self._process.stdout, self._process.stderr
+            for pipe, level in (out, logging.INFO), (err, logging.WARNING):
+                if pipe:
+                    stream = Stream(pipe, self.name, level, output.lines)
+                    self._streams.append(stream)
+                    output.add(stream)
+            self._undo = born.pop_all()
 
     @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process else None
+    def pid(self) -> int:
+        return self._process.pid
 
     def wait_ready(self, deadline: float) -> PluginReady:
         """Return what the plugin says of itself, once it is bound.
@@ -102,8 +96,7 @@ class Process:
                 raise self._never_spoke(deadline)
             elif time.monotonic() >= self._latest:
                 self.end()
-                patience = self._registration.start_timeout
-                why = f"not ready within {patience:g} s of its start"
+                why = f"not ready within {self._patience:g} s of its start"
                 raise PluginTimeout(self.name, f"{why}, so it was killed")
             elif time.monotonic() >= deadline:
                 raise PluginTimeout(self.name, STARTING)
@@ -133,42 +126,27 @@ class Process:
     def kill(self) -> None:
         """Kill the process and its group. From any thread."""
         with self._reaping:
-            if self._process and not self._reaped:
-                linux.kill_group(self.death, self._process.pid)
+            if not self._reaped:
+                linux.kill_group(self.death, self.pid)
 
     def leave(self) -> None:
         """Ask it to go, by the end of file on its stdin."""
-        if self._process and self._process.stdin:
+        if self._process.stdin:
             self._process.stdin.close()
 
     def end(self) -> None:
-        """Kill what is left of it, reap it, close all; once it is there."""
+        """Kill what is left of it, reap it, close all."""
         self.ended = True
-        self._spawned.add_done_callback(self._end)
+        self._undo.close()
 
-    def _own(self, made: Spawned) -> None:
-        self.death, self._ready_fd = made.death, made.ready_fd
-        self._process = made.process
-
-    def _end(self, spawned: "Future[Spawned]") -> None:
-        if self._reaped or spawned.exception():
-            return
-        self._own(spawned.result())
-        # All of it is done, also when Ctrl-C strikes in the middle.
-        with ExitStack() as last:
-            last.callback(os.close, self._ready_fd)
-            last.callback(os.close, self.death)
-            last.callback(self._close_pipes)
-            last.callback(self._kill_and_reap, spawned.result().process)
-
-    def _kill_and_reap(self, process: subprocess.Popen[bytes]) -> None:
+    def _kill_and_reap(self) -> None:
         self.kill()  # also what it left behind: its group may outlive it
         poll([self.death], DYING_S)
         with self._reaping:
             self._reaped = True  # from here on the pidfd may be closed
             self.code = linux.reap(self.death)
             # Popen is told, or it would wait for the number by itself.
-            process.returncode = self.code or 0
+            self._process.returncode = self.code or 0
 
     def _close_pipes(self) -> None:
         self.leave()

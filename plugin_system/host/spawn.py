@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 from weakref import WeakSet
@@ -24,7 +24,8 @@ SYSTEM: Final = (
 
 # A child that the host forks inherits the pipes of all plugins. It closes
 # them at once: while it held a stdin, that plugin would not see its end.
-_starting = threading.Lock()  # a fork waits until the pipes are known
+# A fork waits until the pipes are known; gevent forks in its own Popen.
+_starting = threading.RLock()
 _started: WeakSet[subprocess.Popen[bytes]] = WeakSet()
 
 
@@ -60,8 +61,9 @@ def spawn(registration: Registration, environment: dict[str, str]) -> Spawned:
         raise OSError("there is no Python here that could run a plugin")
     limits = (f"{key}={n}" for key, n in registration.limits.items())
     # What the host can import, its own Python plugins can import too.
-    paths = (p or os.curdir for p in sys.path if isinstance(p, str))
-    modules = list(map(os.path.abspath, paths))
+    modules = [path for path in sys.path if isinstance(path, str)]
+    with suppress(FileNotFoundError):  # our own folder was removed
+        modules = [*map(os.path.abspath, modules)]
     python = {launcher.PATH: "\n".join(modules)}
     readable = ""
     if registration.sandbox:

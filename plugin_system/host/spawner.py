@@ -1,8 +1,9 @@
-"""The thread that starts all processes of an executor.
+"""The thread in which all plugins of an executor are born.
 
 The kernel takes the end of that thread for the death of their parent
 (prctl(2), PR_SET_PDEATHSIG). So it is our own, and a daemon: a pool's thread
 ends when the main thread does, with the program still at work in others.
+And no signal handler runs in it, so nothing that is half made is lost.
 """
 
 import threading
@@ -36,7 +37,7 @@ class Spawner:
     ) -> T:
         """Return what `function` returns in that thread, or raise as it.
 
-        `future` has it as well, for a caller whom Ctrl-C takes away.
+        Whom Ctrl-C takes away from here, finds it in `future`.
         """
         with self._lock:
             if self._closed:
@@ -44,9 +45,11 @@ class Spawner:
             self._orders.put((future, function, arguments))
         return future.result()
 
-    def close(self) -> None:
+    def close(self, last: Callable[[], object]) -> None:
+        """End the thread with `last`, which may wait longer than we do."""
         with self._lock:
             self._closed = True
+            self._orders.put((Future(), last, ()))
             self._orders.put(None)
         join(self._thread, LEAVING_S)
 

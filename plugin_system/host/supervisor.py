@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -102,8 +103,8 @@ class Supervisor:
     def _our_turn(self, deadline: float) -> Iterator[None]:
         """Wait for other callers, and note what comes of it."""
         if self.is_called_by_us():
-            why = "its thread, in a signal handler, is in another call to it"
-            raise PluginUnavailable(self._name, why)
+            why = "this signal handler has interrupted another call to it"
+            raise PluginUnavailable(self._name, why, 1.0)
         try:
             if not self._turn.acquire(timeout=_left(deadline)):
                 why = "other calls were before it until the deadline"
@@ -177,14 +178,7 @@ class Supervisor:
         if plugin is None:
             self._wait_for_leave_to_start(deadline)
             self._starts += 1
-            # It is ours before it starts: Ctrl-C may come at any moment.
-            plugin = Incarnation(self._registration, self._host)
-            self._incarnation = plugin
-            try:
-                plugin.start()
-            except (OSError, ZMQError, RuntimeError) as error:
-                why = f"no process could be started: {error}"
-                raise PluginUnavailable(self._name, why, 1.0) from None
+            plugin = self._give_birth()
             if self._host.closing.is_set():
                 # `close` looked for it before it was there.
                 plugin.process.kill()
@@ -198,6 +192,20 @@ class Supervisor:
                 self._lost(error)
             raise
         return plugin
+
+    def _give_birth(self) -> Incarnation:
+        born: Future[Incarnation] = Future()
+        try:
+            self._incarnation = self._host.spawner.run(
+                born, Incarnation, self._registration, self._host
+            )
+            return self._incarnation
+        except (OSError, ZMQError, RuntimeError) as error:
+            why = f"no process could be started: {error}"
+            raise PluginUnavailable(self._name, why, 1.0) from None
+        except BaseException:  # Ctrl-C: what is born has no owner
+            born.add_done_callback(_abandon)
+            raise
 
     def _wait_for_leave_to_start(self, deadline: float) -> None:
         now = time.monotonic()
@@ -272,6 +280,11 @@ class Supervisor:
             poll([plugin.process.death], wait)
         finally:
             plugin.end()
+
+
+def _abandon(born: Future[Incarnation]) -> None:
+    if not born.exception():
+        born.result().end()
 
 
 def _left(deadline: float) -> float:

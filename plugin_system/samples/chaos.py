@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -40,14 +39,6 @@ plugin = Chaos(version="1.0")
 def echo(value: Any) -> Any:
     """Return the argument."""
     return value
-
-
-@plugin.method
-def note(path: str) -> int:
-    """Add a byte to a file, and return how many it has: a side effect."""
-    with Path(path).open("ab") as file:
-        file.write(b".")
-        return file.tell()
 
 
 class Panic(BaseException):
@@ -86,21 +77,14 @@ def crash(how: str | int) -> None:
 
 
 @plugin.method
-def hang(how: str, path: str = "") -> NoReturn:
+def hang(how: str) -> NoReturn:
     """Never return."""
-    if path and how != "with a child":
-        note(path)
     if how == "with SIGTERM ignored":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if how == "stopped":
         os.kill(os.getpid(), signal.SIGSTOP)
     if how == "with the interpreter's lock":
         re.match(r"(a+)+$", "a" * 64 + "b")  # longer than the universe
-    if how == "with a child":
-        # It inherits stdout and stderr, so the pipes stay open.
-        child = subprocess.Popen(["sleep", "1000"])
-        Path(path).write_text(str(child.pid))
-        child.wait()
     while True:
         time.sleep(1000)
 

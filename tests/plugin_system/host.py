@@ -18,7 +18,7 @@ def main(folder: str, doing: str) -> None:
         print("pid", executor.status("chaos").pid, flush=True)
         if doing != "idle":
             noted = str(Path(folder, "noted"))
-            executor.call("chaos", "hang", doing, noted, timeout=1000)
+            executor.call("chaos", "hang_noting", doing, noted, timeout=1000)
         threading.Event().wait()
 
 

@@ -1,20 +1,47 @@
 """The chaos plugin, with more ways that only the tests need."""
 
 import os
+import subprocess
 import sys
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from plugin_system import values
+from plugin_system.samples import chaos
 from plugin_system.samples.chaos import (
     LIES,
     Lie,
     connected,
     crash,
-    note,
-    plugin,
+    hang,
     send_raw,
 )
+
+plugin = chaos.plugin
+
+
+@plugin.method
+def note(path: str) -> int:
+    """Add a byte to a file, and return how many it has: a side effect."""
+    with Path(path).open("ab") as file:
+        file.write(b".")
+        return file.tell()
+
+
+@plugin.method
+def hang_noting(how: str, path: str) -> NoReturn:
+    """Never return; tell in a file when that has begun."""
+    note(path)
+    hang(how)
+
+
+@plugin.method
+def hang_with_a_child(path: str) -> None:
+    """Wait for a child that inherits stdout and stderr; note its pid."""
+    child = subprocess.Popen(["sleep", "1000"])
+    Path(path).write_text(str(child.pid))
+    child.wait()
 
 
 @plugin.idempotent

@@ -170,16 +170,15 @@ def test_a_future_that_waits_too_long_says_so_in_time(
 ) -> None:
     executor, noted = run(), tmp_path / "noted"
     executor.start()
-    hang = ("chaos", "hang", "asleep", str(noted))
-    first = executor.submit(*hang, timeout=5)
+    hang = ("chaos", "hang_noting", "asleep", str(noted))
+    first = executor.submit(*hang, timeout=LONG_S)
     wait_for_file(noted)
     second = executor.submit("chaos", "echo", 1, timeout=0.2)
     began = time.monotonic()
     with pytest.raises(PluginTimeout, match="other calls"):
         second.result(LONG_S)
     assert time.monotonic() - began < 1.5
-    with pytest.raises(PluginTimeout):
-        first.result(LONG_S)
+    assert not first.done()
 
 
 def test_stop_ends_one_plugin_in_order_and_restart_takes_its_new_code(
@@ -312,6 +311,24 @@ def test_a_host_without_a_python_says_so(
     monkeypatch.setattr(sys, "executable", executable)
     with pytest.raises(PluginUnavailable, match="no Python here"):
         is_good(run())
+
+
+def test_a_host_whose_own_folder_was_removed_calls_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.syspath_prepend("")
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert is_good(run())
+    monkeypatch.undo()
+
+
+def test_a_name_that_two_plugins_have_is_refused() -> None:
+    """The trap: the second took the place of the first."""
+    with pytest.raises(ValueError, match="have one name"):
+        Executor([chaos(), chaos()])
 
 
 def test_a_frozen_host_does_not_start_itself_again(

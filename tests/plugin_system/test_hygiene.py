@@ -102,7 +102,7 @@ def test_closing_ends_a_call_under_way(run: Run, tmp_path: Path) -> None:
         call = pool.submit(
             executor.call,
             "chaos",
-            "hang",
+            "hang_noting",
             "with SIGTERM ignored",
             str(noted),
             timeout=1000,

@@ -55,6 +55,11 @@ def leave(how):
 
 
 @plugin.method
+def leave_late(seconds):
+    atexit.register(time.sleep, seconds)
+
+
+@plugin.method
 def panic(how):
     raise {"panic": Panic("panic"), "unprintable": Unprintable()}[how]
 
@@ -89,10 +94,16 @@ from plugin_system.errors import *
 from plugin_system.executor import Executor
 from plugin_system.registry import Registration
 
-executor = Executor(
-    [Registration("tidy", argv=("python", "tidy.py"), folder=pathlib.Path())],
-    runtime_base=pathlib.Path("run"))
-assert executor.call("tidy", "echo", 1) == 1
+def make():
+    made = Executor(
+        [Registration(
+            "tidy", argv=("python", "tidy.py"), folder=pathlib.Path())],
+        runtime_base=pathlib.Path("run"))
+    assert made.call("tidy", "echo", 1) == 1
+    return made
+
+
+executor = make()
 """
 
 
@@ -123,11 +134,21 @@ def host(folder: Path, code: str) -> str:
     "code",
     [
         "",  # nobody closes it: the end of the program does
-        "atexit.register(executor.close)",
+        "atexit.register(executor.close)\n"
+        "atexit.register(lambda: executor.call('tidy', 'echo', 2))",
         "signal.signal(signal.SIGALRM, lambda *_: executor.close())\n"
         "signal.setitimer(signal.ITIMER_REAL, 0.001); executor.close()",
         "threading.Thread(target=lambda: (\n"
-        "    threading.main_thread().join(), executor.close())).start()",
+        "    threading.main_thread().join(),\n"
+        "    executor.call('tidy', 'echo', 2), executor.close())).start()",
+        # A worker of a pool: multiprocessing ends it without atexit.
+        "executor.close(); os.unlink('left')\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from multiprocessing import get_context\n"
+        "def work():\n"
+        "    global executor; executor = make()\n"
+        "with ProcessPoolExecutor(1, get_context('fork')) as pool:\n"
+        "    pool.submit(work).result()",
     ],
 )
 def test_plugins_leave_in_order_however_the_host_ends(
@@ -139,10 +160,12 @@ def test_plugins_leave_in_order_however_the_host_ends(
 
 
 @pytest.mark.usefixtures("tidy")
+@pytest.mark.parametrize("how", ["always", "error"])
 def test_an_executor_that_is_dropped_warns_and_cleans_up(
-    folder: Path,
+    folder: Path, how: str
 ) -> None:
-    said = host(folder, "del executor; print(os.listdir('run'))")
+    code = f"warnings.simplefilter({how!r})\n"
+    said = host(folder, code + "del executor; print(os.listdir('run'))")
     assert "ResourceWarning: an executor was dropped" in said
     assert "[]" in said
     assert (folder / "left").exists()
@@ -158,7 +181,9 @@ def test_what_a_forked_child_keeps_open_delays_no_plugin(
         "ours, theirs = os.pipe()\n"
         "if not (child := os.fork()):\n"
         "    os.close(theirs); os.read(ours, 1); os._exit(0)\n"
-        "executor.close()\n"
+        "began = time.monotonic(); executor.close()\n"
+        "assert time.monotonic() - began < 0.9\n"
+        "assert threading.active_count() == 1\n"
         "left = os.path.exists('left')\n"
         "os.close(theirs); os.waitpid(child, 0)\n"
         "sys.exit(0 if left else 'killed')",
@@ -199,6 +224,89 @@ def test_close_in_a_signal_handler_during_a_call_of_the_same_thread(
     assert caught.value.maybe_done
     assert time.monotonic() - began < 2
     assert [each.name for each in folder.iterdir()] == ["tidy.py"]
+
+
+def test_a_call_in_a_signal_handler_does_not_wait_for_the_one_under_it(
+    run: Run,
+) -> None:
+    executor = run()
+    executor.start()
+    errors: list[CallError] = []
+
+    def handler(*_: object) -> None:
+        with pytest.raises(PluginUnavailable, match="handler") as caught:
+            executor.call("chaos", "echo", 1, timeout=LONG_S)
+        errors.append(caught.value)
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(PluginTimeout):
+            executor.call("chaos", "hang", "asleep", timeout=0.4)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(errors) == 1
+
+
+@pytest.mark.parametrize("closes", [True, False])
+@pytest.mark.parametrize("started", [True, False])
+def test_a_signal_may_strike_at_any_moment(
+    folder: Path, closes: bool, started: bool
+) -> None:
+    """The trap: a process that was born in this moment belonged to nobody,
+
+    and a turn that was taken in this moment was never given back.
+    """
+    possessions()
+    before, opened = possessions(), descriptors()
+
+    def handler(*_: object) -> None:
+        if not closes:
+            raise KeyboardInterrupt
+        executor.close()
+
+    old = signal.signal(signal.SIGALRM, handler)
+    try:
+        for number in range(10):
+            with Executor([chaos()], runtime_base=folder) as executor:
+                if started:
+                    executor.start()
+                after = 0.001 + number * (0.0003 if started else 0.002)
+                with pytest.raises((PluginUnavailable, KeyboardInterrupt)):
+                    signal.setitimer(signal.ITIMER_REAL, after)
+                    while True:
+                        executor.call("chaos", "echo", 1, timeout=LONG_S)
+                began = time.monotonic()
+            assert time.monotonic() - began < 2
+            assert not list(folder.iterdir())
+    finally:
+        signal.signal(signal.SIGALRM, old)
+    assert possessions() == before, (opened, descriptors())
+
+
+def test_close_in_a_handler_during_a_restart_is_finished_by_it(
+    tidy: Registration, folder: Path
+) -> None:
+    executor = Executor([replace(tidy, leave_timeout=5)], runtime_base=folder)
+    executor.call("tidy", "leave_late", 0.5)
+    before = signal.signal(signal.SIGALRM, lambda *_: executor.close())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(PluginUnavailable, match="closed"):
+            executor.restart("tidy", timeout=LONG_S)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert [each.name for each in folder.glob("zmq*")] == []
+
+
+def test_an_orderly_end_may_take_as_long_as_its_grace(
+    run: Run, tidy: Registration
+) -> None:
+    """The trap: after a second it was blamed for a breach of protocol."""
+    executor = run(replace(tidy, leave_timeout=LONG_S))
+    executor.call("tidy", "leave_late", 1.2)
+    with pytest.raises(PluginCrashed, match="exit code 3"):
+        executor.call("tidy", "leave", 3, timeout=LONG_S)
 
 
 @pytest.mark.parametrize(

@@ -123,9 +123,7 @@ def test_a_grandchild_that_holds_the_pipes_goes_with_the_plugin(
     executor.start()
     noted = tmp_path / "pid"
     with pytest.raises(PluginTimeout):
-        executor.call(
-            "chaos", "hang", "with a child", str(noted), timeout=2.0
-        )
+        executor.call("chaos", "hang_with_a_child", str(noted), timeout=2.0)
     wait_until_gone(int(noted.read_text()))
     assert is_good(executor)
 
