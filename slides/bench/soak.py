@@ -31,7 +31,6 @@ from typing import Literal
 import click
 import zmq
 
-from image_pipeline.demo.photographs import photograph
 from pingpong.client import Client
 from pingpong.messages_pb2 import Ping
 from pingpong.support.process import running, server_command, tied
@@ -39,11 +38,11 @@ from pingpong.support.stop import Stop
 from plugin_system.errors import PluginCrashed
 from plugin_system.executor import Executor
 from plugin_system.registry import Registration
+from slides.bench.image_pipeline import fill_tiny
 from slides.bench.plugin_system import POLICY, TARGET
 
 IMAGES, CALLS, PINGS = 200_000, 200_000, 1_000_000
 WORKERS = 3
-DISTINCT = 500  # images; the others are links to them
 CALLS_TO_A_CRASH = 100
 WORKER_S, SERVER_S = 1.0, 10.0  # from one kill to the next
 SAMPLE_S = 1.0
@@ -128,7 +127,7 @@ def images(soak: Soak) -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         source, target = folder / "source", folder / "target"
-        fill(source, soak.owed)
+        fill_tiny(source, soak.owed)
         tasks, results, receipts = (
             f"--{name}=ipc://{folder}/{name}"
             for name in ("tasks", "results", "receipts")
@@ -172,17 +171,6 @@ def images(soak: Soak) -> None:
             r'"outcome": "(?:made|current)"', report.read_text()
         )
         soak.done = min(len(told), sum(1 for _ in target.glob("*.jpg")))
-
-
-def fill(folder: Path, images: int) -> None:
-    """Links to a few hundred images, each with a name of its own."""
-    folder.mkdir()
-    for number in range(images):
-        path = folder / f"{number:06}.jpg"
-        if number < DISTINCT:
-            path.write_bytes(photograph(number, width=48, height=32))
-        else:
-            path.hardlink_to(folder / f"{number % DISTINCT:06}.jpg")
 
 
 def calls(soak: Soak) -> None:
