@@ -84,6 +84,16 @@ def test_the_wheel_holds_the_three_packages_with_their_types(
         assert f"{package}/messages_pb2.pyi" in names
 
 
+def test_a_package_index_shows_no_link_into_the_repository(
+    wheel: Path,
+) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (n for n in archive.namelist() if n.endswith("/METADATA"))
+    shown = archive.read(name).decode().partition("\n\n")[2]
+    assert "demo" in shown
+    assert not re.findall(r"\]\((?!https?:)|src=", shown)
+
+
 def test_what_is_installed_runs(installed: Path, tmp_path: Path) -> None:
     for package in PACKAGES:
         module = run(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import NamedTuple
+from urllib.request import urlopen
 
 import pytest
 
@@ -105,6 +106,16 @@ def test_a_worker_killed_in_the_middle_costs_no_image(
     for path in photographs.iterdir():
         here = make_thumbnails(path.read_bytes(), Recipe()).thumbnails[0]
         assert (tmp_path / "thumbs" / path.name).read_bytes() == here
+
+
+def test_the_dashboard_shows_its_page_and_not_an_excuse(start: Start) -> None:
+    """Without bokeh it answers as well, and says that bokeh is missing."""
+    program = start_scheduler(start).program
+    page = program.wait_for_stderr(r"dashboard at: +(http://\S+)").group(1)
+    with urlopen(page, timeout=30) as answer:  # noqa: S310
+        html = answer.read().decode()
+    assert "Dask Diagnostic UI" in html
+    assert "bokeh>=" not in html
 
 
 def test_run_takes_a_scheduler_and_makes_the_same_files_as_our_workers(

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from slides import bench
 from slides.__main__ import main
-from slides.bench import kit, pingpong, rivals
+from slides.bench import kit, pingpong, rivals, soak
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +41,14 @@ def test_a_rival_that_is_not_installed_is_left_out_with_the_reason(
     monkeypatch.setattr(rivals, "UWSGI", ())
     result = pingpong.measure(10)
     assert result.left_out["nginx and uWSGI"] == "not installed"
+
+
+def test_a_soak_loses_nothing_while_processes_are_killed() -> None:
+    shown = CliRunner().invoke(soak.main, ["--scale", "0.0005"])
+    assert shown.exit_code == 0, shown.output
+    assert "image_pipeline: 100 of 100" in shown.output
+    assert "1 x plugin" in shown.output
+    assert "pingpong: 500 of 500" in shown.output
 
 
 def test_json_holds_what_the_deck_reads(

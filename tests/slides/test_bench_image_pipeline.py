@@ -62,13 +62,14 @@ def test_what_does_not_end_is_killed_with_all_that_it_started(
 
 def test_every_contender_gets_a_row_and_the_rivals_a_limit() -> None:
     said: list[str] = []
-    result = measure(4, 1, said.append)
+    result = measure(4, 1, said.append, tiny=20)
     names = [row.name for row in result.rows]
     assert len(names) == len(set(names))
     assert names[:3] == ["run, tcp", "run, inproc", "ProcessPoolExecutor"]
     for row in result.rows:
         assert row.cpu_ms and row.ratio and row.median_s > 0
     assert any(row.at_least for row in result.rows)
+    assert {"run, one image", "run, 20 tiny"} <= set(names)
     for rival in ("vipsthumbnail", bench.VIPS):
         assert (rival in names) != (rival in result.left_out)
     as_json = json.loads(json.dumps(result.as_dict()))
@@ -80,7 +81,7 @@ def test_a_rival_that_is_not_there_is_named_as_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bench, "missing", "no {} here".format)
-    result = measure(2, 1)
+    result = measure(2, 1, tiny=2)
     assert result.left_out["vipsthumbnail"] == "no vipsthumbnail here"
     assert "vipsthumbnail" not in [row.name for row in result.rows]
 
