@@ -13,6 +13,8 @@ from image_pipeline.storage.journal import Source
 from image_pipeline.storage.store import Store
 from tests.support import Program
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Program]
 PHOTO = photograph(1, 320, 240)
 SOURCE = Source(b"a.jpg", 1000, 1, "recipe")

@@ -27,6 +27,8 @@ from tests.image_pipeline.stage import (
 )
 from tests.support import PATIENCE_S, Program
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Program]
 WORKERS = 6
 SABOTAGED = "tests.image_pipeline.sabotaged"

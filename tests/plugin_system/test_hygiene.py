@@ -49,6 +49,7 @@ def possessions() -> tuple[int, int, int]:
     )
 
 
+@pytest.mark.slow
 def test_forty_crashes_leave_nothing_behind(run: Run, folder: Path) -> None:
     names = ["a", "b", "c", "d"]
     executor = run(*(chaos(name) for name in names))
@@ -232,6 +233,7 @@ def test_a_plugins_process_loads_nothing_of_the_host(
     assert not loaded & {"logging", "selectors", "subprocess"}
 
 
+@pytest.mark.slow
 def test_limits_hold_and_their_breach_has_a_name(run: Run) -> None:
     executor = run(
         chaos("small", limits={"RLIMIT_AS": 800_000_000}),

@@ -118,6 +118,7 @@ def host(folder: Path, code: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tidy")
 @pytest.mark.parametrize(
     "code",
@@ -311,6 +312,7 @@ def by_kernel() -> Callable[[], object]:
     return lambda: signal.signal(signal.SIGCHLD, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reaper", [by_handler, by_thread, by_kernel])
 def test_a_host_that_reaps_all_children_gets_typed_answers(
     run: Run,
@@ -358,6 +360,7 @@ def test_what_the_system_refuses_amid_a_call_is_an_error_of_ours(
     assert is_good(executor)
 
 
+@pytest.mark.slow
 def test_forty_ends_by_sys_exit_leave_nothing_behind(
     run: Run, tidy: Registration
 ) -> None:

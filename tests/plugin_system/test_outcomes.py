@@ -79,6 +79,7 @@ def test_a_crash_in_a_call_is_told_long_before_the_deadline(
     assert is_good(executor)
 
 
+@pytest.mark.slow
 def test_a_reply_sent_just_before_the_end_still_counts(run: Run) -> None:
     executor = run()
     for _ in range(5):
@@ -115,6 +116,7 @@ def test_a_hang_that_holds_the_interpreters_lock_ends_too(run: Run) -> None:
     assert is_good(executor)
 
 
+@pytest.mark.slow
 def test_a_grandchild_that_holds_the_pipes_goes_with_the_plugin(
     run: Run, tmp_path: Path
 ) -> None:
@@ -174,6 +176,7 @@ def test_a_reply_that_comes_twice_never_answers_the_next_call(
     assert is_good(executor)
 
 
+@pytest.mark.slow
 def test_values_are_counted_before_they_are_parsed(run: Run) -> None:
     """The trap: 16 million of them took 950 MiB, and 11 s of a 5 s call."""
     executor = run()
@@ -190,6 +193,7 @@ def peak_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [  # made when it is their turn: they are big
@@ -210,6 +214,7 @@ def test_a_value_with_too_many_parts_is_refused_on_both_sides(
     assert executor.status("chaos").starts == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [
