@@ -231,7 +231,6 @@ def test_an_ipc_name_in_the_abstract_namespace_leaves_no_file(
     assert not list(ipc_folder.iterdir())
 
 
-@pytest.mark.slow
 def test_a_private_folder_keeps_strangers_out(
     context: zmq.SyncContext,
     ipc_folder: Path,

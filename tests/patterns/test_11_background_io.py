@@ -101,7 +101,6 @@ def test_only_an_answer_says_that_a_message_was_dealt_with(
         assert client.recv() == b"saved: save this"
 
 
-@pytest.mark.slow
 def test_the_io_thread_receives_while_the_program_looks_away(
     context: zmq.SyncContext, spawn: Callable[..., Program]
 ) -> None:
@@ -222,7 +221,6 @@ def test_falling_off_the_end_loses_what_is_still_queued(
         assert arrived < REELS
 
 
-@pytest.mark.slow
 def test_with_and_a_bounded_linger_deliver_everything(
     context: zmq.SyncContext, spawn: Callable[..., Program]
 ) -> None:

@@ -91,7 +91,6 @@ def _carry(
     return sender, receiver
 
 
-@pytest.mark.slow
 def test_half_a_message_never_arrives_when_its_sender_is_killed(
     context: zmq.SyncContext,
     spawn: Callable[..., Program],

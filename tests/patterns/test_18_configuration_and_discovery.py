@@ -205,7 +205,6 @@ def registry_url(
         yield url
 
 
-@pytest.mark.slow
 def test_a_registry_forgets_a_server_that_does_not_come_again(
     registry_url: str,
 ) -> None:
@@ -235,7 +234,6 @@ def _see_it_move(
     assert new_place not in {None, old_place}
 
 
-@pytest.mark.slow
 def test_a_client_finds_a_killed_server_where_it_moved_to(
     context: zmq.SyncContext, registry_url: str, spawn: Callable[..., Program]
 ) -> None:
@@ -290,7 +288,6 @@ def test_datagrams_of_strangers_are_no_beacons(
     assert endpoint == "tcp://[::1]:5555"
 
 
-@pytest.mark.slow
 def test_a_beacon_leads_to_a_server_that_moved(
     context: zmq.SyncContext, beacon_port: int, spawn: Callable[..., Program]
 ) -> None:

@@ -178,7 +178,7 @@ def test_a_future_that_waits_too_long_says_so_in_time(
     began = time.monotonic()
     with pytest.raises(PluginTimeout, match="other calls"):
         second.result(LONG_S)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 1.5
     with pytest.raises(PluginTimeout):
         first.result(LONG_S)
 

@@ -113,7 +113,6 @@ def test_plugins_live_on_when_the_main_thread_returns(tmp_path: Path) -> None:
     assert said == "2"
 
 
-@pytest.mark.slow
 def test_an_executor_that_is_closed_at_exit_still_calls_before(
     tmp_path: Path,
 ) -> None:
