@@ -1,8 +1,10 @@
 """Fixtures that every test may use: contexts that cannot leak, programs."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import chain, islice
 from typing import Any
 
 import pytest
@@ -26,6 +28,45 @@ for number, default in (
 ):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, default)
+
+
+def patience(item: pytest.Item) -> float:
+    """Return its time-out: what may take long has a long one."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0.0
+
+
+@pytest.hookimpl(trylast=True)  # after the shuffle
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each worker begin with its share of the slow modules.
+
+    A long test that comes last is waited for by all. xdist cuts the list
+    into one piece a worker, and who has finished takes from the end of the
+    longest. Modules stay whole, since their tests share what is dear.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers == 1:
+        return
+    slow: dict[str, list[pytest.Item]] = {}
+    fast: list[pytest.Item] = []
+    for item in items:
+        if item.get_closest_marker("slow"):
+            slow.setdefault(item.nodeid.partition("::")[0], []).append(item)
+        else:
+            fast.append(item)
+    modules = sorted(
+        slow.values(), key=lambda tests: -max(map(patience, tests))
+    )
+    shares = [
+        [*chain.from_iterable(modules[n::workers])] for n in range(workers)
+    ]
+    left, size = iter(fast), len(items)
+    items.clear()
+    for number, share in enumerate(shares):
+        room = (size - len(items)) // (workers - number)
+        items += share
+        items += islice(left, max(0, room - len(share)))
+    items += left
 
 
 @pytest.fixture

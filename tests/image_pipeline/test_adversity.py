@@ -33,6 +33,8 @@ from tests.image_pipeline.pictures import (
 from tests.image_pipeline.stage import until
 from tests.support import PATIENCE_S, ROOT, Program
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Program]
 MOMENTS = 10
 PHOTO = photograph(1, 320, 240)

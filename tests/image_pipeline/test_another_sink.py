@@ -32,6 +32,8 @@ from tests.image_pipeline.stage import (
 )
 from tests.support import PATIENCE_S, Program
 
+pytestmark = pytest.mark.slow
+
 IMAGES = 80
 FIRST = 20  # images that are made before the sink is killed
 

@@ -17,6 +17,8 @@ from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import Store
 from tests.support import Program
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Program]
 PHOTOGRAPHS = 24
 

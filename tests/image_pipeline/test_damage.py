@@ -260,6 +260,7 @@ def bombs() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_bombs_are_refused_with_the_memory_of_a_worker_bounded() -> None:
     # In a process of its own, as this one has made the bombs. The limit of
     # address space is the proof: 30,000 x 30,000 pixels would be 3.6 GB.
@@ -301,6 +302,7 @@ def test_bombs_are_refused_with_the_memory_of_a_worker_bounded() -> None:
     assert int(lines["peak"].split()[0]) < 300
 
 
+@pytest.mark.slow
 def test_the_limit_counts_the_frames_of_an_animation() -> None:
     frames = [quarters(100, 100).rotate(9 * v) for v in range(20)]
     for kind in ("GIF", "WEBP", "PNG", "AVIF"):

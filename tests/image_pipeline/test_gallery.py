@@ -143,6 +143,7 @@ def test_what_failed_is_named_with_its_reason() -> None:
     assert "b/<bad>.jpg: truncated & torn" in texts
 
 
+@pytest.mark.slow
 def test_a_folder_of_20_000_pictures_is_laid_out_in_parts() -> None:
     names = [b"%05d.jpg" % number for number in range(20_000)]
     page = Page(contact_sheet(made(*names)))

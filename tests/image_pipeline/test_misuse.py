@@ -13,6 +13,8 @@ import pytest
 from tests.image_pipeline.stage import endpoints_of_our_own, make_photos
 from tests.support import PATIENCE_S, ROOT, Program
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Program]
 
 

@@ -20,6 +20,8 @@ from tests.image_pipeline.stage import (
 )
 from tests.support import Program
 
+pytestmark = pytest.mark.slow
+
 IMAGES = 60
 MESSAGES = 1_500
 KNOCKS = 150

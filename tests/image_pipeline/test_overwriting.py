@@ -15,6 +15,8 @@ from image_pipeline.storage.store import Store
 from tests.image_pipeline.pictures import opened
 from tests.support import Program
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Program]
 PHOTO = photograph(1, 320, 240)
 SOURCE = Source(b"a.jpg", 1000, 1, "recipe")

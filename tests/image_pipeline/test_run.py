@@ -88,6 +88,7 @@ def test_the_same_command_again_makes_only_what_has_changed(
     assert "1 made, 5 current" in again.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("order", [saboteur.HANG, saboteur.HANG_IN_C])
 def test_threads_that_hang_are_replaced_and_left_behind(

@@ -17,6 +17,8 @@ import pytest
 from image_pipeline.demo.photographs import photograph
 from tests.support import Program, needs, skip_or_fail
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Program]
 IMAGES = 300
 TASKS, RESULTS, RECEIPTS = (

@@ -187,6 +187,7 @@ def test_who_makes_no_handshake_is_neither_a_peer_nor_the_loss_of_one(
         counts(2, 2)
 
 
+@pytest.mark.slow
 def test_a_scanner_at_the_door_fails_no_image_that_takes_its_time(
     context: zmq.Context[Any], tmp_path: Path
 ) -> None:
@@ -219,6 +220,7 @@ def test_a_scanner_at_the_door_fails_no_image_that_takes_its_time(
     assert records["000.jpg"].worker == "honest"
 
 
+@pytest.mark.slow
 def test_who_takes_tasks_and_does_nothing_cannot_keep_them(
     context: zmq.Context[Any], tmp_path: Path
 ) -> None:

@@ -27,6 +27,8 @@ from tests.image_pipeline.stage import (
 )
 from tests.support import PATIENCE_S, Program
 
+pytestmark = pytest.mark.slow
+
 TINY = photograph(1, 64, 48)
 
 

@@ -189,6 +189,7 @@ def test_an_unreadable_folder_is_reported_and_the_rest_is_found(
     assert "Permission denied" in record.reason
 
 
+@pytest.mark.slow
 def test_a_tree_deeper_than_the_stack_is_walked(tmp_path: Path) -> None:
     folder = tmp_path
     for _ in range(1200):

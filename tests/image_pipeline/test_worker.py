@@ -33,6 +33,7 @@ def send_task(ventilator: zmq.Socket[Any], *images: bytes) -> None:
     ventilator.send_multipart([task.SerializeToString(), *images])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_a_ventilator_that_is_killed_takes_no_busy_worker_with_it(
     context: zmq.Context[Any], start: Callable[..., Program]

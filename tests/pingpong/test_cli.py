@@ -238,6 +238,7 @@ def test_the_largest_payload_comes_back(start: Start, endpoint: str) -> None:
     assert client.wait() == 0
 
 
+@pytest.mark.slow
 def test_nothing_from_the_demo_is_lost(start: Start) -> None:
     # Two at once: neither may take a port or a path from the other.
     demos = [start("pingpong", "demo"), start("pingpong", "demo")]

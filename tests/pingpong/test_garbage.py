@@ -105,6 +105,7 @@ def test_a_frame_far_over_the_limit_costs_its_sender_the_connection(
     assert "Answered 1 pings, refused 0 requests" in server.stdout
 
 
+@pytest.mark.slow
 def test_thousands_of_random_messages_change_nothing(
     start: Start, endpoint: str, context: zmq.SyncContext
 ) -> None:
@@ -171,6 +172,7 @@ def test_sockets_of_the_wrong_type_change_nothing(
     assert server.stderr == ""
 
 
+@pytest.mark.slow
 def test_thousands_of_random_tcp_streams_change_nothing(
     start: Start, endpoint: str, context: zmq.SyncContext
 ) -> None:

@@ -16,6 +16,7 @@ from tests.pingpong.conftest import Start, start_server
 from tests.support import PATIENCE_S
 
 
+@pytest.mark.slow
 def test_no_answer_crosses_to_another_of_seven_clients(
     start: Start, endpoint: str
 ) -> None:
@@ -34,6 +35,7 @@ def test_no_answer_crosses_to_another_of_seven_clients(
     assert f"Answered {7 * 500} pings, refused 0" in server.stdout
 
 
+@pytest.mark.slow
 def test_several_workers_work_at_the_same_time(
     start: Start, endpoint: str
 ) -> None:
@@ -97,6 +99,7 @@ def test_the_broker_can_be_stopped_when_its_workers_have_gone_first(
             raise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "3"])
 def test_an_ipc_server_is_not_robbed_of_its_path_by_a_second_one(
     start: Start, tmp_path: Path, workers: str
@@ -123,6 +126,7 @@ def test_a_file_that_is_no_socket_is_not_deleted_for_an_endpoint(
     assert diary.read_text() == "dear diary"
 
 
+@pytest.mark.slow
 def test_a_killed_ipc_server_leaves_a_file_that_the_next_one_takes_over(
     start: Start, tmp_path: Path
 ) -> None:

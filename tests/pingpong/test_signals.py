@@ -60,6 +60,7 @@ def test_a_path_that_libzmq_made_up_is_gone_as_well(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "3"])
 def test_a_server_in_the_middle_of_its_work_ends_as_quickly(
     start: Start, endpoint: str, workers: str

@@ -33,6 +33,7 @@ def test_a_peer_that_says_nothing_is_cut_off(
         assert time.monotonic() - began < 10  # libzmq's own limit is 30 s
 
 
+@pytest.mark.slow
 def test_silent_peers_that_use_up_all_descriptors_delay_a_ping_at_most(
     start: Start, endpoint: str
 ) -> None:

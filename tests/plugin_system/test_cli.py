@@ -21,6 +21,8 @@ from tests.support import Program
 from .test_host_death import wait_for_file
 from .test_outcomes import wait_until_gone
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Program]
 
 # `check` starts thirty processes, `demo` six, on a machine that may be busy.

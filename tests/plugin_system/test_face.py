@@ -165,6 +165,7 @@ def test_a_cancelled_call_holds_its_plugin_no_longer_than_its_deadline(
     assert executor.status("plain").starts == 2
 
 
+@pytest.mark.slow
 def test_a_future_that_waits_too_long_says_so_in_time(
     run: Run, tmp_path: Path
 ) -> None:
@@ -181,6 +182,7 @@ def test_a_future_that_waits_too_long_says_so_in_time(
     assert not first.done()
 
 
+@pytest.mark.slow
 def test_stop_ends_one_plugin_in_order_and_restart_takes_its_new_code(
     run: Run, plain: Registration, folder: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """Nothing is left behind: descriptors, threads, zombies, files, noise."""
 
 import logging
+import operator
 import os
 import re
 import signal
@@ -49,6 +50,19 @@ def possessions() -> tuple[int, int, int]:
     )
 
 
+def wait_until_nothing_is_left(before: tuple[int, int, int]) -> None:
+    """Wait until we have no more than `before`, of anything.
+
+    libzmq's own thread closes sockets a moment later. Less is no fault: an
+    earlier test may have had something that ended only now.
+    """
+    deadline = time.monotonic() + LONG_S
+    while any(map(operator.gt, possessions(), before)):
+        assert time.monotonic() < deadline, (before, descriptors())
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
 def test_forty_crashes_leave_nothing_behind(run: Run, folder: Path) -> None:
     names = ["a", "b", "c", "d"]
     executor = run(*(chaos(name) for name in names))
@@ -56,7 +70,7 @@ def test_forty_crashes_leave_nothing_behind(run: Run, folder: Path) -> None:
     # Ready is not yet connected: libzmq's own thread opens the socket, and
     # on a busy machine it may come to that only after it was counted here.
     assert all(is_good(executor, name) for name in names)
-    before, opened = possessions(), descriptors()
+    before = possessions()
 
     def crash_often(name: str) -> None:
         for _ in range(10):
@@ -69,13 +83,7 @@ def test_forty_crashes_leave_nothing_behind(run: Run, folder: Path) -> None:
 
     (runtime,) = folder.iterdir()
     assert len(list(runtime.iterdir())) == len(names)
-    # libzmq's own thread closes sockets a moment later.
-    deadline = time.monotonic() + LONG_S
-    while possessions() != before:
-        assert time.monotonic() < deadline, (
-            *(before, possessions()),
-            *(opened, descriptors()),
-        )
+    wait_until_nothing_is_left(before)
     assert sum(executor.status(name).starts for name in names) == 44
 
 
@@ -89,7 +97,7 @@ def test_closing_twice_is_quiet_and_leaves_nothing(
     executor.close()
     assert not list(folder.iterdir())
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
-    assert possessions() == before
+    wait_until_nothing_is_left(before)
     with pytest.raises(PluginUnavailable, match="is closed"):
         is_good(executor)
 
@@ -232,6 +240,7 @@ def test_a_plugins_process_loads_nothing_of_the_host(
     assert not loaded & {"logging", "selectors", "subprocess"}
 
 
+@pytest.mark.slow
 def test_limits_hold_and_their_breach_has_a_name(run: Run) -> None:
     executor = run(
         chaos("small", limits={"RLIMIT_AS": 800_000_000}),
@@ -269,7 +278,7 @@ def test_a_thread_that_the_system_refuses_is_told_before_any_start(
     with pytest.raises(RuntimeError, match="can't start"):
         Executor([chaos()], runtime_base=folder)
     assert not list(folder.iterdir())
-    assert possessions() == before
+    wait_until_nothing_is_left(before)
 
 
 def test_a_flood_of_output_neither_blocks_nor_fills_memory(run: Run) -> None:

@@ -21,6 +21,7 @@ from .conftest import LONG_S, SHORT_S, Run, chaos, is_good
 from .test_host_death import wait_for_file
 
 
+@pytest.mark.slow
 def test_a_hanging_plugin_never_delays_another(
     run: Run, tmp_path: Path
 ) -> None:
@@ -49,6 +50,7 @@ def test_eight_threads_get_their_own_answers(run: Run) -> None:
     assert executor.status("chaos").starts == 1
 
 
+@pytest.mark.slow
 def test_waiting_for_others_counts_against_the_deadline(
     run: Run, tmp_path: Path
 ) -> None:
@@ -75,6 +77,7 @@ def test_a_caller_without_time_left_harms_no_plugin(run: Run) -> None:
     assert executor.status("chaos").starts == 1
 
 
+@pytest.mark.slow
 def test_an_abandoned_request_runs_at_most_once(
     run: Run, tmp_path: Path
 ) -> None:
@@ -143,6 +146,7 @@ def test_a_call_read_after_its_deadline_is_not_begun(
     assert not noted.exists()
 
 
+@pytest.mark.slow
 def test_plugins_start_side_by_side(run: Run) -> None:
     env = {"CHAOS_START": "slow", "CHAOS_SECONDS": "2"}
     names = [f"plugin-{number}" for number in range(10)]

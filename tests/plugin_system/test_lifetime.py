@@ -28,7 +28,7 @@ from plugin_system.registry import Registration
 from tests.support import ROOT
 
 from .conftest import LONG_S, Run, chaos, is_good
-from .test_hygiene import descriptors, possessions
+from .test_hygiene import possessions, wait_until_nothing_is_left
 
 PLUGIN = """
 import atexit, os, signal, subprocess, sys, threading, time
@@ -129,6 +129,7 @@ def host(folder: Path, code: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tidy")
 @pytest.mark.parametrize(
     "code",
@@ -222,7 +223,7 @@ def test_close_in_a_signal_handler_during_a_call_of_the_same_thread(
     finally:
         signal.signal(signal.SIGALRM, before)
     assert caught.value.maybe_done
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < LONG_S / 3
     assert [each.name for each in folder.iterdir()] == ["tidy.py"]
 
 
@@ -419,6 +420,7 @@ def by_kernel() -> Callable[[], object]:
     return lambda: signal.signal(signal.SIGCHLD, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reaper", [by_handler, by_thread, by_kernel])
 def test_a_host_that_reaps_all_children_gets_typed_answers(
     run: Run,
@@ -466,6 +468,7 @@ def test_what_the_system_refuses_amid_a_call_is_an_error_of_ours(
     assert is_good(executor)
 
 
+@pytest.mark.slow
 def test_forty_ends_by_sys_exit_leave_nothing_behind(
     run: Run, tidy: Registration
 ) -> None:
@@ -473,7 +476,7 @@ def test_forty_ends_by_sys_exit_leave_nothing_behind(
     executor = run(*(replace(tidy, name=name) for name in names))
     assert [executor.call(name, "echo", 1) for name in names] == [1] * 4
     gc.collect()
-    before, opened = possessions(), descriptors()
+    before = possessions()
 
     def end_often(name: str) -> None:
         for _ in range(10):
@@ -483,9 +486,7 @@ def test_forty_ends_by_sys_exit_leave_nothing_behind(
 
     with ThreadPoolExecutor(len(names)) as pool:
         list(pool.map(end_often, names))
-    deadline = time.monotonic() + LONG_S
-    while possessions() != before:
-        assert time.monotonic() < deadline, (opened, descriptors())
+    wait_until_nothing_is_left(before)
 
 
 def test_a_method_and_its_children_find_stdin_at_its_end(
@@ -538,7 +539,7 @@ def test_our_own_warnings_wait_for_no_handler_either(run: Run) -> None:
     for _ in range(2):
         with pytest.raises(PluginCrashed):
             executor.call("chaos", "crash", 3, timeout=LONG_S)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 5.5
 
 
 def test_a_handler_may_call_the_executor_and_may_raise_anything(
@@ -593,7 +594,7 @@ def test_a_flood_of_lines_costs_neither_the_deadline_nor_the_log(
     began = time.monotonic()
     with pytest.raises(PluginTimeout):
         executor.call("flood", "flood", timeout=1.0)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 5.0
     executor.close()
     assert len(caplog.messages) < 10_000
     assert any("lines more" in message for message in caplog.messages)

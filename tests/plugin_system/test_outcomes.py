@@ -80,6 +80,7 @@ def test_a_crash_in_a_call_is_told_long_before_the_deadline(
     assert is_good(executor)
 
 
+@pytest.mark.slow
 def test_a_reply_sent_just_before_the_end_still_counts(run: Run) -> None:
     executor = run()
     for _ in range(5):
@@ -116,6 +117,7 @@ def test_a_hang_that_holds_the_interpreters_lock_ends_too(run: Run) -> None:
     assert is_good(executor)
 
 
+@pytest.mark.slow
 def test_a_grandchild_that_holds_the_pipes_goes_with_the_plugin(
     run: Run, tmp_path: Path
 ) -> None:
@@ -137,7 +139,6 @@ def test_a_grandchild_that_holds_the_pipes_goes_with_the_plugin(
         ("wrong incarnation", "in the name of another incarnation"),
         ("no outcome", "neither with a result nor with a failure"),
         ("too much", "broke the connection in lie"),
-        ("too many", "answered more than 1000000 fields"),
         ("raw bytes", "broke the connection in lie"),
     ],
 )
@@ -173,16 +174,18 @@ def test_a_reply_that_comes_twice_never_answers_the_next_call(
     assert is_good(executor)
 
 
+@pytest.mark.slow
 def test_values_are_counted_before_they_are_parsed(run: Run) -> None:
     """The trap: 16 million of them took 950 MiB, and 11 s of a 5 s call."""
     executor = run()
     executor.start()
     before = peak_mib()
     began = time.monotonic()
-    with pytest.raises(PluginProtocolError, match="more than 1000000"):
+    with pytest.raises(PluginProtocolError, match="more than 1000000 fie"):
         executor.call("chaos", "lie", "too many", timeout=LONG_S)
     assert time.monotonic() - began < LONG_S / 3
     assert peak_mib() - before < 400  # the frame itself has 64, libzmq's too
+    assert is_good(executor)
 
 
 def test_a_second_is_a_second_whatever_a_plugin_answers(run: Run) -> None:
@@ -235,26 +238,24 @@ def peak_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-@pytest.mark.parametrize(
-    "make",
-    [  # made when it is their turn: they are big
-        lambda: [0] * 500_001,
-        lambda: {str(n): 0 for n in range(500_001)},
-        lambda: [[0]] * 300_000,
-    ],
-    ids=["list", "dict", "nested"],
-)
+@pytest.mark.slow
 def test_a_value_with_too_many_parts_is_refused_on_both_sides(
-    run: Run, make: Callable[[], Any]
+    run: Run,
 ) -> None:
     executor = run()
-    with pytest.raises(ValueError, match="a list or dict may have 500000"):
-        executor.call("chaos", "echo", make(), timeout=LONG_S)
+    for value in (
+        [0] * 500_001,
+        {str(n): 0 for n in range(500_001)},
+        [[0]] * 300_000,
+    ):
+        with pytest.raises(ValueError, match="dict may have 500000"):
+            executor.call("chaos", "echo", value, timeout=LONG_S)
     with pytest.raises(PluginError, match="a list or dict may have 500000"):
         executor.call("chaos", "repeat", 600_000, timeout=LONG_S)
     assert executor.status("chaos").starts == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

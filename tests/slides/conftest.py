@@ -1,5 +1,6 @@
 """One Chromium for all tests of the deck, and one deck built for it."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -35,7 +36,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def deck(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the built deck."""
-    out = tmp_path_factory.mktemp("deck")
-    build(out)
+    """The folder of the built deck; the workers of xdist share one."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    out = shared / "deck"
+    with (shared / "deck.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not out.exists():
+            building = shared / "deck in the making"
+            build(building)
+            building.rename(out)
     return out

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support import Program
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("argv", "code", "sentence"),

@@ -336,6 +336,7 @@ def test_no_word_touches_another(measured: dict[Path, Drawn]) -> None:
                     assert not overlap(text, box), f"{text['says']}, {box}"
 
 
+@pytest.mark.slow
 def test_no_wire_runs_through_a_word(measured: dict[Path, Drawn]) -> None:
     for drawn in measured.values():
         for text in drawn["texts"]:

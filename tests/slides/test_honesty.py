@@ -16,6 +16,7 @@ from slides.site import ASSETS, asset
 TAG = re.compile(r"<[^>]+>")
 
 
+@pytest.mark.slow
 def test_every_claim_has_its_test_and_the_times_add_up() -> None:
     assert faults() == []
 
@@ -123,6 +124,7 @@ def test_code_is_not_typed_into_the_deck(tmp_path: Path) -> None:
         faults(path)
 
 
+@pytest.mark.slow
 def test_every_link_of_the_built_deck_leads_somewhere(deck: Path) -> None:
     page = (deck / "index.html").read_text()
     ids = set(re.findall(r' id="([^"]+)"', page))

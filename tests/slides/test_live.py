@@ -18,6 +18,8 @@ from slides.serve import Live, server
 from slides.site import build
 from tests.support import PATIENCE_S
 
+pytestmark = pytest.mark.slow
+
 SLIDE = """## Part
 
 ### Slide {number}

@@ -9,6 +9,8 @@ from slides import DECK
 from slides.deck import Slide, read
 from slides.rehearse import Done, Step, rehearse, steps
 
+pytestmark = pytest.mark.slow
+
 # What looks like a command in a text: after a prompt or in backquotes.
 COMMAND = re.compile(r"(?:^\$ |`)((?:python -m|make) [^`\n]+)", re.MULTILINE)
 # These are run by tests of their own, and take their time.
