@@ -156,7 +156,10 @@ def run(
         check_folders(src, dst)
     except BadFolders as error:
         raise click.UsageError(str(error)) from None
+    keep = None
     if gallery:
+        from image_pipeline.cli.gallery import keep
+
         check_gallery(dst)
     if dry_run:
         only_say(src, dst, files_from, how, force, overwrite, exclude, prune)
@@ -164,7 +167,6 @@ def run(
     supervisor = None if scheduler else start_workers(transport, workers)
 
     from image_pipeline.cli.display import show_batch
-    from image_pipeline.cli.gallery import keep
     from image_pipeline.outcome import CannotKeep, Incomplete, TargetError
     from image_pipeline.storage.store import Store
     from image_pipeline.transport.endpoints import Unusable
@@ -184,9 +186,7 @@ def run(
                 found,
                 stop,
                 report=report,
-                keep_sheet=partial(keep, store, src, dst)
-                if gallery
-                else None,
+                keep_sheet=keep and partial(keep, store, src, dst),
                 quiet=quiet,
             )
             if prune and not stop.is_set():
