@@ -6,6 +6,7 @@ starts its workers before it loads anything more.
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
@@ -161,8 +162,12 @@ def run(
         check_folders(src, dst)
     except BadFolders as error:
         raise click.UsageError(str(error)) from None
+    sheet: Callable[..., None] | None = None
     if gallery:
+        from image_pipeline.cli.gallery import keep
+
         check_gallery(dst)
+        sheet = keep
     if dry_run:
         rest = overwrite, exclude, prune, not no_follow
         only_say(src, dst, files_from, how, force, *rest)
@@ -170,7 +175,6 @@ def run(
     supervisor = None if scheduler else start_workers(transport, workers)
 
     from image_pipeline.cli.display import show_batch
-    from image_pipeline.cli.gallery import keep
     from image_pipeline.outcome import CannotKeep, Incomplete, TargetError
     from image_pipeline.storage.store import Store
     from image_pipeline.transport.endpoints import Unusable
@@ -191,9 +195,7 @@ def run(
                 found,
                 stop,
                 report=report,
-                keep_sheet=partial(keep, store, src, dst)
-                if gallery
-                else None,
+                sheet=sheet and partial(sheet, store, src, dst),
                 quiet=quiet,
                 events=events,
             )

@@ -171,10 +171,6 @@ def worker(
     try:
         with (
             stop_on_signals() as stop,
-            zmq_context(keys, "client", [], [tasks, results]) as (
-                context,
-                curve,
-            ),
             closing(
                 Processes(
                     processes,
@@ -184,6 +180,10 @@ def worker(
                     verbose=not quiet,
                 )
             ) as workers,
+            zmq_context(keys, "client", [], [tasks, results]) as (
+                context,
+                curve,
+            ),
             workers.working(context, tasks, results, curve),
         ):
             if not quiet:

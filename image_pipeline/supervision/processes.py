@@ -1,21 +1,30 @@
-"""Workers as processes: what cannot be stopped can still be killed."""
+"""Workers as processes: what cannot be stopped can still be killed.
 
+The first ones are forked, with every module loaded, before ZeroMQ has
+started a thread here; later ones begin as a fresh Python, as a fork would
+copy locks that threads hold. Not multiprocessing's forkserver, which starts
+them sooner yet: when it is killed it takes the exit codes of all workers
+along, one stopped worker cannot be told, and all share one stderr.
+"""
+
+import faulthandler
 import json
 import os
+import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import astuple
+from typing import NoReturn
 
 from image_pipeline.outcome import Incomplete
+from image_pipeline.supervision import worker_main
 from image_pipeline.supervision.process import GIVES_UP, NOTE
 from image_pipeline.supervision.supervisor import Supervisor
 from image_pipeline.supervision.watched import Exit, Noted, Work, Worker
 
-WORKER = (sys.executable, "-m", "image_pipeline.supervision.worker_main")
 REAP_S = 1.0  # for the kernel to end what was killed
 MAX_WORDS = 2_000  # bytes of stderr that are read
 
@@ -24,7 +33,7 @@ class Processes(Supervisor):
     """Worker processes, which load `make`, a "module:function", at once.
 
     They do not connect before they are `working`. `verbose` ones print a
-    line for each file.
+    line for each file. `command` is run instead of a worker of ours.
     """
 
     def __init__(
@@ -35,51 +44,59 @@ class Processes(Supervisor):
         name: str = "worker",
         once: bool = False,
         verbose: bool = False,
-        command: Sequence[str] = WORKER,
+        command: Sequence[str] = (),
     ) -> None:
-        self._command = [*command, make]
-        self._verbose = verbose
+        self._make, self._command = make, command
         self._config: dict[str, object] = {"once": once, "verbose": verbose}
         super().__init__(count, name, once)
 
     @property
     def pids(self) -> dict[str, int]:
         return {
-            each.name: each.popen.pid
+            each.name: each.pid
             for each in self.alive
             if isinstance(each, _Process)
         }
 
     def _start(self, name: str) -> Worker:
-        return _Process(name, self._command, self._config, self._verbose)
+        return _Process(name, self._make, self._config, self._command)
 
 
 class _Process(Worker):
     def __init__(
         self,
         name: str,
-        command: Sequence[str],
+        make: str,
         config: dict[str, object],
-        verbose: bool,
+        command: Sequence[str],
     ) -> None:
         super().__init__(name)
         self._config = config
+        self._code: int | None = None
         self._stderr, self._notes = (
             os.fdopen(os.memfd_create(what), "rb")
             for what in ("stderr", "notes")
         )
-        # A signal mask is inherited: Ctrl-C in the terminal reaches us, who
-        # end the workers in good order, and not them.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        stdin, self._stdin = os.pipe()
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        stdout = 1 if config["verbose"] else quiet
+        streams = stdin, stdout, self._stderr.fileno()
+        notes = os.dup(self._notes.fileno())
+        os.set_inheritable(notes, True)
+        args = make, name, str(notes)
+        # A signal mask is inherited: Ctrl-C in the terminal, and its end,
+        # reach us, who end the workers in good order, and not them.
+        both = signal.SIGINT, signal.SIGHUP
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, both)
         try:
-            self.popen = subprocess.Popen(
-                [*command, name, str(self._notes.fileno())],
-                stdin=subprocess.PIPE,
-                stdout=None if verbose else subprocess.DEVNULL,
-                stderr=self._stderr,
-                pass_fds=[self._notes.fileno()],
-            )
+            if command or not _has_one_thread():
+                command = command or worker_main.COMMAND
+                self.pid = _spawn((*command, *args), streams)
+            else:
+                self.pid = os.fork() or _work(args, streams)
+            self._pidfd = os.pidfd_open(self.pid)
         except OSError as error:
+            os.close(self._stdin)
             self._stderr.close()
             self._notes.close()
             raise Incomplete(
@@ -87,7 +104,8 @@ class _Process(Worker):
             ) from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        self._pidfd = os.pidfd_open(self.popen.pid)
+            for descriptor in (stdin, quiet, notes):
+                os.close(descriptor)
 
     @property
     def descriptor(self) -> int:
@@ -104,25 +122,34 @@ class _Process(Worker):
             else [],
             "replaces": work.replaces,
         }
-        if stdin := self.popen.stdin:
-            # One that is dead already is for `exit` to see.
-            with suppress(BrokenPipeError):
-                stdin.write(json.dumps(config).encode() + b"\n")
-                stdin.flush()
+        # One that is dead already is for `exit` to see.
+        with suppress(BrokenPipeError):
+            os.write(self._stdin, json.dumps(config).encode() + b"\n")
 
     def read_note(self) -> Noted:
         data = os.pread(self._notes.fileno(), NOTE.size, 0)
         return Noted(*NOTE.unpack(data)) if data else Noted()
 
     def exit(self) -> Exit | None:
-        code = self.popen.poll()
-        if code is None:
+        if not self._has_ended():
             return None
+        code = self._code or 0
         if code == 0:
             return Exit()
         return Exit(
             _cause(code), code == GIVES_UP, self._last_words(), code > 0
         )
+
+    def _has_ended(self, within: float = 0.0) -> bool:
+        if self._code is None:
+            poll = select.poll()
+            poll.register(self._pidfd, select.POLLIN)
+            if poll.poll(within * 1000):
+                status = 0
+                with suppress(ChildProcessError):  # SIGCHLD is ignored
+                    _, status = os.waitpid(self.pid, 0)
+                self._code = os.waitstatus_to_exitcode(status)
+        return self._code is not None
 
     def _last_words(self) -> str:
         size = self._stderr.seek(0, os.SEEK_END)
@@ -133,26 +160,60 @@ class _Process(Worker):
     def is_stopped(self) -> bool:
         flags = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
         with suppress(ChildProcessError):
-            return os.waitid(os.P_PID, self.popen.pid, flags) is not None
+            return os.waitid(os.P_PID, self.pid, flags) is not None
         return False
 
     def leave(self) -> None:
         """The end of its stdin is what it waits for."""
-        if self.popen.stdin:
-            with suppress(BrokenPipeError):
-                self.popen.stdin.close()
+        if self._stdin >= 0:
+            os.close(self._stdin)
+            self._stdin = -1
 
     def kill(self) -> None:
-        self.popen.kill()
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def close(self, deadline: float) -> bool:
         with self._stderr, self._notes:
             self.leave()
-            with suppress(subprocess.TimeoutExpired):
-                self.popen.wait(max(REAP_S, deadline - time.monotonic()))
-            with suppress(OSError):
-                os.close(self._pidfd)
-        return self.popen.returncode is not None
+            ended = self._has_ended(max(REAP_S, deadline - time.monotonic()))
+            os.close(self._pidfd)
+        return ended
+
+
+def _has_one_thread() -> bool:
+    """Also none of C code's own, which Python does not count."""
+    with suppress(OSError):
+        return len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208
+    return False
+
+
+def _spawn(argv: tuple[str, ...], streams: Sequence[int]) -> int:
+    actions = [
+        (os.POSIX_SPAWN_DUP2, each, number)
+        for number, each in enumerate(streams)
+    ]
+    return os.posix_spawn(argv[0], argv, os.environ, file_actions=actions)
+
+
+def _work(args: Sequence[str], streams: Sequence[int]) -> NoReturn:
+    """Be a worker, in a process that was forked for it."""
+    code = 1
+    try:
+        faulthandler.disable()  # whose file is closed below
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, each in enumerate(streams):
+            os.dup2(each, number)
+        sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+        worker_main.main(args)
+        code = 0
+    except SystemExit as error:
+        code = int(error.code or 0)
+    except BaseException as error:  # noqa: BLE001 - nothing returns from here
+        sys.__excepthook__(type(error), error, error.__traceback__)
+    finally:
+        os._exit(code)
 
 
 def _cause(code: int) -> str:

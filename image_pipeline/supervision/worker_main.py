@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from threading import Event, Thread
 
@@ -34,13 +35,19 @@ from image_pipeline.transport.endpoints import Unusable
 from image_pipeline.transport.monitor import Refused
 from image_pipeline.worker import work
 
+COMMAND = (sys.executable, "-m", "image_pipeline.supervision.worker_main")
 STDIN = 0
+MAX_DESCRIPTOR = 2**31 - 1  # close_range(2) knows which are open
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     die_with_parent()
     keep_memory()
-    make, name, notes = load(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    function, name, notes = *arguments[:2], int(arguments[2])
+    # Others of the program that started us: they may lead anywhere.
+    os.closerange(3, notes)
+    os.closerange(notes + 1, MAX_DESCRIPTOR)
+    make = load(function)
 
     def note(file_id: int, seconds: float) -> None:
         os.pwrite(notes, NOTE.pack(file_id, time.monotonic(), seconds), 0)
@@ -108,4 +115,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

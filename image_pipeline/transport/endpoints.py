@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 
 import zmq
 
@@ -71,14 +72,16 @@ def needs_ipv6(endpoint: str) -> bool:
 
     Only then: with it, 127.0.0.1 would be shown as ::ffff:127.0.0.1.
     """
-    from socket import AF_INET, getaddrinfo
-
     scheme, _, address = endpoint.partition("://")
     host = address.rpartition(";")[2].rpartition(":")[0]
     if scheme != "tcp" or host == "*":
         return False
     if ":" in host:  # only an address of IPv6 has one
         return True
+    if re.fullmatch("[0-9.]+", host):
+        return False
+    from socket import AF_INET, getaddrinfo
+
     try:
         return all(each[0] != AF_INET for each in getaddrinfo(host, None))
     except (OSError, UnicodeError):
@@ -131,12 +134,12 @@ def usable(what: str, endpoint: str) -> Iterator[None]:
 
 def _check_path(path: str) -> None:
     """Raise Unusable for a path that is taken: libzmq would delete it."""
-    from socket import AF_UNIX, SOCK_STREAM, socket
-
     if path.startswith(("@", "*")) or not os.path.lexists(path):
         return
     if not stat.S_ISSOCK(os.lstat(path).st_mode):
         raise Unusable(f"cannot bind to {path}: a file is in the way")
+    from socket import AF_UNIX, SOCK_STREAM, socket
+
     with socket(AF_UNIX, SOCK_STREAM) as probe:
         probe.settimeout(CONNECT_S)
         try:
@@ -159,16 +162,22 @@ def private_endpoints(transport: Transport) -> Iterator[tuple[str, str]]:
         case Transport.INPROC:  # these names are known in our context only
             yield "inproc://tasks", "inproc://results"
         case Transport.IPC:  # in a folder that is ours alone
-            from tempfile import TemporaryDirectory, gettempdir
-
-            _check_base(gettempdir())
-            with TemporaryDirectory() as folder:
+            # Not with tempfile, which loads all that shutil can unpack.
+            temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
+            _check_base(temporary)
+            folder = Path(temporary, f"ipc-{os.urandom(8).hex()}")
+            folder.mkdir(0o700)
+            try:
                 yield f"ipc://{folder}/tasks", f"ipc://{folder}/results"
+            finally:
+                for left in folder.iterdir():
+                    left.unlink()
+                folder.rmdir()
 
 
 def _check_base(base: str) -> None:
     """Raise Unusable where another user could put a folder for ours."""
-    found = os.stat(base)  # noqa: PTH116 - pathlib loads late
+    found = Path(base).stat()
     others = stat.S_IWGRP | stat.S_IWOTH
     shared = found.st_mode & others and not found.st_mode & stat.S_ISVTX
     if shared or found.st_uid not in (0, os.getuid()):
