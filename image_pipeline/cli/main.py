@@ -195,7 +195,7 @@ def run(
                 found,
                 stop,
                 report=report,
-                sheet=sheet and partial(sheet, store, src, dst),
+                keep_sheet=sheet and partial(sheet, store, src, dst),
                 quiet=quiet,
                 events=events,
             )
