@@ -15,26 +15,13 @@ from google.protobuf.message import DecodeError
 from image_pipeline import messages_pb2 as pb
 
 ABOUT_A_WORKER = frozenset(
-    {
-        pb.STAGE_READY,
-        pb.STAGE_LEAVING,
-        pb.STAGE_CRASHED,
-        pb.STAGE_TIMED_OUT,
-    }
+    (pb.STAGE_READY, pb.STAGE_LEAVING, pb.STAGE_CRASHED, pb.STAGE_TIMED_OUT)
 )
-ABOUT_A_FILE_FROM_A_WORKER = frozenset(
-    {
-        pb.STAGE_STARTED,
-        pb.STAGE_MADE,
-        pb.STAGE_SKIPPED,
-        pb.STAGE_FAILED,
-    }
+_OF_WORK = frozenset(
+    (pb.STAGE_STARTED, pb.STAGE_MADE, pb.STAGE_SKIPPED, pb.STAGE_FAILED)
 )
-ABOUT_A_FILE = ABOUT_A_FILE_FROM_A_WORKER | {
-    pb.STAGE_WANTED,
-    pb.STAGE_CURRENT,
-}
-FROM_A_WORKER = ABOUT_A_FILE_FROM_A_WORKER | ABOUT_A_WORKER
+_ABOUT_A_FILE = _OF_WORK | {pb.STAGE_WANTED, pb.STAGE_CURRENT}
+_FROM_A_WORKER = _OF_WORK | ABOUT_A_WORKER
 _LOWER_HALF = 0xFFFF_FFFF
 MAX_BYTES = 4 * 2**20  # of a message, without the frames that follow it
 MAX_RESULT = 16 * 2**20  # bytes of one, and so of any frame to a sink
@@ -101,7 +88,7 @@ def read_to_sink(data: bytes, frames: int = 0) -> pb.Plan | pb.Reports:
         case "reports":
             reports = message.reports.reports
             for report in reports:
-                _checked_report(report, FROM_A_WORKER)
+                _checked_report(report, _FROM_A_WORKER)
             results = sum(report.results for report in reports)
             if results != frames:
                 raise Malformed(f"{frames} frames for {results} results")
@@ -134,7 +121,7 @@ def _checked_plan(plan: pb.Plan) -> pb.Plan:
 def _checked_report(report: pb.Report, allowed: Iterable[int]) -> pb.Report:
     if report.stage == pb.STAGE_UNSPECIFIED or report.stage not in allowed:
         raise Malformed(f"a report of stage {report.stage}")
-    if report.stage in ABOUT_A_FILE:
+    if report.stage in _ABOUT_A_FILE:
         _check_id(report.id)
     texts = report.reason, report.worker, "".join(report.notes)
     if max(map(len, texts)) > MAX_TEXT:

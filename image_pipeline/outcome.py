@@ -46,33 +46,18 @@ class FileRecord:
     attempts: int = 0
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Counter[Outcome]):
     """The counts of the five outcomes."""
-
-    counts: Counter[Outcome] = field(default_factory=Counter)
-
-    def add(self, outcome: Outcome) -> None:
-        self.counts[outcome] += 1
-
-    def __getitem__(self, outcome: Outcome) -> int:
-        return self.counts[outcome]
-
-    @property
-    def total(self) -> int:
-        return self.counts.total()
 
     def __str__(self) -> str:
         return ", ".join(f"{self[each]} {each}" for each in Outcome)
 
     def exit_code(self, interrupted: bool = False) -> ExitCode:
         if self[Outcome.UNFINISHED]:
-            return (
-                ExitCode.INTERRUPTED if interrupted else ExitCode.INCOMPLETE
-            )
-        if self[Outcome.FAILED]:
-            return ExitCode.SOME_FAILED
-        return ExitCode.ALL_WELL
+            incomplete = not interrupted
+            return ExitCode.INCOMPLETE if incomplete else ExitCode.INTERRUPTED
+        failed = self[Outcome.FAILED]
+        return ExitCode.SOME_FAILED if failed else ExitCode.ALL_WELL
 
 
 @dataclass(slots=True)

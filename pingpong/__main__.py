@@ -114,9 +114,8 @@ def server(bind: str, workers: int, work: float, insecure: bool) -> None:
             if workers == 1:
                 tally = serve(front, stop, work)
             else:
-                tally = serve_with_workers(
-                    context, front, stop, workers, work
-                )
+                several = context, front, stop, workers, work
+                tally = serve_with_workers(*several)
         click.echo(f"{tally}\n{seen}")
 
 
@@ -134,16 +133,11 @@ def server(bind: str, workers: int, work: float, insecure: bool) -> None:
 @click.option("--events", default="", help="Endpoint to publish news to.")
 def client(
     connect: str,
-    count: int,
-    interval: float,
-    timeout: float,
     deadline: float,
-    retries: int,
-    size: int,
-    clients: int,
     quiet: bool,
     json: bool,
     events: str,
+    **how: Any,
 ) -> None:
     """Ping a server; exit 1 if an answer was lost, 130 if interrupted.
 
@@ -159,7 +153,7 @@ def client(
         from pingpong.support.stop import Stop, on_quit
 
         report = Report()
-        plan = Plan(clients, count, timeout, retries, interval, size)
+        plan = Plan(**how)
 
         def say(number: int, news: Outcome | int) -> None:
             if isinstance(news, int):
@@ -172,8 +166,9 @@ def client(
                 return
             text = str(news)
             if isinstance(news, int):
-                text = f"no answer in {timeout:g} s, try {news}"
-            click.echo(f"client {number}: {text}" if clients > 1 else text)
+                text = f"no answer in {plan.timeout:g} s, try {news}"
+            many = plan.clients > 1
+            click.echo(f"client {number}: {text}" if many else text)
 
         check_connect(connect)
         if events:
@@ -185,15 +180,15 @@ def client(
         context = stack.enter_context(zmq.Context())
         context.ipv6 = needs_ipv6(connect)
         if not json:  # ping -q prints this line, too
-            click.echo(f"PING {connect}: {size} bytes of payload")
+            click.echo(f"PING {connect}: {plan.size} bytes of payload")
         fleet(context, connect, stop, report, say, plan)
         if json:
             click.echo(dumps({"endpoint": connect, **report.as_dict()}))
         else:
             click.echo(f"\n--- {connect} ping statistics ---\n{report}")
-        if report.lost or not (count or report.received):
+        if report.lost or not (plan.count or report.received):
             sys.exit(1)
-        if report.received < count * clients:
+        if report.received < plan.count * plan.clients:
             sys.exit(INTERRUPTED if stop.interrupted else 1)
 
 

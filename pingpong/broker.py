@@ -54,11 +54,9 @@ def serve_with_workers(
                 forward(router, dealer, stop)
             finally:
                 stop.set()
-    total = Tally()
-    for done in running:
-        total.answered += done.result().answered
-        total.refused += done.result().refused
-    return total
+    each = [done.result() for done in running]
+    answered, refused = (t.answered for t in each), (t.refused for t in each)
+    return Tally(sum(answered), sum(refused))
 
 
 def forward(
@@ -69,15 +67,13 @@ def forward(
     A request is only taken from the ROUTER when the DEALER has room for it.
     Its send never waits all the same: at a stop the workers may be gone.
     """
-    with_room, without = zmq.Poller(), zmq.Poller()
-    with_room.register(router, zmq.POLLIN)
-    with_room.register(dealer, zmq.POLLIN)
-    without.register(dealer, zmq.POLLIN | zmq.POLLOUT)
-    for poller in (with_room, without):
-        poller.register(stop.fd, zmq.POLLIN)
+    poller = zmq.Poller()
+    poller.register(stop.fd, zmq.POLLIN)
     while True:
         room = dealer.poll(0, zmq.POLLOUT)
-        ready = dict((with_room if room else without).poll())
+        poller.register(router, zmq.POLLIN if room else 0)
+        poller.register(dealer, zmq.POLLIN | (0 if room else zmq.POLLOUT))
+        ready = dict(poller.poll())
         if stop.fd in ready:
             return
         if router in ready and (request := receive(router)):

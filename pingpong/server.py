@@ -33,10 +33,8 @@ class Tally:
         return f"Answered {self.answered} pings, {refused}"
 
     def add(self, pong: Pong) -> None:
-        if pong.error:
-            self.refused += 1
-        else:
-            self.answered += 1
+        self.refused += bool(pong.error)
+        self.answered += not pong.error
 
 
 def serve(rep: zmq.SyncSocket, stop: Stop, work: float = 0) -> Tally:

@@ -28,7 +28,7 @@ class Account:
     done_by: Counter[str] = field(default_factory=Counter)
 
     def record(self, record: FileRecord) -> None:
-        self.tally.add(record.outcome)
+        self.tally[record.outcome] += 1
         self.pixels += record.width * record.height
         self.done_by[record.worker] += 1
         source = shown(record.source)
@@ -68,14 +68,14 @@ class Account:
 
     def cut_off(self) -> None:
         """Count as unfinished what was interrupted in being recorded."""
-        if missing := self.total - self.tally.total:
-            self.tally.counts[Outcome.UNFINISHED] += missing
+        if missing := self.total - self.tally.total():
+            self.tally[Outcome.UNFINISHED] += missing
             if self.report:
                 self.report.trouble = "interrupted while it was written"
 
     def summary(self) -> str:
         """Say how it ended: every file found is in one of the counts."""
-        if self.tally.total != self.total:
+        if self.tally.total() != self.total:
             raise AssertionError(
                 f"{self.total} files were found, but {self.tally} ended"
             )

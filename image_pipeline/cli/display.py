@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 import click
 
@@ -14,12 +13,7 @@ from image_pipeline.cli.account import Account
 from image_pipeline.cli.options import say
 from image_pipeline.cli.report import Report
 from image_pipeline.cli.signals import NOTICE, Stop
-from image_pipeline.outcome import (
-    ExitCode,
-    FileRecord,
-    Incomplete,
-    Status,
-)
+from image_pipeline.outcome import ExitCode, FileRecord, Incomplete, Status
 from image_pipeline.storage.scan import Found
 from image_pipeline.storage.source import Files
 from image_pipeline.transport.events import Events
@@ -30,17 +24,8 @@ if TYPE_CHECKING:
 UNSEEN_S = 1.0  # a batch that is faster needs no progress in a log
 
 
-class Deliver(Protocol):
-    """`run.run`, with everything but these bound."""
-
-    def __call__(
-        self,
-        files: Files,
-        *,
-        stop: Event,
-        record: Callable[[FileRecord], None],
-        watch: Callable[[Status], None],
-    ) -> None: ...
+# `run.run`, with all bound but the files, `stop`, `record` and `watch`.
+Deliver = Callable[..., None]
 
 
 def show_batch(

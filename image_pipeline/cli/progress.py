@@ -7,7 +7,6 @@ can hold. Either way it only draws what it is given.
 
 import time
 from collections import deque
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group
@@ -73,12 +72,7 @@ class Progress:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._live:
             self._live.stop()
 
@@ -89,11 +83,8 @@ class Progress:
         now = time.monotonic()
         if now < self._due and not last:
             return
-        made, failed = (
-            account.tally[Outcome.MADE],
-            account.tally[Outcome.FAILED],
-        )
-        self._rates.add(now, made + failed, account.pixels)
+        worked = account.tally[Outcome.MADE] + account.tally[Outcome.FAILED]
+        self._rates.add(now, worked, account.pixels)
         line = summary(account, self._rates)
         if self._live:
             self._due = now + _REDRAW_EVERY_S
@@ -107,7 +98,7 @@ class Progress:
 
 def summary(account: Account, rates: Rates) -> Text:
     """Say all of it in one line of text."""
-    done, failed = account.tally.total, account.tally[Outcome.FAILED]
+    done, failed = account.tally.total(), account.tally[Outcome.FAILED]
     parts = [f"{done}/{account.total}"]
     if rates.images:
         parts.append(f"{rates.images:.0f} images/s")
@@ -126,7 +117,7 @@ def _screen(line: Text, account: Account, status: Status) -> Group:
     head.add_column(ratio=1)
     head.add_column(no_wrap=True)
     total = max(1, account.total)
-    head.add_row(ProgressBar(total, account.tally.total), line)
+    head.add_row(ProgressBar(total, account.tally.total()), line)
     rows = Table.grid(padding=(0, 2))
     rows.add_column(no_wrap=True)
     rows.add_column(justify="right", no_wrap=True)

@@ -102,32 +102,22 @@ class Receipts:
         if report.worker in self._status.workers:
             self._status.workers[report.worker] = b"", now
         if attempts := self._ledger.close(number, now):
-            self._record(
-                self._source.final(
-                    number,
-                    outcome,
-                    reason,
-                    width=report.width,
-                    height=report.height,
-                    seconds=report.seconds,
-                    worker=report.worker,
-                    attempts=attempts.sends,
-                )
-            )
+            made = ("width", "height", "seconds", "worker")
+            facts = {name: getattr(report, name) for name in made}
+            facts["attempts"] = attempts.sends
+            final = self._source.final(number, outcome, reason, **facts)
+            self._record(final)
 
     def fail(self, failures: Iterable[Failure]) -> None:
         """The ledger has closed these already."""
         for failure in failures:
-            self.withdrawn.append(messages.id_of(self._batch, failure.number))
-            self._record(
-                self._source.final(
-                    failure.number,
-                    Outcome.FAILED,
-                    failure.reason,
-                    worker=failure.worker,
-                    attempts=failure.sends,
-                )
+            number, reason = failure.number, failure.reason
+            self.withdrawn.append(messages.id_of(self._batch, number))
+            facts = {"worker": failure.worker, "attempts": failure.sends}
+            final = self._source.final(
+                number, Outcome.FAILED, reason, **facts
             )
+            self._record(final)
 
     def end(self, why: str) -> None:
         """Whatever is not closed yet is unfinished."""

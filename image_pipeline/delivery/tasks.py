@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from image_pipeline import messages
 from image_pipeline import messages_pb2 as pb
@@ -42,14 +43,12 @@ class TaskRunner:
         self._note, self._show = note, show
 
     def ready(self) -> bytes:
-        return messages.to_sink(
-            pb.Report(stage=pb.STAGE_READY, worker=self._name)
-        )
+        report = pb.Report(stage=pb.STAGE_READY, worker=self._name)
+        return messages.to_sink(report)
 
     def leaving(self) -> bytes:
-        return messages.to_sink(
-            pb.Report(stage=pb.STAGE_LEAVING, worker=self._name)
-        )
+        report = pb.Report(stage=pb.STAGE_LEAVING, worker=self._name)
+        return messages.to_sink(report)
 
     def read(self, frames: Sequence[bytes]) -> Task:
         header, *files = frames
@@ -60,12 +59,8 @@ class TaskRunner:
         return Task(task.ids, task.recipe, task.timeout_ms / 1000, files)
 
     def started(self, task: Task) -> bytes:
-        return messages.to_sink(
-            *(
-                pb.Report(id=each, stage=pb.STAGE_STARTED, worker=self._name)
-                for each in task.ids
-            )
-        )
+        report = partial(pb.Report, stage=pb.STAGE_STARTED, worker=self._name)
+        return messages.to_sink(*(report(id=each) for each in task.ids))
 
     def make(self, task: Task) -> list[bytes]:
         """Return a message for the sink: reports, then all results."""

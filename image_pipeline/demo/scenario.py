@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from image_pipeline.cli.gallery import PAGE, keep
 from image_pipeline.cli.options import MAKE
@@ -45,7 +46,7 @@ Show = Callable[[str], object]
 class Act:
     """One run of the demonstration, as it goes."""
 
-    workers: Supervisor
+    workers: Supervisor | None
     victim: str = ""  # the worker that is to be killed
     records: list[FileRecord] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
@@ -79,10 +80,7 @@ class Act:
 
     @property
     def tally(self) -> Tally:
-        tally = Tally()
-        for record in self.records:
-            tally.add(record.outcome)
-        return tally
+        return Tally(record.outcome for record in self.records)
 
     @property
     def well(self) -> bool:
@@ -100,43 +98,32 @@ def run(folder: Path, stop: Event, title: Show, show: Show) -> bool:
 
     title(f"1. {PHOTOGRAPHS} photographs of 4 megapixels, made up here.")
     names = list(photographs(folder / "photographs", stop))
-    if stop.is_set():
-        return False
-    files = partial(Files, os.fsencode(folder / "photographs"), names)
 
-    title("2. One worker process, over tcp.")
-    alone = play(folder / "alone", files(Recipe()), stop, Processes(1, MAKE))
-    summarise(alone, show)
-    if stop.is_set():
-        return False
+    def act(text: str, name: str, *how: Any, **more: Any) -> Act:
+        if stop.is_set():
+            return Act(None)
+        title(text)
+        source = os.fsencode(folder / "photographs")
+        files = Files(source, names, Recipe())
+        played = play(folder / name, files, stop, *how, **more)
+        rate = (PHOTOGRAPHS - 1) / played.seconds if played.seconds else 0.0
+        show(f"{played.seconds:.2f} s, {rate:.0f} images a second")
+        show(f"{played.tally}")
+        return played
 
-    title(f"3. {everyone} workers over tcp, and one is killed by SIGKILL.")
-    crowd = play(
-        folder / "tcp",
-        files(Recipe()),
-        stop,
-        Processes(everyone, MAKE),
-        victim="worker 1",
-    )
-    summarise(crowd, show)
-    if stop.is_set():
-        return False
+    one, many = partial(Processes, 1), partial(Processes, everyone)
+    alone = act("2. One worker process, over tcp.", "alone", one)
+    text = f"3. {everyone} workers over tcp, and one is killed by SIGKILL."
+    crowd = act(text, "tcp", many, victim="worker 1")
     again = sum(record.attempts > 1 for record in crowd.records)
     lost = PHOTOGRAPHS - crowd.tally[Outcome.MADE]
     if crowd.killed:
         show(
             f"worker 1 died; {again} images were sent again, {lost} were lost"
         )
-
-    title(f"4. The same functions as {everyone} threads, over inproc.")
-    threads = play(
-        folder / "inproc",
-        files(Recipe()),
-        stop,
-        Threads(everyone, MAKE),
-        Transport.INPROC,
-    )
-    summarise(threads, show)
+    text = f"4. The same functions as {everyone} threads, over inproc."
+    as_threads = partial(Threads, everyone)
+    threads = act(text, "inproc", as_threads, Transport.INPROC)
 
     if not (alone.well and crowd.well and crowd.killed and threads.well):
         return False
@@ -172,13 +159,13 @@ def play(
     target: Path,
     files: Files,
     stop: Event,
-    workers: Supervisor,
+    start: Callable[[str], Supervisor],
     transport: Transport = Transport.TCP,
     victim: str = "",
 ) -> Act:
     """Make all thumbnails once, with a contact sheet beside them."""
-    act = Act(workers, victim)
-    with closing(workers), Store(target) as store:
+    with closing(start(MAKE)) as workers, Store(target) as store:
+        act = Act(workers, victim)
         with suppress(Incomplete):  # the records say what is missing
             run_batch(
                 files,
@@ -192,9 +179,3 @@ def play(
         source = Path(os.fsdecode(files.source))
         keep(store, source, target, act.records)
     return act
-
-
-def summarise(act: Act, show: Show) -> None:
-    rate = (PHOTOGRAPHS - 1) / act.seconds if act.seconds else 0.0
-    show(f"{act.seconds:.2f} s, {rate:.0f} images a second")
-    show(f"{act.tally}")

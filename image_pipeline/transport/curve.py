@@ -55,6 +55,10 @@ class Keys:
         """Tell whether the sender of `frame` holds the server's key."""
         return frame.get("User-Id") == self.server.decode()
 
+    def callback(self, _domain: str, key: bytes) -> bool:
+        """Tell a guard whom to admit: the two keys that we know."""
+        return key in (self.server, self.client)
+
 
 def generate(folder: Path) -> list[Path]:
     """Write both certificates into `folder`, for their owner's eyes only.
@@ -127,17 +131,6 @@ def for_one_run() -> tuple[Keys, Keys]:
     )
 
 
-class _Admit:
-    """The two keys that a pipeline knows (a credentials provider)."""
-
-    def __init__(self, keys: Keys) -> None:
-        self._known = {keys.server, keys.client}
-
-    def callback(self, domain: str, key: bytes) -> bool:
-        del domain
-        return key in self._known
-
-
 @contextmanager
 def guard(
     context: zmq.Context[zmq.Socket[bytes]], keys: Keys | None
@@ -155,7 +148,7 @@ def guard(
     authenticator = ThreadAuthenticator(context)
     authenticator.start()
     try:
-        authenticator.configure_curve_callback(DOMAIN, _Admit(keys))
+        authenticator.configure_curve_callback(DOMAIN, keys)
         yield
     finally:
         authenticator.stop()

@@ -96,9 +96,7 @@ def test_a_sink_that_is_killed_and_replaced_loses_no_image(
     over.set()
     worker.join(PATIENCE_S)
 
-    tally = Tally()
-    for record in records:
-        tally.add(record.outcome)
+    tally = Tally(record.outcome for record in records)
     assert sorted(record.source for record in records) == names
     assert tally[Outcome.MADE] + tally[Outcome.CURRENT] == IMAGES
     assert sinks[1].wait() == 0

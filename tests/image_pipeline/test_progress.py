@@ -42,8 +42,8 @@ def at(
 ) -> tuple[Account, Status]:
     """A batch of 400 images of 4 megapixels, in which so many are done."""
     account = Account(400, pixels=done * 4_000_000)
-    account.tally.counts[Outcome.MADE] = done - failed
-    account.tally.counts[Outcome.FAILED] = failed
+    account.tally[Outcome.MADE] = done - failed
+    account.tally[Outcome.FAILED] = failed
     status = Status(400, now=100.0)
     for each in workers:
         account.done_by[each.name] = each.done
