@@ -115,7 +115,7 @@ class Flood:
 
     path: Path
     most: int
-    looks: int = 4  # in a row: a message that is allowed ends between two
+    looks: int = 5  # a message that is allowed has ended before the last
     _least: int = sys.maxsize
     _seen: int = 0
 
@@ -125,10 +125,8 @@ class Flood:
     def rises(self) -> bool:
         now = _resident_bytes()
         self._least = min(self._least, now)
-        if now - self._least > self.most and _arrives(str(self.path)):
-            self._seen += 1
-        else:
-            self._seen = 0
+        if now - self._least > self.most:
+            self._seen += _arrives(str(self.path))
         return self._seen >= self.looks
 
 
