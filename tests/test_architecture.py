@@ -34,7 +34,7 @@ BUDGETS = {  # lines of Python, without generated code
 # What is past its budget today. A number here may only fall, and goes when
 # the budget is met.
 OVER = {
-    "pingpong": 1_284,
+    "pingpong": 1_269,
     "image_pipeline": 7_726,
     "plugin_system": 3_310,
     "slides": 1_880,

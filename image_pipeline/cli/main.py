@@ -156,10 +156,7 @@ def run(
         check_folders(src, dst)
     except BadFolders as error:
         raise click.UsageError(str(error)) from None
-    keep = None
     if gallery:
-        from image_pipeline.cli.gallery import keep
-
         check_gallery(dst)
     if dry_run:
         only_say(src, dst, files_from, how, force, overwrite, exclude, prune)
@@ -180,13 +177,18 @@ def run(
             else on_cluster(store, scheduler or "") as deliver,
         ):
             found = find(src, dst, files_from, how, store.folding(), exclude)
+            keep_sheet = None
+            if gallery:
+                from image_pipeline.cli.gallery import keep
+
+                keep_sheet = partial(keep, store, src, dst)
             code = show_batch(
                 deliver,
                 files_of(src, found, how, timeout, force),
                 found,
                 stop,
                 report=report,
-                keep_sheet=keep and partial(keep, store, src, dst),
+                keep_sheet=keep_sheet,
                 quiet=quiet,
             )
             if prune and not stop.is_set():
