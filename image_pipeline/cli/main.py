@@ -6,7 +6,6 @@ starts its workers before it loads anything more.
 
 import os
 import sys
-from collections.abc import Callable
 from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
@@ -162,12 +161,8 @@ def run(
         check_folders(src, dst)
     except BadFolders as error:
         raise click.UsageError(str(error)) from None
-    sheet: Callable[..., None] | None = None
     if gallery:
-        from image_pipeline.cli.gallery import keep
-
         check_gallery(dst)
-        sheet = keep
     if dry_run:
         rest = overwrite, exclude, prune, not no_follow
         only_say(src, dst, files_from, how, force, *rest)
@@ -189,13 +184,18 @@ def run(
         ):
             fold, follow = store.folding(), not no_follow
             found = find(src, dst, files_from, how, fold, exclude, follow)
+            keep_sheet = None
+            if gallery:
+                from image_pipeline.cli.gallery import keep
+
+                keep_sheet = partial(keep, store, src, dst)
             code = show_batch(
                 deliver,
                 files_of(src, found, how, timeout, force, follow),
                 found,
                 stop,
                 report=report,
-                keep_sheet=sheet and partial(sheet, store, src, dst),
+                keep_sheet=keep_sheet,
                 quiet=quiet,
                 events=events,
             )

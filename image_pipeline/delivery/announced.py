@@ -75,11 +75,8 @@ class Announced:
             self._batch, self._highest = plan.batch, 0
             self._owed.clear()
             # The ventilator that waited for the others is gone.
-            self.receipts = [
-                report
-                for report in self.receipts
-                if report.stage in messages.ABOUT_A_WORKER
-            ]
+            lasting, receipts = messages.ABOUT_A_WORKER, self.receipts
+            self.receipts = [r for r in receipts if r.stage in lasting]
         for file in plan.files:
             stage = pb.STAGE_WANTED
             if self._store.is_current(file) and not plan.force:

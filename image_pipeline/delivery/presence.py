@@ -82,29 +82,25 @@ class BatchPresence:
         ):
             self.started = True
             if workers < self._wanted:
-                self.note = (
-                    f"started with {workers} of {self._wanted} workers"
-                )
+                some = f"{workers} of {self._wanted}"
+                self.note = f"started with {some} workers"
         self._check_sink(now)
 
     def _check_sink(self, now: float) -> None:
         silence = now - self._heard
         endpoint = self._plans.endpoint
         missing = not (self._plans.peers.connected or is_inproc(endpoint))
+        patience = f"{self._patience:g} s"
         if missing and silence > self._patience:
-            raise Incomplete(
-                f"no sink at {endpoint} for {self._patience:g} s"
-            )
+            raise Incomplete(f"no sink at {endpoint} for {patience}")
         if silence > self._timeout + TIMEOUT_GRACE_S + self._patience:
             raise Incomplete(f"nothing was heard for {silence:.0f} s")
 
     def _nobody(self) -> str:
         refusal = self._tasks.peers.refusal
         why = f"; one was refused: {refusal}" if refusal else ""
-        return (
-            f"no worker at {self._tasks.endpoint} for "
-            f"{self._patience:g} s{why}"
-        )
+        at = self._tasks.endpoint
+        return f"no worker at {at} for {self._patience:g} s{why}"
 
 
 @dataclass(frozen=True, slots=True)

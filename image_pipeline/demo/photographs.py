@@ -37,19 +37,15 @@ def photograph(
         width, height = height, width
     scene, land = _scene(rng, (max(1, width // 4), max(1, height // 4)))
     image = scene.resize((width, height), Image.Resampling.BILINEAR)
-    image = _grain(
-        rng, image, land.resize((width, height), Image.Resampling.NEAREST)
-    )
+    land = land.resize((width, height), Image.Resampling.NEAREST)
+    image = _grain(rng, image, land)
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "Beyond HTTP"
     exif[ExifTags.Base.Model] = f"Mountain camera {seed}"
     exif[ExifTags.Base.DateTime] = "2024:06:01 12:00:00"
-    exif.get_ifd(ExifTags.IFD.GPSInfo).update(
-        {
-            ExifTags.GPS.GPSLatitudeRef: "N",
-            ExifTags.GPS.GPSLatitude: (46.0, 30.0, rng.uniform(0, 60)),
-        }
-    )
+    gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    gps[ExifTags.GPS.GPSLatitudeRef] = "N"
+    gps[ExifTags.GPS.GPSLatitude] = (46.0, 30.0, rng.uniform(0, 60))
     if upright:  # cameras store what they see and note how they were held
         image = image.transpose(Image.Transpose.ROTATE_90)
         exif[ExifTags.Base.Orientation] = 6
@@ -72,13 +68,9 @@ def _scene(
     glow = Image.radial_gradient("L").point(lambda v: 255 - v * 1.5)
     disc = max(1, height)
     sun = Image.new("L", size)
-    sun.paste(
-        glow.resize((disc, disc)),
-        (
-            rng.randrange(width) - disc // 2,
-            rng.randrange(disc) // 2 - disc // 4,
-        ),
-    )
+    left = rng.randrange(width) - disc // 2
+    corner = left, rng.randrange(disc) // 2 - disc // 4
+    sun.paste(glow.resize((disc, disc)), corner)
     image = ImageChops.screen(image, Image.merge("RGB", (sun, sun, sun)))
     land = Image.new("L", size)
     ridges = 5
@@ -150,9 +142,8 @@ def _texture(rng: random.Random, size: tuple[int, int]) -> Image.Image:
     texture = Image.new("L", size, 128)
     for scale, weight in ((12, 0.5), (3, 0.5), (1, 0.6)):
         small = (size[0] // scale + 1, size[1] // scale + 1)
-        noise = Image.frombytes(
-            "L", small, rng.randbytes(small[0] * small[1])
-        )
+        data = rng.randbytes(small[0] * small[1])
+        noise = Image.frombytes("L", small, data)
         noise = noise.resize(size, Image.Resampling.BILINEAR)
         texture = Image.blend(texture, noise, weight)
     return texture

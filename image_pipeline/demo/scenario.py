@@ -99,7 +99,7 @@ def run(folder: Path, stop: Event, title: Show, show: Show) -> bool:
     title(f"1. {PHOTOGRAPHS} photographs of 4 megapixels, made up here.")
     names = list(photographs(folder / "photographs", stop))
 
-    def act(text: str, name: str, *how: Any, **more: Any) -> Act:
+    def perform(text: str, name: str, *how: Any, **more: Any) -> Act:
         if stop.is_set():
             return Act(None)
         title(text)
@@ -112,25 +112,23 @@ def run(folder: Path, stop: Event, title: Show, show: Show) -> bool:
         return played
 
     one, many = partial(Processes, 1), partial(Processes, everyone)
-    alone = act("2. One worker process, over tcp.", "alone", one)
+    alone = perform("2. One worker process, over tcp.", "alone", one)
     text = f"3. {everyone} workers over tcp, and one is killed by SIGKILL."
-    crowd = act(text, "tcp", many, victim="worker 1")
+    crowd = perform(text, "tcp", many, victim="worker 1")
     again = sum(record.attempts > 1 for record in crowd.records)
     lost = PHOTOGRAPHS - crowd.tally[Outcome.MADE]
     if crowd.killed:
-        show(
-            f"worker 1 died; {again} images were sent again, {lost} were lost"
-        )
+        sent = f"{again} images were sent again"
+        show(f"worker 1 died; {sent}, {lost} were lost")
     text = f"4. The same functions as {everyone} threads, over inproc."
     as_threads = partial(Threads, everyone)
-    threads = act(text, "inproc", as_threads, Transport.INPROC)
+    threads = perform(text, "inproc", as_threads, Transport.INPROC)
 
     if not (alone.well and crowd.well and crowd.killed and threads.well):
         return False
     for act, what in ((crowd, "tcp, one killed"), (threads, "inproc")):
-        show(
-            f"{what}: {alone.seconds / act.seconds:.1f} times as fast as one"
-        )
+        times = alone.seconds / act.seconds
+        show(f"{what}: {times:.1f} times as fast as one")
     same = all(
         (folder / "tcp" / os.fsdecode(name)).read_bytes()
         == (folder / "inproc" / os.fsdecode(name)).read_bytes()

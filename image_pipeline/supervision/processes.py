@@ -113,13 +113,12 @@ class _Process(Worker):
 
     def begin(self, work: Work) -> None:
         """Tell it where to connect, in a context of its own."""
+        keys = astuple(work.keys) if work.keys else ()
         config = {
             **self._config,
             "tasks": work.tasks,
             "results": work.results,
-            "keys": [key.decode() for key in astuple(work.keys)]
-            if work.keys
-            else [],
+            "keys": [key.decode() for key in keys],
             "replaces": work.replaces,
         }
         # One that is dead already is for `exit` to see.

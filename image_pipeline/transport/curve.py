@@ -76,11 +76,9 @@ def generate(folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _check_owner(folder, others_may=0o055)
-        with (
-            suppress(FileExistsError),
-            (folder / ".gitignore").open("x") as f,
-        ):
-            f.write("*\n")
+        ignore = folder / ".gitignore"
+        with suppress(FileExistsError), ignore.open("x") as file:
+            file.write("*\n")
         for name in ("server", "client"):
             create_certificates(folder, name)
     finally:
