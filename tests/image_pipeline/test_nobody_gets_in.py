@@ -119,6 +119,25 @@ def test_a_run_over_tcp_gives_nothing_to_a_peer_without_its_keys(
     assert outcomes(records) == {Outcome.MADE: 12}
 
 
+def test_no_socket_is_made_where_others_may_put_theirs_for_it(
+    tmp_path: Path, start: Callable[..., Program]
+) -> None:
+    """The trap: a private folder in a folder that others may rename in."""
+    make_photos(tmp_path / "src", 1)
+    everybodys = tmp_path / "everybodys"
+    everybodys.mkdir()
+    for mode, code in (0o777, 3), (0o1777, 0):
+        everybodys.chmod(mode)
+        program = start(
+            *("image_pipeline", "run", str(tmp_path / "src")),
+            *(str(tmp_path / "dst"), "-j", "1"),
+            env={"TMPDIR": str(everybodys)},
+        )
+        assert program.wait() == code, program.stderr
+        assert ("is no place for sockets" in program.stderr) == bool(code)
+        assert list(everybodys.iterdir()) == []
+
+
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
 def test_another_user_of_the_machine_neither_sees_nor_forges_a_picture(
     tmp_path: Path, start: Callable[..., Program], transport: str
