@@ -35,7 +35,7 @@ BUDGETS = {  # lines of Python, without generated code
 # the budget is met.
 OVER = {
     "pingpong": 1_284,
-    "image_pipeline": 7_883,
+    "image_pipeline": 7_897,
     "plugin_system": 3_310,
     "slides": 1_880,
 }
