@@ -14,7 +14,7 @@ from typing import Self
 LONGEST_SIDE = 16_383
 
 # Raised when the same recipe comes to make different pixels.
-_EDITION = 1
+_EDITION = 2
 
 
 class Format(StrEnum):

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFilter, UnidentifiedImageError
 
 from image_pipeline.imaging import jpeg, png, warnings
 from image_pipeline.imaging.color import (
@@ -55,10 +55,10 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# JPEG is decoded at least so many times larger than the thumbnail. Pillow's
-# own `thumbnail` leaves 2, for a bicubic filter; Lanczos after 1.1 is sharper
-# than that and costs less (its error stays below that of JPEG itself).
-_MARGIN = 1.1
+# JPEG is decoded at least so many times larger than the thumbnail. With 2 the
+# picture is a little sharper still, for a tenth more CPU.
+_MARGIN = 1.4
+_SHARPEN = 1.25 / 24  # the least error against resizing the whole picture
 _LYING = (5, 6, 7, 8)  # these swap width and height
 
 
@@ -222,6 +222,8 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
                 ),
                 reducing_gap=2.0,
             )
+            if width > 7 * right:  # at 1/8 the decoder takes the average
+                small = _sharpened(small, size[0] / (across * right))
             if orientation in _TURNS:
                 small = small.transpose(_TURNS[orientation])
             small = to_srgb(small, profile, notes)
@@ -229,6 +231,18 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
     if lying:
         width, height = height, width
     return Made(thumbnails, width, height, list(dict.fromkeys(notes)))
+
+
+def _sharpened(small: Image.Image, width: float) -> Image.Image:
+    """Undo the blur of averaging over `width` pixels.
+
+    The blur is the first term of sinc(pi * width * frequency), and so is
+    what this adds.
+    """
+    k = _SHARPEN * width**2
+    row = (-k, 1 + 2 * k, -k)
+    kernel = [a * b for a in row for b in row]
+    return small.filter(ImageFilter.Kernel((3, 3), kernel, scale=1))
 
 
 def _check_pixels(image: Image.Image, limit: int) -> None:

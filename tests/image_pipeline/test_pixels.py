@@ -6,7 +6,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageDraw
 
 from image_pipeline.demo.photographs import photograph
 from image_pipeline.imaging.recipe import Box, Format, Recipe
@@ -360,6 +360,28 @@ def test_scaling_in_the_decoder_costs_less_than_jpeg_itself(
     ideal = whole.resize(box.fit(*whole.size), Image.Resampling.LANCZOS)
     as_jpeg = opened(saved(ideal, "JPEG", quality=80))
     assert error(small, ideal) < error(as_jpeg, ideal)
+
+
+@pytest.mark.parametrize("scale", [11.5, 12.0, 15.6, 20.0])
+def test_what_the_decoder_blurs_is_sharpened_again(scale: float) -> None:
+    width, height = round(128 * scale), round(96 * scale)
+    image = Image.new("RGB", (width, height), "grey")
+    draw, rng = ImageDraw.Draw(image), random.Random(1)
+    for _ in range(150):  # edges, as a photograph has and its noise has not
+        corners = [
+            (rng.randrange(width), rng.randrange(height)) for _ in range(3)
+        ]
+        draw.polygon(corners, fill=tuple(rng.randbytes(3)))
+    data = saved(image, "JPEG", quality=92)
+    whole, box = opened(data), Box(128, 96)
+    size = box.fit(*whole.size)
+    ideal = whole.resize(size, Image.Resampling.LANCZOS)
+    small = thumbnail(data, Recipe(sizes=(box,), format=Format.PNG))
+    draft = Image.open(io.BytesIO(data))
+    drafted = draft.draft(None, size)
+    assert drafted
+    soft = draft.resize(size, Image.Resampling.LANCZOS, box=drafted[1])
+    assert error(small, ideal) < 0.9 * error(soft, ideal)
 
 
 def error(one: Image.Image, other: Image.Image) -> float:
