@@ -41,7 +41,7 @@ function stateAt(events, t) {
         break;
       case 'snapshot':
         state.sendsLast = on;
-        state.said = on ? 'whoever comes late gets the last news' : '';
+        state.said = on ? 'a late window is sent the last news' : '';
         break;
       case 'passed':
         state.total += 1;

@@ -11,9 +11,9 @@ Beside what every show tells (see play.py):
     snapshot    on                     whether the proxy sends its memory
 
 The programs are a ping-pong client and a host of plugins, both with their
-own `--events`. The proxy is an XSUB and an XPUB which also keeps the last
-news of each topic. Its XPUB hears each subscription: that is when it sends
-them, if it shall, and a late window has missed less.
+own events. The proxy is an XSUB and an XPUB, and keeps the last news of
+each topic. Its XPUB hears each subscription; with the snapshot switched on
+it then sends that news again, so a late window has missed less.
 """
 
 import queue
