@@ -48,7 +48,7 @@ ASSETS = {
 
 TEMPLATES = ("index.html", "print.html", "read.html")
 STYLES = ("theme.css", "deck.css", "read.css")
-PLAYED = ("pipeline", "ping", "plugins", "marks")
+PLAYED = ("pipeline", "ping", "plugins", "marks", "news")
 SHOWS = (
     "live/live.css",
     *(f"live/{name}.js" for name in ("player", *PLAYED)),

@@ -23,6 +23,14 @@ CLICKS = {
         (70, "made", "slow 8"),
         (130, "made", "end all"),
     ],
+    "news": [
+        (1, "crew", "tick pingpong"),
+        (4, "got", "tick plugin.reply"),
+        (10, "got", "tick plugin.PluginCrashed"),
+        (16, "got", "tick snapshot"),
+        (20, "got", "tick window 2"),
+        (40, "got", "end all"),
+    ],
     "plugins": [
         (1, "crew", "call ask"),
         (1, "outcome", "call crash"),

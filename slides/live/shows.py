@@ -22,6 +22,7 @@ COMMANDS = {
     "ping": ("slides.live.ping",),
     "plugins": ("slides.live.plugins",),
     "marks": ("slides.live.marks",),
+    "news": ("slides.live.news",),
     "pipeline-tcp": ("slides.live.pipeline", "tcp"),
     "pipeline-inproc": ("slides.live.pipeline", "inproc"),
 }

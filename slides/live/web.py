@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 from slides.live.shows import News, Show, Shows
 
 HEADER = "X-Live"
-VERBS = ("kill", "call", "slow")
+VERBS = ("kill", "call", "slow", "tick")
 PATIENCE_S = 0.5  # then a stream says that there is nothing new
 
 

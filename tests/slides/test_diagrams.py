@@ -47,6 +47,7 @@ THE_TALK_ASKS_FOR = {
     "router-dealer",
     "queues-hwm",
     "high-water-marks",
+    "news",
     "frames-envelope",
     "config-discovery",
     "pipeline-tcp",

@@ -11,6 +11,7 @@ from slides import DECK, HERE, ROOT, SPOKEN_S, DeckError
 from slides import check as checking
 from slides.check import faults, lacks
 from slides.deck import read
+from slides.render import section
 from slides.site import ASSETS, asset
 
 TAG = re.compile(r"<[^>]+>")
@@ -35,6 +36,22 @@ def test_a_renamed_test_is_missed(tmp_path: Path) -> None:
 
     with pytest.raises(DeckError, match=f"named {name}_gone"):
         faults(path)
+
+
+def test_something_runs_at_least_every_four_minutes() -> None:
+    """A show or a demo; only the opening, all drawings, takes longer."""
+    still, stretches = 0, []
+    for slide in read(DECK):
+        shown = section(slide, 0, set())
+        if "data-show" in shown or slide.settings.get("layout") == "demo":
+            stretches.append(still)
+            still = 0
+        else:
+            still += slide.seconds
+    first, *others = stretches
+
+    assert first <= 310
+    assert max(others) <= 240
 
 
 def test_a_function_that_pytest_does_not_collect_proves_nothing(

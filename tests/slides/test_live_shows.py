@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 TCP = "parallel-image-processing-live-click-a-worker"
 PING = "ping-pong-live-click-the-server"
 MARKS = "how-zeromq-works-live-slow-the-receivers-down"
+NEWS = "auxiliary-socket-types-live-the-news-of-two-programs"
 PLUGINS = "ipc-plugin-system-live-crash-hang-lie-or-ask"
 INPROC = (
     "parallel-image-processing-part-two-multithreaded-live-click-a-thread"
@@ -279,6 +280,34 @@ def test_a_slider_fills_the_queues_push_waits_and_pub_drops(
     assert complaints == []
 
 
+def test_news_come_to_a_window_that_asked_and_a_late_one_gets_the_last(
+    browser: Browser, address: str
+) -> None:
+    with opened(browser, address, NEWS) as shown:
+        shown.press("start")
+        expect(shown.worker("window 2").locator(".sub")).to_be_visible()
+        told(address, "news", "crew")
+        shown.worker("pingpong").click()
+        shown.wait_until_made(2)
+        shown.worker("snapshot").click()
+        shown.worker("window 2").click()
+        late = shown.slide.locator("[data-count=again]")
+        expect(late).to_have_text("1")
+        missed = shown.count("lost")
+        events = told(address, "news", "snapshot")
+        complaints = shown.complaints
+
+    kinds = [event["kind"] for event in events]
+    assert kinds.index("subscribed") < kinds.index("passed")
+    assert all(
+        event["topic"].startswith("pingpong")
+        for event in events[: kinds.index("snapshot")]
+        if event["kind"] == "passed"
+    )
+    assert missed >= 1
+    assert complaints == []
+
+
 def test_a_thread_cannot_be_killed_by_a_click(
     browser: Browser, address: str
 ) -> None:
@@ -298,6 +327,7 @@ def test_a_thread_cannot_be_killed_by_a_click(
         ("ping", PING),
         ("plugins", PLUGINS),
         ("marks", MARKS),
+        ("news", NEWS),
     ],
 )
 def test_without_a_server_a_recorded_run_ends_in_its_counts(
