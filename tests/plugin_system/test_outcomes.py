@@ -182,7 +182,7 @@ def test_values_are_counted_before_they_are_parsed(run: Run) -> None:
     executor.start()
     before = peak_mib()
     began = time.monotonic()
-    with pytest.raises(PluginProtocolError, match="more than 1000000 fie"):
+    with pytest.raises(PluginProtocolError, match="more than 1000000"):
         executor.call("chaos", "lie", "too many", timeout=LONG_S)
     assert time.monotonic() - began < LONG_S / 3
     assert peak_mib() - before < 400  # the frame itself has 64, libzmq's too
