@@ -43,6 +43,7 @@ def test_a_rival_that_is_not_installed_is_left_out_with_the_reason(
     assert result.left_out["nginx and uWSGI"] == "not installed"
 
 
+@pytest.mark.timeout(180)
 def test_a_soak_loses_nothing_while_processes_are_killed() -> None:
     shown = CliRunner().invoke(soak.main, ["--scale", "0.0005"])
     assert shown.exit_code == 0, shown.output
