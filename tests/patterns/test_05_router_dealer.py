@@ -237,16 +237,16 @@ def test_a_broker_that_knows_who_is_idle_does_not_wait_for_the_slow(
         for _ in range(10 - share - 1):
             slow.send_multipart(slow.recv_multipart())
         assert [client.recv() for client in clients] == [b"task"] * 10
+        if kind == zmq.REQ:  # the fast one is idle for the longer time
+            clients[0].send(b"next")
+            assert fast.recv_multipart()[-1] == b"next"
 
 
 @pytest.mark.parametrize("probe", [False, True], ids=["trap", "cure"])
 def test_a_router_cannot_speak_first(
     context: zmq.SyncContext, probe: bool
 ) -> None:
-    """ROUTER cannot speak first, unless PROBE_ROUTER introduces the peer.
-
-    Its name, where it chose none, is a zero and four bytes.
-    """
+    """ROUTER cannot speak first, unless PROBE_ROUTER introduces the peer."""
     with (
         sockets(context, zmq.ROUTER, zmq.DEALER) as (router, silent),
         watch(router) as monitor,
