@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import warnings
+from importlib.util import find_spec
 
 import pytest
 from PIL import Image
@@ -30,6 +31,10 @@ from tests.image_pipeline.pictures import (
     zero_filled,
 )
 from tests.support import ROOT
+
+needs_simplejpeg = pytest.mark.skipif(
+    not find_spec("simplejpeg"), reason="simplejpeg has no wheel here"
+)
 
 PHOTO = photograph(1, 640, 480)
 STRICT = Recipe(strict=True)
@@ -158,6 +163,7 @@ QUIET = {
 }
 
 
+@needs_simplejpeg
 @pytest.mark.parametrize("damage", QUIET)
 def test_damage_that_pillow_keeps_quiet_about_fails_when_strict(
     damage: str,
@@ -168,6 +174,7 @@ def test_damage_that_pillow_keeps_quiet_about_fails_when_strict(
     assert "damaged: JPEG: strict" in refusal(data, STRICT)
 
 
+@needs_simplejpeg
 @pytest.mark.parametrize(
     "image",
     [
