@@ -35,7 +35,7 @@ BUDGETS = {  # lines of Python, without generated code
 # the budget is met.
 OVER = {
     "pingpong": 1_340,  # --events
-    "image_pipeline": 8_158,
+    "image_pipeline": 8_170,
     "plugin_system": 3_599,  # sandbox, flood watch, events
     "slides": 1_903,  # the server's checks
     "slides/bench": 1_242,  # the soak

@@ -75,7 +75,7 @@ class BatchPresence:
         workers = self.workers
         if workers:
             self._absent_since = now
-        elif now - self._absent_since > self._patience:
+        elif now - self._absent_since > self._patience_for_workers:
             raise Incomplete(self._nobody())
         if not self.started and (
             workers >= self._wanted or now - self._began > self._patience
@@ -96,11 +96,22 @@ class BatchPresence:
         if silence > self._timeout + TIMEOUT_GRACE_S + self._patience:
             raise Incomplete(f"nothing was heard for {silence:.0f} s")
 
+    @property
+    def _patience_for_workers(self) -> float:
+        """Longer for one that has not said that it leaves.
+
+        While it decodes and its queue is full, libzmq answers no heartbeat
+        for it. So its connection is lost until it has done that file.
+        """
+        if self.present:
+            return max(self._patience, self._timeout + TIMEOUT_GRACE_S)
+        return self._patience
+
     def _nobody(self) -> str:
         refusal = self._tasks.peers.refusal
         why = f"; one was refused: {refusal}" if refusal else ""
         at = self._tasks.endpoint
-        return f"no worker at {at} for {self._patience:g} s{why}"
+        return f"no worker at {at} for {self._patience_for_workers:g} s{why}"
 
 
 @dataclass(frozen=True, slots=True)

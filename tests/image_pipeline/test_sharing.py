@@ -16,6 +16,7 @@ from image_pipeline.outcome import (
     Outcome,
     Status,
 )
+from image_pipeline.transport.sockets import SHORT_BUFFER, SILENCE_MS
 from tests.image_pipeline.stage import (
     by_hand,
     files_in,
@@ -150,6 +151,28 @@ def test_when_all_workers_leave_the_rest_is_unfinished_and_nothing_hangs(
 
     assert set(ends) == {Outcome.MADE, Outcome.UNFINISHED}
     assert ends.total() == TASKS
+
+
+@pytest.mark.slow
+def test_a_worker_that_decodes_for_long_is_not_missed(
+    context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    """The trap: with a full queue libzmq answers no heartbeat, so the
+    connection is lost while the worker is well, and busy.
+    """
+    busy = threading.Event()
+
+    def at_length(data: bytes, recipe: bytes) -> Made:
+        if not busy.is_set():
+            busy.set()
+            time.sleep(SILENCE_MS / 1000 + 4)
+        return make_thumbnails(data, recipe)
+
+    make_photos(tmp_path / "src", 20, bytes(4 * SHORT_BUFFER))
+    with by_hand(context, tmp_path, patience=1.0) as pipeline:
+        pipeline.add_worker("the only one", at_length)
+        records = pipeline.deliver(files_in(tmp_path / "src"))
+    assert outcomes(records) == {Outcome.MADE: 20}
 
 
 def test_a_late_worker_gets_work_and_one_that_leaves_loses_none(
