@@ -165,7 +165,7 @@ def private_endpoints(transport: Transport) -> Iterator[tuple[str, str]]:
             # Not with tempfile, which loads all that shutil can unpack.
             temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
             _check_base(temporary)
-            folder = Path(temporary, f"ipc-{os.urandom(8).hex()}")
+            folder = Path(temporary, f"ipc-{os.urandom(4).hex()}")
             folder.mkdir(0o700)
             try:
                 yield f"ipc://{folder}/tasks", f"ipc://{folder}/results"

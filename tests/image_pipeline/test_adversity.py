@@ -574,7 +574,7 @@ def test_a_file_that_is_never_as_long_as_it_says_fails_at_once(
     (source / "made-up.jpg").symlink_to("/proc/self/status")
     program = quick()
     assert program.wait() == 1
-    assert "made-up.jpg: no image: it does not begin" in program.stderr
+    assert "made-up.jpg: no image: its contents are" in program.stderr
 
 
 def test_a_date_beyond_every_calendar_is_a_date_like_any_other(

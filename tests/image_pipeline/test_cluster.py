@@ -43,10 +43,11 @@ def scheduler(start: Start) -> str:
     return start_scheduler(start).address
 
 
-def start_scheduler(start: Start) -> Scheduler:
+def start_scheduler(start: Start, *dashboard: str) -> Scheduler:
     program = start(
         "distributed.cli.dask_scheduler",
-        *("--host", "127.0.0.1", "--port", "0", "--no-dashboard"),
+        *("--host", "127.0.0.1", "--port", "0"),
+        *(dashboard or ["--no-dashboard"]),
     )
     found = program.wait_for_stderr(r"Scheduler at: +(tcp://\S+)")
     return Scheduler(program, found.group(1))
@@ -112,7 +113,8 @@ def test_a_worker_killed_in_the_middle_costs_no_image(
 
 def test_the_dashboard_shows_its_page_and_not_an_excuse(start: Start) -> None:
     """Without bokeh it answers as well, and says that bokeh is missing."""
-    program = start_scheduler(start).program
+    dashboard = "--dashboard-address", "127.0.0.1:0"
+    program = start_scheduler(start, *dashboard).program
     page = program.wait_for_stderr(r"dashboard at: +(http://\S+)").group(1)
     with urlopen(page, timeout=30) as answer:  # noqa: S310
         html = answer.read().decode()
