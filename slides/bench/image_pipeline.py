@@ -32,7 +32,7 @@ from slides.bench.kit import Bench, Row, Say, Taken, in_python, new, taken_by
 WORKERS = 2
 DISTINCT = 500  # tiny images; the others are links to them
 SIDE, QUALITY = 256, 80
-RUN = "run, tcp"
+RUN = "run, ipc"
 POOL = "ProcessPoolExecutor"
 DECODE = "decoding alone"
 VIPS = "pyvips, 2 threads"
@@ -69,7 +69,7 @@ def measure(
         first.mkdir()
         Path(files(source)[0]).rename(first / "one.jpg")
         fill_tiny(small, tiny)
-        ours: Command = partial(run, "tcp")
+        ours: Command = partial(run, "ipc")
         bare: Command = partial(in_python, pool)
         take_turns(bench, first, rounds, {"run, one image": ours})
         names = f"run, {tiny} tiny", f"{POOL}, {tiny} tiny"
@@ -148,7 +148,8 @@ def missing(program: str) -> str:
 
 def compare(bench: Bench, photographs: Path, rounds: int, say: Say) -> None:
     contenders: dict[str, Command] = {
-        RUN: partial(run, "tcp"),
+        RUN: partial(run, "ipc"),
+        "run, tcp with keys": partial(run, "tcp"),
         "run, inproc": partial(run, "inproc"),
         POOL: partial(in_python, pool),
         "vipsthumbnail": vipsthumbnail,

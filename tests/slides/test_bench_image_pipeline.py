@@ -65,7 +65,7 @@ def test_every_contender_gets_a_row_and_the_rivals_a_limit() -> None:
     result = measure(4, 1, said.append, tiny=20)
     names = [row.name for row in result.rows]
     assert len(names) == len(set(names))
-    assert names[:3] == ["run, tcp", "run, inproc", "ProcessPoolExecutor"]
+    assert names[:3] == ["run, ipc", "run, tcp with keys", "run, inproc"]
     for row in result.rows:
         assert row.cpu_ms and row.ratio and row.median_s > 0
     assert any(row.at_least for row in result.rows)
