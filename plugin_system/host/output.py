@@ -8,7 +8,6 @@ lines on stderr as WARNING, to the logger `plugin_system.plugin.NAME`, with
 
 import logging
 import os
-import select
 import selectors
 import threading
 import time
@@ -38,8 +37,6 @@ class Stream:
     ) -> None:
         os.set_blocking(pipe.fileno(), False)
         self.pipe = pipe
-        self.waits = select.poll()  # whether something is in it
-        self.waits.register(pipe, select.POLLIN)
         self.ended = False  # at its end of file
         self.call_id = 0
         self._name = name
@@ -104,19 +101,18 @@ class OutputReader:
         with self._lock:
             self._selector.register(stream.pipe, selectors.EVENT_READ, stream)
 
-    def begin(self, stream: Stream, call_id: int) -> None:
-        """Read what was printed so far; the rest belongs to this call."""
+    def catch_up(self, stream: Stream) -> None:
+        """Read what was printed so far, however late our thread is."""
         with self._lock:
             for _ in range(LAST_READS):
                 done = stream.pipe.closed or stream.ended
-                if done or not (stream.waits.poll(0) and self._read(stream)):
+                if done or not self._read(stream):
                     break
-            stream.call_id = call_id
 
     def drop(self, stream: Stream) -> None:
         """Read what is left in a pipe that may have no end, and close it."""
         with self._lock:
-            self.begin(stream, stream.call_id)
+            self.catch_up(stream)
             stream.feed(b"")
             self._forget(stream)
             stream.pipe.close()

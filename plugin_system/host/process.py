@@ -66,6 +66,7 @@ class Process:
             born.callback(os.close, self.death)
             self._death_poll = select.poll()
             self._death_poll.register(self.death, select.POLLIN)
+            self._printed = select.poll()
             born.callback(self._close_pipes)
             born.callback(self._kill_and_reap)
             out, err = self._process.stdout, self._process.stderr
@@ -73,6 +74,7 @@ class Process:
                 if pipe:
                     stream = Stream(pipe, self.name, level, output.lines)
                     self._streams.append(stream)
+                    self._printed.register(pipe, select.POLLIN)
                     output.add(stream)
             self._undo = born.pop_all()
 
@@ -103,8 +105,11 @@ class Process:
 
     def begins(self, call_id: int) -> None:
         self._flood.reset()
+        printed = self._printed.poll(0)  # mostly nothing, so ask once
         for stream in self._streams:
-            self._output.begin(stream, call_id)
+            if printed:
+                self._output.catch_up(stream)
+            stream.call_id = call_id
 
     def has_died(self) -> bool:
         """Return whether the process has gone, at a tenth of a zmq_poll."""
