@@ -60,4 +60,4 @@ def remove_orphans(store: "Store", src: Path) -> None:
 
     gone = list(orphans(store.content, src, store.target))
     removed = sum(map(store.remove, gone))
-    click.echo(f"{removed} thumbnails of files that are gone were removed")
+    click.echo(f"thumbnails of files that are gone: {removed} removed")
