@@ -39,7 +39,7 @@ def test_a_renamed_test_is_missed(tmp_path: Path) -> None:
 
 
 def test_something_runs_at_least_every_four_minutes() -> None:
-    """A show or a demo; only the opening, all drawings, takes longer."""
+    """A show or a demo, and between them drawings."""
     still, stretches = 0, []
     for slide in read(DECK):
         shown = section(slide, 0, set())
@@ -48,10 +48,8 @@ def test_something_runs_at_least_every_four_minutes() -> None:
             still = 0
         else:
             still += slide.seconds
-    first, *others = stretches
 
-    assert first <= 310
-    assert max(others) <= 240
+    assert max(stretches) <= 240
 
 
 def test_a_function_that_pytest_does_not_collect_proves_nothing(
@@ -83,9 +81,9 @@ def test_what_a_slide_lacks_is_said(
 def test_an_exemption_that_is_no_longer_needed_is_a_fault(
     tmp_path: Path,
 ) -> None:
-    comment = "<!-- time: 30 -->\n\n![A REQ socket"
+    comment = "<!-- time: 25 -->\n\n![A REQ socket"
     path = edited(
-        tmp_path, comment, comment.replace("30", "30; unproved: once")
+        tmp_path, comment, comment.replace("25", "25; unproved: once")
     )
 
     assert any("still says that it is" in f for f in lacks(read(path)))
