@@ -241,7 +241,7 @@ def test_prune_removes_our_thumbnails_of_what_is_gone_and_nothing_else(
     (photos.parent / "list").write_bytes(b"a.jpg\n")
     program = run("--prune", "--files-from", str(photos.parent / "list"))
     assert program.wait() == 0
-    assert "2 thumbnails of files that are gone" in program.stdout
+    assert "thumbnails of files that are gone: 2 removed" in program.stdout
     left = {each.name for each in thumbs.iterdir()} - {".image_pipeline"}
     assert left == {"a.jpg", "left out.jpg", "mine.jpg", "index.html"}
 
