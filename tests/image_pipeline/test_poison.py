@@ -30,7 +30,7 @@ from tests.support import PATIENCE_S, Program
 pytestmark = pytest.mark.slow
 
 Start = Callable[..., Program]
-WORKERS = 6
+WORKERS = 12
 SABOTAGED = "tests.image_pipeline.sabotaged"
 
 
