@@ -25,7 +25,7 @@ WINDOW_FILES = 64  # in flight, for each worker
 WINDOW_BYTES = 64 * 2**20  # in flight, for all of them
 ANNOUNCED_AHEAD = 1024  # files that the sink keeps in mind for us
 MAX_CRASHES = 3
-MAX_SENDS = 10
+MAX_UNANSWERED = 10
 SHORT_LEASE_S = 2.0  # at least; also three times the slowest image so far
 TIMEOUT_GRACE_S = 5.0  # for the worker's own timer to strike first
 ANSWER_S = 10.0  # after this an announcement is taken for lost
@@ -46,6 +46,7 @@ class Attempts:
     """What an open file has been through."""
 
     sends: int = 0
+    unanswered: int = 0  # its leases that ran out, with nobody lost
     crashes: int = 0
 
 
@@ -217,17 +218,20 @@ class Ledger:
                 self._unannounced.append(number)
         failures = []
         for number, lease in list(self._leased.items()):
-            sends = self._open[number].sends
-            if now > lease.ends and sends < MAX_SENDS:
+            if now <= lease.ends:
+                continue
+            attempts = self._open[number]
+            attempts.unanswered += 1
+            if attempts.unanswered < MAX_UNANSWERED:
                 self._send_again(number)
-            elif now > lease.ends:
-                reason = f"sent {sends} times, and never answered"
+            else:
+                reason = f"sent {attempts.sends} times, and never answered"
                 failures += self.give_up(number, reason, now)
         return failures
 
     def _short(self, number: int) -> float:
-        sends = self._open[number].sends
-        return max(SHORT_LEASE_S, 3 * self._slowest) * sends
+        patience = 1 + self._open[number].unanswered
+        return max(SHORT_LEASE_S, 3 * self._slowest) * patience
 
     def _end_lease(self, number: int) -> Lease | None:
         if lease := self._leased.pop(number, None):

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from image_pipeline.delivery.ledger import (
     ANSWER_S,
-    MAX_SENDS,
+    MAX_UNANSWERED,
     WINDOW_BYTES,
     WINDOW_FILES,
     Failure,
@@ -142,7 +142,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """From wherever the world has got to, a good world finishes."""
         if not hasattr(self, "ledger"):
             return
-        for _ in range(50 * MAX_SENDS):
+        for _ in range(50 * MAX_UNANSWERED):
             if self.ledger.done:
                 return
             self.now += ANSWER_S + 1
@@ -159,3 +159,23 @@ LedgerMachine.TestCase.settings = settings(
     max_examples=100, stateful_step_count=50, deadline=None
 )
 TestLedgerMachine: Any = LedgerMachine.TestCase
+
+
+def test_a_file_is_not_blamed_for_the_queues_it_was_lost_in() -> None:
+    ledger = Ledger(files=1, timeout=TIMEOUT_S)
+    assert ledger.announce(1, now=0) == [1]
+    ledger.wanted(1)
+    for moment in range(5 * MAX_UNANSWERED):  # each time a worker is killed
+        assert ledger.take() == 1
+        ledger.sent(1, MEGABYTE, moment)
+        ledger.somebody_gone(moment)
+    now = float(moment)
+    for _ in range(MAX_UNANSWERED - 1):  # then the file itself is slow
+        assert ledger.take() == 1
+        ledger.sent(1, MEGABYTE, now)
+        now += TIMEOUT_S
+        assert ledger.expire(now) == []
+    assert ledger.take() == 1
+    ledger.sent(1, MEGABYTE, now)
+    [failure] = ledger.expire(now + TIMEOUT_S)
+    assert failure.reason.endswith("times, and never answered")
