@@ -37,7 +37,8 @@ class Client:
     """A REQ socket that is made anew whenever the server fails to answer.
 
     `timeout` is in seconds and for one try; `on_retry` hears the number of
-    the try that is about to start. Not to be shared between threads.
+    the try that is about to start. Not to be shared between threads. An
+    IPv6 endpoint needs `context.ipv6` (`support.endpoint.needs_ipv6`).
     """
 
     def __init__(
