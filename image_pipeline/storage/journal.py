@@ -12,6 +12,7 @@ disturb it, as the target is locked.
 
 import errno
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Mapping
@@ -61,11 +62,13 @@ class Journal:
             os.close(descriptor)  # a pipe would be read for ever
             raise OSError(errno.EINVAL, f"{path} is no regular file")
         self._file = os.fdopen(descriptor, "r+b" if writable else "rb", 0)
-        *lines, rest = self._file.readall().split(b"\n")
-        for line in lines:
-            self._read(line)
-        if rest and writable:  # it is cut off, and what follows is not
-            self._write(b"\n")
+        reader, line = io.BufferedReader(self._file), b"\n"
+        for line in reader:
+            if line.endswith(b"\n"):
+                self._read(line[:-1])
+        reader.detach()
+        if not line.endswith(b"\n") and writable:
+            self._write(b"\n")  # the last one is cut off, the next is not
 
     def __enter__(self) -> Self:
         return self
