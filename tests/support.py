@@ -5,6 +5,7 @@ a program's output with `wait_for`, which is how it knows that the program
 is ready, and ends it with `signal` and `wait`, or by leaving the fixture.
 """
 
+import fcntl
 import os
 import queue
 import re
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, NoReturn
@@ -54,6 +55,23 @@ def needs(*commands: str) -> None:
     missing = [name for name in commands if not shutil.which(name)]
     if missing:
         skip_or_fail(f"not installed: {', '.join(missing)}")
+
+
+def made_once(
+    factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
+) -> Path:
+    """Return a folder that one worker of pytest-xdist makes for them all."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder, made = base / name, base / f"{name} is made"
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            made.touch()
+    return folder
 
 
 class Program:

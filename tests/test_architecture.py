@@ -38,7 +38,7 @@ OVER = {
     "image_pipeline": 8_170,
     "plugin_system": 3_600,  # sandbox, flood watch, events
     "slides": 1_909,  # the server's checks
-    "slides/bench": 1_246,  # the soak
+    "slides/bench": 1_247,  # the soak
     "slides/live": 1_214,  # five shows instead of two
 }
 MESSAGING = (  # what works for any bytes in and any bytes out

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from tests.support import ROOT, made_once
 
 PACKAGES = {"pingpong", "image_pipeline", "plugin_system"}
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
@@ -41,36 +41,40 @@ def run(*argv: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    # A copy, since a build leaves files behind that the next one would pack.
-    source = folder / "source"
-    # Nor what other tests may be writing at this moment.
-    ignored = shutil.ignore_patterns(
-        *(".*", "build", "*.egg-info", "__pycache__", "tests")
-    )
-    shutil.copytree(ROOT, source, ignore=ignored)
-    run(
-        *(sys.executable, *PIP, "wheel", "--no-deps"),
-        *("--wheel-dir", folder, source),
-        cwd=folder,
-    )
+    def build(folder: Path) -> None:
+        # A copy, since a build leaves files that the next one would pack.
+        source = folder / "source"
+        # Nor what other tests may be writing at this moment.
+        ignored = shutil.ignore_patterns(
+            *(".*", "build", "*.egg-info", "__pycache__", "tests")
+        )
+        shutil.copytree(ROOT, source, ignore=ignored)
+        run(
+            *(sys.executable, *PIP, "wheel", "--no-deps"),
+            *("--wheel-dir", folder, source),
+            cwd=folder,
+        )
+
+    folder = made_once(tmp_path_factory, "wheel", build)
     (built,) = folder.glob("beyond_http-*.whl")
     return built
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path) -> Path:
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` of an environment with the wheel, beside proto-plus."""
-    folder = wheel.parent / "environment"
-    venv.create(folder, symlinks=True)
-    # By our pip, as an environment without one takes half the time to make;
-    # and only what is run gets compiled.
-    run(
-        *(sys.executable, *PIP, "--python", folder / "bin" / "python"),
-        *("install", "--no-compile", "proto-plus", wheel),
-        cwd=wheel.parent,
-    )
-    return folder / "bin"
+
+    def install(folder: Path) -> None:
+        venv.create(folder, symlinks=True)
+        # By our pip, as an environment without one takes half the time to
+        # make; and only what is run gets compiled.
+        run(
+            *(sys.executable, *PIP, "--python", folder / "bin" / "python"),
+            *("install", "--no-compile", "proto-plus", wheel),
+            cwd=folder,
+        )
+
+    return made_once(tmp_path_factory, "installed", install) / "bin"
 
 
 def test_the_wheel_holds_the_three_packages_with_their_types(
@@ -139,22 +143,27 @@ def test_proto_plus_works_beside_it(installed: Path, tmp_path: Path) -> None:
 def test_mypy_finds_a_misspelt_keyword_in_a_host(
     installed: Path, tmp_path: Path
 ) -> None:
-    def checked(source: str) -> str:
-        (tmp_path / "host.py").write_text(source)
-        return subprocess.run(
-            [
-                *(sys.executable, "-m", "mypy", "--strict"),
-                *("--python-executable", installed / "python", "host.py"),
-            ],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=150,
-        ).stdout
-
-    assert "Success" in checked(HOST)
+    (tmp_path / "host.py").write_text(HOST)
     # Of ours; the keywords of `call` are for the method, whatever they are.
-    assert "polcy" in checked(HOST.replace("[TEXT])", "[TEXT], polcy=None)"))
+    misspelt = HOST.replace("[TEXT])", "[TEXT], polcy=None)")
+    (tmp_path / "misspelt.py").write_text(misspelt)
+    said = subprocess.run(
+        [
+            *(
+                sys.executable,
+                "-m",
+                "mypy",
+                "--strict",
+                "--python-executable",
+            ),
+            *(installed / "python", "host.py", "misspelt.py"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=150,
+    ).stdout
+    assert "polcy" in said and "Found 1 error in 1 file" in said
 
 
 def test_the_lock_names_every_dependency_and_no_host() -> None:

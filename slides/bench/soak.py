@@ -4,7 +4,7 @@
 
     image_pipeline  tiny images; every second a worker at work is killed,
                     and the sink twice
-    plugin_system   calls; every hundredth crashes its plugin
+    plugin_system   calls; every hundredth ends its plugin, in three ways
     pingpong        pings; the server is killed every ten seconds
 
 It exits 1 where something is lost, or where memory or descriptors of the
@@ -45,6 +45,7 @@ from slides.bench.plugin_system import POLICY, TARGET
 IMAGES, CALLS, PINGS = 200_000, 200_000, 1_000_000
 WORKERS = 3
 CALLS_TO_A_CRASH = 100
+ENDS = "SIGKILL", "in order", 3  # by sys.exit and by os._exit
 WORKER_S, SERVER_S = 1.0, 10.0  # from one kill to the next
 SAMPLE_S = 1.0
 # "current": stored by a sink that died before it could say so.
@@ -182,7 +183,7 @@ def calls(soak: Soak) -> None:
         for number in range(soak.owed):
             if number % CALLS_TO_A_CRASH == CALLS_TO_A_CRASH - 1:
                 try:
-                    executor.call("chaos", "crash", "SIGKILL")
+                    executor.call("chaos", "crash", ENDS[number % 3])
                 except PluginCrashed:
                     soak.killed["plugin"] += 1
                     soak.done += 1

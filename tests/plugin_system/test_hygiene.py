@@ -63,10 +63,8 @@ def wait_until_nothing_is_left(before: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_two_hundred_crashes_leave_nothing_behind(
-    run: Run, folder: Path
-) -> None:
+def test_many_deaths_leave_nothing_behind(run: Run, folder: Path) -> None:
+    """Sixty, killed or ended by sys.exit; `slides.bench.soak` has 2,000."""
     names = ["a", "b", "c", "d"]
     executor = run(*(chaos(name) for name in names))
     executor.start()
@@ -76,9 +74,9 @@ def test_two_hundred_crashes_leave_nothing_behind(
     before = possessions()
 
     def crash_often(name: str) -> None:
-        for _ in range(50):
+        for end in ["SIGKILL", "in order", 3] * 5:
             with pytest.raises(PluginCrashed):
-                executor.call(name, "crash", "SIGKILL", timeout=LONG_S)
+                executor.call(name, "crash", end, timeout=LONG_S)
         assert is_good(executor, name)
 
     with ThreadPoolExecutor(len(names)) as pool:
@@ -87,7 +85,7 @@ def test_two_hundred_crashes_leave_nothing_behind(
     (runtime,) = folder.iterdir()
     assert len(list(runtime.iterdir())) == len(names)
     wait_until_nothing_is_left(before)
-    assert sum(executor.status(name).starts for name in names) == 204
+    assert sum(executor.status(name).starts for name in names) == 64
 
 
 def test_closing_twice_is_quiet_and_leaves_nothing(

@@ -1,6 +1,5 @@
 """One Chromium for all tests of the deck, and one deck built for it."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from slides.site import build
-from tests.support import PATIENCE_S, needs
+from tests.support import PATIENCE_S, made_once, needs
 
 # No name resolves: what asks for the network fails, at once and in sight.
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
@@ -37,13 +36,4 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def deck(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the built deck; the workers of xdist share one."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    out = shared / "deck"
-    with (shared / "deck.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not out.exists():
-            building = shared / "deck in the making"
-            build(building)
-            building.rename(out)
-    return out
+    return made_once(tmp_path_factory, "deck", build)
