@@ -12,6 +12,7 @@ import zmq
 from hypothesis import HealthCheck, settings
 
 from tests.support import Program, terminate
+from tests.zygote import zygote
 
 # On a loaded machine an example takes as long as it takes: hypothesis would
 # call one of more than 200 ms a failure.
@@ -28,6 +29,12 @@ for number, default in (
 ):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, default)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ready_zygote() -> None:
+    """Start it before any test counts our descriptors and children."""
+    zygote()
 
 
 def patience(item: pytest.Item) -> float:

@@ -18,10 +18,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from subprocess import Popen
 from typing import IO, NoReturn
 
 import pytest
 import zmq
+
+from tests.zygote import Forked
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -80,7 +83,8 @@ class Program:
     `argv` starts with the name of a module of this repository, which runs
     with warnings as errors, or with the path of another program. The
     process leads a session of its own, so `close` also kills what it
-    started. `within` is a command that runs it, such as `ip netns exec`.
+    started. `within` is a command that runs it, such as `ip netns exec`. A
+    `fresh` one is a Python that has just been started; others are forked.
     """
 
     def __init__(
@@ -89,22 +93,28 @@ class Program:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         within: Sequence[str] = (),
+        fresh: bool = False,
     ) -> None:
-        python = [sys.executable, "-W", "error", "-u", "-m"]
-        self.process = subprocess.Popen(
-            [*within, *(() if os.sep in argv[0] else python), *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(ROOT),
-                "COLUMNS": "80",
-                **(env or {}),
-            },
-            cwd=cwd,
-            start_new_session=True,
-        )
+        said = env or {}
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", **said}
+        if (
+            os.sep in argv[0]
+            or within
+            or fresh
+            or any(key.startswith("PYTHON") for key in said)
+        ):
+            python = [sys.executable, "-W", "error", "-u", "-m"]
+            self.process: Popen[bytes] | Forked = Popen(
+                [*within, *(() if os.sep in argv[0] else python), *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+            )
+        else:
+            self.process = Forked([*argv], env, cwd or Path.cwd())
         assert self.process.stdout and self.process.stderr
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._complaints: queue.SimpleQueue[str | None] = queue.SimpleQueue()
