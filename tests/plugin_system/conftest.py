@@ -1,5 +1,6 @@
 """Executors that clean up after themselves, and plugins that misbehave."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from plugin_system.executor import Executor
 from plugin_system.host.restarts import RestartPolicy
 from plugin_system.registry import Registration
+from tests.support import ROOT, needs
 
 # What most tests use: a plugin may die as often as the test wants.
 IMMORTAL = RestartPolicy(deaths=10_000, backoff=0.0)
@@ -36,6 +38,22 @@ def starting(how: str, **options: Any) -> Registration:
 def is_good(executor: Executor, name: str = "chaos") -> bool:
     answer: str = executor.call(name, "echo", "good", timeout=LONG_S)
     return answer == "good"
+
+
+@pytest.fixture(scope="session")
+def in_c(tmp_path_factory: pytest.TempPathFactory) -> Registration:
+    """A plugin that starts in no time, for tests with hundreds of starts."""
+    needs("cc", "make", "pkg-config", "protoc-c")
+    built = tmp_path_factory.mktemp("plugin")
+    schema = built / "proto/messages.pb-c.o"
+    flags = "$(pkg-config --cflags --libs libzmq libprotobuf-c)"
+    build = (
+        f"make --silent -C pingpong/c BUILD={built} {schema} &&"
+        f" cc -Wall -Werror -o {built}/plugin tests/plugin_system/plugin.c"
+        f" {schema} -I{built} {flags}"
+    )
+    subprocess.run(["sh", "-c", build], cwd=ROOT, timeout=50, check=True)
+    return Registration("c", argv=(str(built / "plugin"),))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from plugin_system.errors import (
 from plugin_system.executor import CLOSE_S, Executor
 from plugin_system.host import linux
 from plugin_system.host.runtime_folder import PREFIX, sweep
+from plugin_system.registry import Registration
 from tests.support import Program
 
 from .conftest import LONG_S, Run, chaos, is_good, starting
@@ -63,29 +65,33 @@ def wait_until_nothing_is_left(before: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.slow
-def test_many_deaths_leave_nothing_behind(run: Run, folder: Path) -> None:
-    """Sixty, killed or ended by sys.exit; `slides.bench.soak` has 2,000."""
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("how", ["crash", "leave"])
+def test_two_hundred_deaths_leave_nothing_behind(
+    run: Run, folder: Path, in_c: Registration, how: str
+) -> None:
     names = ["a", "b", "c", "d"]
-    executor = run(*(chaos(name) for name in names))
+    executor = run(*(replace(in_c, name=name) for name in names))
     executor.start()
     # Ready is not yet connected: libzmq's own thread opens the socket, and
     # on a busy machine it may come to that only after it was counted here.
     assert all(is_good(executor, name) for name in names)
     before = possessions()
 
-    def crash_often(name: str) -> None:
-        for end in ["SIGKILL", "in order", 3] * 5:
-            with pytest.raises(PluginCrashed):
-                executor.call(name, "crash", end, timeout=LONG_S)
+    def die_often(name: str) -> None:
+        for _ in range(50):
+            with pytest.raises(PluginCrashed) as caught:
+                executor.call(name, how, "now", timeout=LONG_S)
+            assert caught.value.exit_code == {"crash": None, "leave": 3}[how]
         assert is_good(executor, name)
 
     with ThreadPoolExecutor(len(names)) as pool:
-        list(pool.map(crash_often, names))
+        list(pool.map(die_often, names))
 
     (runtime,) = folder.iterdir()
     assert len(list(runtime.iterdir())) == len(names)
     wait_until_nothing_is_left(before)
-    assert sum(executor.status(name).starts for name in names) == 64
+    assert sum(executor.status(name).starts for name in names) == 204
 
 
 def test_closing_twice_is_quiet_and_leaves_nothing(

@@ -250,7 +250,7 @@ def test_a_call_in_a_signal_handler_does_not_wait_for_the_one_under_it(
 @pytest.mark.parametrize("closes", [True, False])
 @pytest.mark.parametrize("started", [True, False])
 def test_a_signal_may_strike_at_any_moment(
-    folder: Path, closes: bool, started: bool
+    folder: Path, in_c: Registration, closes: bool, started: bool
 ) -> None:
     """The trap: a process that was born in this moment belonged to nobody,
 
@@ -267,14 +267,14 @@ def test_a_signal_may_strike_at_any_moment(
     old = signal.signal(signal.SIGALRM, handler)
     try:
         for number in range(10):
-            with Executor([chaos()], runtime_base=folder) as executor:
+            with Executor([in_c], runtime_base=folder) as executor:
                 if started:
                     executor.start()
                 after = 0.001 + number * (0.0003 if started else 0.002)
                 with pytest.raises((PluginUnavailable, KeyboardInterrupt)):
                     signal.setitimer(signal.ITIMER_REAL, after)
                     while True:
-                        executor.call("chaos", "echo", 1, timeout=LONG_S)
+                        executor.call("c", "echo", 1, timeout=LONG_S)
                 began = time.monotonic()
             assert time.monotonic() - began < 2
             assert not list(folder.iterdir())
