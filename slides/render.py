@@ -30,7 +30,8 @@ def section(
     layout = slide.settings.get("layout", "")
     body = _html(_resolve(slide.body, read))
     if "steps" in slide.settings:
-        body = body.replace("<li>", '<li class="fragment">')
+        first, item, rest = body.partition("<li>")
+        body = first + item + rest.replace("<li>", '<li class="fragment">')
     code = picture(address) if address and "address" in slide.settings else ""
     return (
         f'<section id="{slide.slug}" data-timing="{slide.seconds}">\n'

@@ -28,9 +28,7 @@ PING = "ping-pong-live-click-the-server"
 MARKS = "how-zeromq-works-live-slow-the-receivers-down"
 NEWS = "auxiliary-socket-types-live-the-news-of-two-programs"
 PLUGINS = "ipc-plugin-system-live-crash-hang-lie-or-ask"
-INPROC = (
-    "parallel-image-processing-part-two-multithreaded-live-click-a-thread"
-)
+INPROC = "parallel-image-processing-multithreaded-live-click-a-thread"
 COUNTS = ("made", "again", "lost", "total")
 COMMAND = {"X-Live": "1"}
 
