@@ -54,10 +54,14 @@ def main() -> None:
 )
 def build(out: Path) -> None:
     """Write one folder that works from file:// with no network."""
+    from slides.address import MISSING, look_up
     from slides.site import build as write
 
     with _explained(f"write {out}"):
-        write(out)
+        address = look_up()
+        write(out, address=address)
+    if not address:
+        click.echo(MISSING, err=True)
     click.echo(f"Open {(out / 'index.html').resolve().as_uri()}")
 
 

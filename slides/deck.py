@@ -28,7 +28,7 @@ from markdown_it.token import Token
 
 from slides import DeckError
 
-SETTINGS = {"time", "layout", "steps", "unproved"}
+SETTINGS = {"time", "layout", "steps", "unproved", "address"}
 TEST = re.compile(r"\.\./(tests/.+\.py)#(test_\w+)")
 TESTS = "../tests/"
 SECONDS = re.compile(r"[0-9]{1,4}")

@@ -123,6 +123,13 @@ WIDTH, HEIGHT = 1200, 520
 NAMES, BARS = 380, 520  # where names end, and the longest bar's length
 MOST_ROWS = 9
 CPU_SECONDS = {"decoding alone"}  # no bar among those of the clock
+# How a fact about the machine is told, where not by its name.
+FACTS = {
+    "cpu": "{}",
+    "cores": "{} cores",
+    "system": "{}",
+    "python": "Python {}",
+}
 # Above how many seconds a chart speaks in each unit.
 FROM = {"s": 1.0, "ms": 2e-3, "us": 0.0}
 
@@ -172,7 +179,8 @@ def chart(name: str, table: Table) -> str:
     title = f"{name}: times, {', '.join(r['name'] for r in rows)}"
     machine, versions = (
         ", ".join(
-            f"{key} {_short(value)}" for key, value in table[of].items()
+            FACTS.get(key, f"{key} {{}}").format(_short(value))
+            for key, value in table[of].items()
         )
         for of in ("machine", "versions")
     )

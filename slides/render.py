@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from markdown_it.token import Token
 
 from slides import BENCH, HERE, ROOT, DeckError
+from slides.address import picture
 from slides.code import TYPED, block, coloured, read_steps, size, terminal
 from slides.deck import CONSOLES, MARKDOWN, Claim, Slide
 from slides.live.stage import stage
@@ -19,7 +20,9 @@ from slides.numbers import text
 from slides.quote import line_of, quote
 
 
-def section(slide: Slide, number: int, read: set[Path]) -> str:
+def section(
+    slide: Slide, number: int, read: set[Path], address: str = ""
+) -> str:
     """Return the slide as a reveal.js section; add what was read to `read`.
 
     Raises `DeckError` when it points at something that is not there.
@@ -27,12 +30,14 @@ def section(slide: Slide, number: int, read: set[Path]) -> str:
     layout = slide.settings.get("layout", "")
     body = _html(_resolve(slide.body, read))
     if "steps" in slide.settings:
-        body = body.replace("<li>", '<li class="fragment">')
+        first, item, rest = body.partition("<li>")
+        body = first + item + rest.replace("<li>", '<li class="fragment">')
+    code = picture(address) if address and "address" in slide.settings else ""
     return (
         f'<section id="{slide.slug}" data-timing="{slide.seconds}">\n'
         f'<div class="slide {layout}">\n'
         f"<header>{_html(slide.head)}</header>\n"
-        f'<div class="body">{body}</div>\n'
+        f'<div class="body">{body}</div>{code}\n'
         f"<footer>{''.join(map(_proof, slide.claims))}</footer>\n"
         f'<span class="page">{number}</span>\n</div>\n'
         f'<aside class="notes">{_html(slide.notes)}</aside>\n</section>\n'

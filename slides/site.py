@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 from slides import DECK, HERE, ROOT, TALK_S, DeckError
+from slides.address import look_up
 from slides.code import coloured
 from slides.deck import Slide
 from slides.deck import read as read_deck
@@ -57,19 +58,29 @@ SHOWS = (
 LOCAL = re.compile(r'<a href="source/[^>]*>')
 
 
-def build(out: Path, *, deck: Path = DECK, version: str = "") -> set[Path]:
+def build(
+    out: Path,
+    *,
+    deck: Path = DECK,
+    version: str = "",
+    address: str | None = None,
+) -> set[Path]:
     """Write the deck into `out` and return the files that it was made of.
 
-    `version` makes the page ask its server for a newer one. Raises
-    `DeckError` when the deck points at something that is not there.
+    `version` makes the page ask its server for a newer one; `address` is the
+    repository's, looked up unless given. Raises `DeckError` when the deck
+    points at something that is not there.
     """
+    if address is None:
+        address = look_up()
     slides = read_deck(deck)
     read = {deck, *(HERE / name for name in (*TEMPLATES, *STYLES, *SHOWS))}
     sections = "".join(
-        section(slide, number, read) for number, slide in enumerate(slides, 1)
+        section(slide, number, read, address)
+        for number, slide in enumerate(slides, 1)
     )
     shown = _shown(slides, read)
-    read |= {ROOT / path for path in shown}
+    read |= {ROOT / "pyproject.toml", *(ROOT / path for path in shown)}
     out.mkdir(parents=True, exist_ok=True)
     pictures = sections.replace(
         '<div class="slide', '<div class="picture"><div class="slide'

@@ -71,9 +71,9 @@ class Marks extends Drawing {
         of <tspan data-count="total">0</tspan> received</text>
       <text class="left" x="400" y="56"><tspan data-count="lost">0</tspan>
         lost, <tspan data-count="again">0</tspan> sent again</text>
-      <text class="note right" x="380" y="488">receivers: fast</text>
-      <text class="note left" x="900" y="488">slow</text>
-      <foreignObject x="400" y="450" width="480" height="56">
+      <text class="note right" x="560" y="488">receivers: fast</text>
+      <text class="note left" x="1080" y="488">slow</text>
+      <foreignObject x="580" y="450" width="480" height="56">
         <input type="range" min="0" max="3" step="1" value="0"
           data-action="slow" aria-label="how slow the receivers are">
       </foreignObject>`, [564, 452]);

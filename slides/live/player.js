@@ -169,6 +169,7 @@ class Show {
 
   replay() {
     this.events = this.trace.events;
+    this.run = 'recorded';
     this.t = 0;
     this.isPlaying = true;
   }
@@ -239,6 +240,7 @@ class Show {
     put(this.controls.querySelector('[data-action="pause"]'),
       this.isPlaying ? 'Pause' : 'Go on');
     this.controls.dataset.over = state.isOver;
+    this.controls.dataset.run = this.run;
   }
 }
 

@@ -66,7 +66,7 @@ def test_a_function_that_pytest_does_not_collect_proves_nothing(
     ("old", "new", "fault"),
     [
         ("time: 40;", "time: 900;", f"and has {SPOKEN_S} s"),
-        ("Notes:\n\nGood", "Good", "no notes"),
+        ("Notes:\n\nBefore", "Good", "no notes"),
         ("; unproved: it only says hello", "", "no test proves it"),
     ],
 )

@@ -1,7 +1,8 @@
 """The shows of the deck: a click kills a process, and nothing is lost.
 
 They are looked at as the room does, in a browser, with the real server; the
-processes are real too, and are looked for by their pid.
+processes are real too, and are looked for by their pid. One page shows the
+recordings and one the live shows, which are shorter than those of the talk.
 """
 
 import json
@@ -18,7 +19,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from slides.live.shows import COMMANDS
 from slides.live.stage import TRACES
+from slides.serve import Live
+from tests.slides.test_live import served
 from tests.support import PATIENCE_S, Program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -28,11 +32,10 @@ PING = "ping-pong-live-click-the-server"
 MARKS = "how-zeromq-works-live-slow-the-receivers-down"
 NEWS = "auxiliary-socket-types-live-the-news-of-two-programs"
 PLUGINS = "ipc-plugin-system-live-crash-hang-lie-or-ask"
-INPROC = (
-    "parallel-image-processing-part-two-multithreaded-live-click-a-thread"
-)
+INPROC = "parallel-image-processing-multithreaded-live-click-a-thread"
 COUNTS = ("made", "again", "lost", "total")
 COMMAND = {"X-Live": "1"}
+SHORT = {"pipeline-tcp": "18", "ping": "7"}  # images, pings of each client
 
 
 def trace(name: str) -> Any:
@@ -42,14 +45,33 @@ def trace(name: str) -> Any:
 class Shown:
     """A page on the slide of a show, and what it complained of."""
 
-    def __init__(self, page: Page, address: str, slide: str) -> None:
+    def __init__(self, page: Page, address: str) -> None:
         self.page = page
         self.complaints: list[str] = []
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(f"{error}"))
-        page.goto(f"{address}#/{slide}")
-        self.slide = page.locator(f"section[id='{slide}']")
+        page.goto(address)
+        page.wait_for_function("window.Reveal && Reveal.isReady()")
+
+    def turn_to(self, slide: str) -> None:
+        self.complaints.clear()
+        self.page.evaluate(
+            """id => {
+              const { h, v } = Reveal.getIndices(document.getElementById(id));
+              Reveal.slide(h, v);
+            }""",
+            slide,
+        )
+        self.slide = self.page.locator(f"section[id='{slide}']")
         self.mode = self.slide.locator(".mode")
+
+    def start(self) -> None:
+        """Begin a new run, whatever this page shows of the last one."""
+        controls = self.slide.locator(".show-bar")
+        expect(self.mode).to_have_text("live")
+        before = controls.get_attribute("data-run") or ""
+        self.press("start")
+        expect(controls).not_to_have_attribute("data-run", before)
 
     def _console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
@@ -97,22 +119,45 @@ class Shown:
 
 
 @contextmanager
-def opened(browser: Browser, address: str, slide: str) -> Iterator[Shown]:
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
-    yield Shown(page, address, slide)
+def opened(browser: Browser, address: str) -> Iterator[Shown]:
+    # A small window costs less to draw.
+    page = browser.new_page(viewport={"width": 640, "height": 360})
+    yield Shown(page, address)
     page.context.close()
+
+
+@pytest.fixture(scope="module")
+def recorded(browser: Browser, deck: Path) -> Iterator[Shown]:
+    with opened(browser, (deck / "index.html").as_uri()) as shown:
+        yield shown
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that all tests leave alive."""
+    with pytest.MonkeyPatch.context() as patch:
+        for show, count in SHORT.items():
+            patch.setitem(COMMANDS, show, (*COMMANDS[show], count))
+        with served(Live(tmp_path_factory.mktemp("live"), print)) as http:
+            yield f"http://127.0.0.1:{http.server_port}/"
+
+
+@pytest.fixture(scope="module")
+def live(browser: Browser, address: str) -> Iterator[Shown]:
+    with opened(browser, address) as shown:
+        yield shown
 
 
 @pytest.fixture
 def server() -> Iterator[Program]:
+    """A server to kill."""
     program = Program("slides", "serve", "--port", "0")
     yield program
     program.close()
 
 
-@pytest.fixture
-def address(server: Program) -> str:
-    return server.wait_for(r"Serving (http://\S+)")[1]
+def shown_by(server: Program, browser: Browser) -> Any:
+    return opened(browser, server.wait_for(r"Serving (http://\S+)")[1])
 
 
 def told(address: str, show: str, until: str) -> list[dict[str, Any]]:
@@ -164,19 +209,22 @@ def children(pid: int) -> list[int]:
 
 
 def test_a_click_kills_a_worker_and_another_makes_what_it_owed(
-    browser: Browser, address: str
+    browser: Browser, live: Shown, address: str
 ) -> None:
-    with opened(browser, address, TCP) as shown:
-        expect(shown.mode).to_have_text("live")
-        shown.press("start")
-        shown.wait_until_made(6)
-        shown.worker("worker 2").click()
-        expect(shown.slide.locator(".said")).to_contain_text("SIGKILL")
-        owed = shown.owed()
-        shown.wait_until_over()
-        counts = shown.counts()
-        events = told(address, "pipeline-tcp", "over")
-        complaints = shown.complaints
+    live.turn_to(TCP)
+    live.start()
+    live.wait_until_made(3)
+    live.worker("worker 2").click()
+    expect(live.slide.locator(".said")).to_contain_text("SIGKILL")
+    owed = live.owed()
+    with opened(browser, address) as late:  # and it shows the same
+        late.turn_to(TCP)
+        live.wait_until_over()
+        late.wait_until_over()
+        counts = live.counts()
+        assert late.counts() == counts
+        assert late.complaints == []
+    events = told(address, "pipeline-tcp", "over")
 
     killed = next(event for event in events if event["kind"] == "kill")
     makers = {e["number"]: e["worker"] for e in events if e["kind"] == "made"}
@@ -191,25 +239,24 @@ def test_a_click_kills_a_worker_and_another_makes_what_it_owed(
         "total": len(makers),
     }
     assert counts["again"] > 0
-    assert complaints == []
+    assert live.complaints == []
 
 
 def test_a_click_kills_the_server_and_no_ping_is_lost(
-    browser: Browser, address: str
+    live: Shown, address: str
 ) -> None:
-    with opened(browser, address, PING) as shown:
-        shown.press("start")
-        shown.wait_until_made(3)
-        shown.worker("server").click()
-        said = shown.slide.locator(".said")
-        expect(said).to_contain_text("SIGKILL")
-        waits = shown.slide.locator(".sub", has_text="waits")
-        expect(waits.first).to_be_visible()
-        expect(said).to_contain_text("a new server")
-        shown.wait_until_over()
-        counts = shown.counts()
-        events = told(address, "ping", "over")
-        complaints = shown.complaints
+    live.turn_to(PING)
+    live.start()
+    live.wait_until_made(3)
+    live.worker("server").click()
+    said = live.slide.locator(".said")
+    expect(said).to_contain_text("SIGKILL")
+    waits = live.slide.locator(".sub", has_text="waits")
+    expect(waits.first).to_be_visible()
+    expect(said).to_contain_text("a new server")
+    live.wait_until_over()
+    counts = live.counts()
+    events = told(address, "ping", "over")
 
     killed = next(event for event in events if event["kind"] == "kill")
     pongs = [
@@ -219,11 +266,11 @@ def test_a_click_kills_the_server_and_no_ping_is_lost(
     assert len(set(pongs)) == len(pongs) == counts["made"] == counts["total"]
     assert counts["again"] == events[-1]["again"] > 0
     assert counts["lost"] == 0
-    assert complaints == []
+    assert live.complaints == []
 
 
 def test_four_clicks_on_plugins_have_four_outcomes_and_new_processes(
-    browser: Browser, address: str
+    live: Shown, address: str
 ) -> None:
     outcomes = {
         "ask": "reply",
@@ -231,45 +278,43 @@ def test_four_clicks_on_plugins_have_four_outcomes_and_new_processes(
         "lie": "protocol error",
         "hang": "timeout",
     }
-    with opened(browser, address, PLUGINS) as shown:
-        shown.press("start")
-        crew = told(address, "plugins", "crew")[-1]["workers"]
-        expect(shown.slide.locator(".tokens")).to_contain_text("pid")
-        for plugin, outcome in outcomes.items():
-            shown.worker(plugin).click()
-            tokens = shown.slide.locator(".tokens")
-            expect(tokens).to_contain_text(outcome)
-        expect(tokens).not_to_contain_text("ended")
-        counts = shown.counts()
-        events = told(address, "plugins", "back")
-        complaints = shown.complaints
+    live.turn_to(PLUGINS)
+    live.start()
+    crew = told(address, "plugins", "crew")[-1]["workers"]
+    tokens = live.slide.locator(".tokens")
+    expect(tokens).to_contain_text("pid")
+    for plugin, outcome in outcomes.items():
+        live.worker(plugin).click()
+        expect(tokens).to_contain_text(outcome)
+    expect(tokens).not_to_contain_text("ended")
+    counts = live.counts()
+    events = told(address, "plugins", "back")
 
     hurt = {event["worker"] for event in events if event["kind"] == "back"}
     assert hurt == {"crash", "lie", "hang"}
     wait_until_gone(*(crew[plugin] for plugin in hurt))
     assert is_alive(crew["ask"])
     assert counts == {"made": 1, "again": 3, "lost": 3, "total": 4}
-    assert complaints == []
+    assert live.complaints == []
 
 
 def test_a_slider_fills_the_queues_push_waits_and_pub_drops(
-    browser: Browser, address: str
+    live: Shown, address: str
 ) -> None:
-    with opened(browser, address, MARKS) as shown:
-        shown.press("start")
-        shown.wait_until_made(2)
-        slider = shown.slide.locator("[data-action=slow]")
-        slider.evaluate(
-            """slider => { slider.value = 3;
-              slider.dispatchEvent(new Event('change')); }"""
-        )
-        expect(shown.slide.locator(".sub").last).to_have_text("1 a second")
-        tokens = shown.slide.locator(".tokens")
-        expect(tokens).to_contain_text("send() waits")
-        expect(tokens).to_contain_text("dropped")
-        lost = shown.count("lost")
-        events = told(address, "marks", "waits")
-        complaints = shown.complaints
+    live.turn_to(MARKS)
+    live.start()
+    live.wait_until_made(2)
+    slider = live.slide.locator("[data-action=slow]")
+    slider.evaluate(
+        """slider => { slider.value = 3;
+          slider.dispatchEvent(new Event('change')); }"""
+    )
+    expect(live.slide.locator(".sub").last).to_have_text("1 a second")
+    tokens = live.slide.locator(".tokens")
+    expect(tokens).to_contain_text("send() waits")
+    expect(tokens).to_contain_text("dropped")
+    lost = live.count("lost")
+    events = told(address, "marks", "waits")
 
     missing = dict.fromkeys(("PUSH", "PUB"), 0)
     for event in events:
@@ -277,25 +322,24 @@ def test_a_slider_fills_the_queues_push_waits_and_pub_drops(
             missing[event["lane"]] += event["lost"]
     assert missing["PUSH"] == 0
     assert missing["PUB"] >= lost > 0
-    assert complaints == []
+    assert live.complaints == []
 
 
 def test_news_come_to_a_window_that_asked_and_a_late_one_gets_the_last(
-    browser: Browser, address: str
+    live: Shown, address: str
 ) -> None:
-    with opened(browser, address, NEWS) as shown:
-        shown.press("start")
-        expect(shown.worker("window 2").locator(".sub")).to_be_visible()
-        told(address, "news", "crew")
-        shown.worker("pingpong").click()
-        shown.wait_until_made(2)
-        shown.worker("snapshot").click()
-        shown.worker("window 2").click()
-        late = shown.slide.locator("[data-count=again]")
-        expect(late).to_have_text("1")
-        missed = shown.count("lost")
-        events = told(address, "news", "snapshot")
-        complaints = shown.complaints
+    live.turn_to(NEWS)
+    live.start()
+    expect(live.worker("window 2").locator(".sub")).to_be_visible()
+    told(address, "news", "crew")
+    live.worker("pingpong").click()
+    live.wait_until_made(2)
+    live.worker("snapshot").click()
+    live.worker("window 2").click()
+    late = live.slide.locator("[data-count=again]")
+    expect(late).to_have_text("1")
+    missed = live.count("lost")
+    events = told(address, "news", "snapshot")
 
     kinds = [event["kind"] for event in events]
     assert kinds.index("subscribed") < kinds.index("passed")
@@ -305,18 +349,16 @@ def test_news_come_to_a_window_that_asked_and_a_late_one_gets_the_last(
         if event["kind"] == "passed"
     )
     assert missed >= 1
-    assert complaints == []
+    assert live.complaints == []
 
 
-def test_a_thread_cannot_be_killed_by_a_click(
-    browser: Browser, address: str
-) -> None:
-    with opened(browser, address, INPROC) as shown:
-        shown.press("start")
-        shown.wait_until_made(3)
-        shown.worker("thread 2").click()
-        said = shown.slide.locator(".said")
-        expect(said).to_have_text("a thread cannot be killed")
+def test_a_thread_cannot_be_killed_by_a_click(live: Shown) -> None:
+    live.turn_to(INPROC)
+    live.start()
+    live.wait_until_made(3)
+    live.worker("thread 2").click()
+    said = live.slide.locator(".said")
+    expect(said).to_have_text("a thread cannot be killed")
 
 
 @pytest.mark.parametrize(
@@ -331,39 +373,38 @@ def test_a_thread_cannot_be_killed_by_a_click(
     ],
 )
 def test_without_a_server_a_recorded_run_ends_in_its_counts(
-    browser: Browser, deck: Path, show: str, slide: str
+    recorded: Shown, show: str, slide: str
 ) -> None:
     over = trace(show)["events"][-1]
-    with opened(browser, (deck / "index.html").as_uri(), slide) as shown:
-        expect(shown.mode).to_have_text(
-            f"recorded on {trace(show)['recorded']}"
-        )
-        shown.page.wait_for_selector(f"section[id='{slide}'] [data-token]")
-        shown.go_to(over["t"] - 1)  # the rest is played
-        shown.press("pause")
-        shown.wait_until_over()
-        counts = shown.counts()
-        complaints = shown.complaints
+    recorded.turn_to(slide)
+    expect(recorded.mode).to_have_text(
+        f"recorded on {trace(show)['recorded']}"
+    )
+    moments = [recorded.go_to(over["t"] * at / 8) for at in range(1, 8)]
+    assert any("data-token" in moment for moment in moments)
+    recorded.go_to(over["t"] + 1)
+    recorded.wait_until_over()
+    counts = recorded.counts()
 
     begin = trace(show)["events"][0]
     assert counts == {"total": begin["total"]} | {
         name: over[name] for name in COUNTS if name in over
     }
-    assert complaints == []
+    assert recorded.complaints == []
 
 
 def test_a_moment_looks_the_same_whichever_way_one_comes_to_it(
-    browser: Browser, deck: Path
+    recorded: Shown,
 ) -> None:
     killed = next(
         event["t"]
         for event in trace("pipeline-tcp")["events"]
         if event["kind"] == "kill"
     )
-    with opened(browser, (deck / "index.html").as_uri(), TCP) as shown:
-        first = shown.go_to(killed + 0.5)
-        early = shown.go_to(2.0)
-        again = shown.go_to(killed + 0.5)
+    recorded.turn_to(TCP)
+    first = recorded.go_to(killed + 0.5)
+    early = recorded.go_to(2.0)
+    again = recorded.go_to(killed + 0.5)
 
     assert 'class="node harm"' in first
     assert 'class="node harm"' not in early
@@ -371,27 +412,29 @@ def test_a_moment_looks_the_same_whichever_way_one_comes_to_it(
 
 
 def test_a_pause_holds_the_show_and_a_forward_key_does_not_wait_for_it(
-    browser: Browser, deck: Path
+    recorded: Shown,
 ) -> None:
-    with opened(browser, (deck / "index.html").as_uri(), TCP) as shown:
-        shown.wait_until_made(1)
-        shown.press("pause")
-        bar = shown.slide.locator("[data-action=scrub]")
-        held = bar.input_value()
-        shown.page.evaluate("new Promise(done => setTimeout(done, 300))")
-        after = bar.input_value()
-        shown.page.keyboard.press("ArrowRight")
-        left = shown.page.evaluate("Reveal.getCurrentSlide().id")
+    recorded.turn_to(TCP)
+    recorded.press("restart")
+    recorded.wait_until_made(1)
+    recorded.press("pause")
+    bar = recorded.slide.locator("[data-action=scrub]")
+    held = bar.input_value()
+    recorded.page.evaluate("new Promise(done => setTimeout(done, 300))")
+    after = bar.input_value()
+    recorded.page.keyboard.press("ArrowRight")
+    left = recorded.page.evaluate("Reveal.getCurrentSlide().id")
 
     assert after == held
     assert left != TCP
 
 
 def test_when_the_server_dies_the_page_plays_the_recording(
-    browser: Browser, server: Program, address: str
+    browser: Browser, server: Program
 ) -> None:
-    with opened(browser, address, TCP) as shown:
-        shown.press("start")
+    with shown_by(server, browser) as shown:
+        shown.turn_to(TCP)
+        shown.start()
         shown.wait_until_made(1)
         pids = children(server.pid)
         server.signal(signal.SIGKILL)
@@ -405,10 +448,11 @@ def test_when_the_server_dies_the_page_plays_the_recording(
 
 
 def test_ctrl_c_with_a_page_that_listens_leaves_no_process(
-    browser: Browser, server: Program, address: str
+    browser: Browser, server: Program
 ) -> None:
-    with opened(browser, address, TCP) as shown:
-        shown.press("start")
+    with shown_by(server, browser) as shown:
+        shown.turn_to(TCP)
+        shown.start()
         shown.wait_until_made(1)
         pids = children(server.pid)
         server.signal(signal.SIGINT)
@@ -416,20 +460,6 @@ def test_ctrl_c_with_a_page_that_listens_leaves_no_process(
 
     assert len(pids) >= 4
     wait_until_gone(*pids)
-
-
-def test_a_window_that_is_opened_late_shows_the_same_counts(
-    browser: Browser, address: str
-) -> None:
-    with opened(browser, address, TCP) as first:
-        first.press("start")
-        first.wait_until_made(5)
-        with opened(browser, address, TCP) as second:
-            second.wait_until_made(5)
-            first.wait_until_over()
-            second.wait_until_over()
-            assert second.counts() == first.counts()
-            assert first.complaints + second.complaints == []
 
 
 def test_the_speaker_view_opens_no_stream_of_its_own(

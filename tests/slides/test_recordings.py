@@ -43,8 +43,10 @@ class Show:
 def show(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show]:
     folders = tmp_path_factory.mktemp("all"), tmp_path_factory.mktemp("one")
     all_env, one_env = ({"TMPDIR": str(folder)} for folder in folders)
-    with closing(Program("slides", "demo", env=all_env)) as everything:
-        everything.wait_for("photographs of 4 megapixels", timeout=90)
+    with closing(
+        Program("tests.slides.small_demo", env=all_env)
+    ) as everything:
+        everything.wait_for("photographs of . megapixel", timeout=90)
         # From here on neither may take a port or a path from the other.
         pipeline = Program("tests.slides.small_demo", "demo", env=one_env)
         with closing(pipeline) as beside:
