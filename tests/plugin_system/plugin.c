@@ -63,7 +63,8 @@ static void answer(void *context, void *rep, const zmq_msg_t *request)
     reply.outcome_case = BEYONDHTTP__V1__PLUGIN_REPLY__OUTCOME_RESULT;
     reply.result = call->arguments[0];
     uint8_t bytes[1000];
-    zmq_send(rep, bytes, beyondhttp__v1__plugin_reply__pack(&reply, bytes), 0);
+    size_t size = beyondhttp__v1__plugin_reply__pack(&reply, bytes);
+    zmq_send(rep, bytes, size, 0);
     beyondhttp__v1__plugin_call__free_unpacked(call, NULL);
 }
 
