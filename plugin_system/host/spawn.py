@@ -59,7 +59,7 @@ def spawn(registration: Registration, environment: dict[str, str]) -> Spawned:
     if frozen or not (sys.executable and Path(launcher.__file__).is_file()):
         # In a zipapp or a frozen program, Python would start that again.
         raise OSError("there is no Python here that could run a plugin")
-    limits = (f"{key}={n}" for key, n in registration.limits.items())
+    limits = ",".join(f"{k}={n}" for k, n in registration.limits.items())
     # What the host can import, its own Python plugins can import too.
     modules = [path for path in sys.path if isinstance(path, str)]
     with suppress(FileNotFoundError):  # our own folder was removed
@@ -71,9 +71,7 @@ def spawn(registration: Registration, environment: dict[str, str]) -> Spawned:
         python_itself = (sys.prefix, sys.base_prefix)
         folders = (*SYSTEM, *python_itself, *modules, *here)
         readable = json.dumps([*folders, *registration.may_read])
-    launched = [
-        *(launcher.__file__, str(os.getpid()), ",".join(limits), readable),
-    ]
+    launched = [launcher.__file__, str(os.getpid()), limits, readable]
     ours = [sys.executable, "-P", *launched]
     how, *rest = registration.argv or ("",)
     if registration.target:

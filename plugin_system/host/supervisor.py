@@ -8,9 +8,9 @@ method that its plugin calls idempotent, once, and within the same deadline.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -33,6 +33,7 @@ from plugin_system.host.restarts import RestartBudget, RestartPolicy
 from plugin_system.registry import Registration
 
 log = logging.getLogger(__name__)
+Begin = Callable[[], None] | None  # told that the wait is over
 
 
 class State(StrEnum):
@@ -76,32 +77,23 @@ class Supervisor:
         self._last_error = ""
 
     def call(
-        self,
-        request: Request,
-        deadline: float,
-        begin: Callable[[], None] | None = None,
+        self, request: Request, deadline: float, begin: Begin = None
     ) -> Any:
         """Return the result of one call; see `Executor.call`."""
-        with self._our_turn(deadline):
-            if begin:
-                begin()
-            return self._call(request, deadline)
+        return self._in_turn(self._call, deadline, request, begin)
 
     def start(self, deadline: float) -> None:
         """Start the plugin, unless it runs, and wait until it is ready."""
-        with self._our_turn(deadline):
-            self._living(deadline)
+        self._in_turn(self._living, deadline)
 
     def stop(self, deadline: float) -> None:
         """End the plugin in order, and forget how often it had died."""
-        with self._our_turn(deadline):
-            self._let_go(deadline)
-            self._incompatible = ""
-            self._budget = RestartBudget(self._budget.policy)
+        self._in_turn(self._stop, deadline)
 
-    @contextmanager
-    def _our_turn(self, deadline: float) -> Iterator[None]:
-        """Wait for other callers, and note what comes of it."""
+    def _in_turn(
+        self, act: Callable[..., Any], deadline: float, *more: Any
+    ) -> Any:
+        """Act after other callers, and note what comes of it."""
         if self.is_called_by_us():
             why = "this signal handler has interrupted another call to it"
             raise PluginUnavailable(self._name, why, 1.0)
@@ -111,7 +103,7 @@ class Supervisor:
                 raise PluginTimeout(self._name, why)
             try:
                 self._caller = threading.get_ident()
-                yield
+                return act(deadline, *more)
             finally:
                 self._caller = 0
                 if self._incarnation and self._incarnation.ended:
@@ -134,7 +126,14 @@ class Supervisor:
             with suppress(RuntimeError):  # it is not ours
                 self._turn.release()
 
-    def _call(self, request: Request, deadline: float) -> Any:
+    def _stop(self, deadline: float) -> None:
+        self._let_go(deadline)
+        self._incompatible = ""
+        self._budget = RestartBudget(self._budget.policy)
+
+    def _call(self, deadline: float, request: Request, begin: Begin) -> Any:
+        if begin:
+            begin()
         method = request[0]
         for last_try in (False, True):
             plugin = self._living(deadline)
