@@ -1,7 +1,10 @@
 """The same thumbnails from a Dask cluster, whose workers may be killed."""
 
 import os
-from collections.abc import Callable
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Event
 from typing import NamedTuple
@@ -15,7 +18,7 @@ from image_pipeline.imaging.thumbnail import make_thumbnails, prepare
 from image_pipeline.outcome import FileRecord, Incomplete, Outcome
 from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import Store
-from tests.support import Program
+from tests.support import PATIENCE_S, Program
 
 pytestmark = pytest.mark.slow
 
@@ -38,9 +41,29 @@ class Scheduler(NamedTuple):
     address: str
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Scheduler]:
+    """One for all tests that leave it alive, since it starts in seconds."""
+    with ExitStack() as stack:
+
+        def start(*argv: str) -> Program:
+            return stack.enter_context(closing(Program(*argv)))
+
+        made = start_scheduler(start, "--dashboard-address", "127.0.0.1:0")
+        made.program.wait_for_stderr("dashboard at:")
+        yield made
+
+
 @pytest.fixture
-def scheduler(start: Start) -> str:
-    return start_scheduler(start).address
+def scheduler(shared: Scheduler) -> str:
+    """It has forgotten the workers of the test before."""
+    deadline = time.monotonic() + PATIENCE_S
+    while len(re.findall("Register worker", shared.program.stderr)) > len(
+        re.findall("Remove worker", shared.program.stderr)
+    ):
+        assert time.monotonic() < deadline, shared.program.stderr
+        time.sleep(0.01)
+    return shared.address
 
 
 def start_scheduler(start: Start, *dashboard: str) -> Scheduler:
@@ -111,12 +134,13 @@ def test_a_worker_killed_in_the_middle_costs_no_image(
         assert (tmp_path / "thumbs" / path.name).read_bytes() == here
 
 
-def test_the_dashboard_shows_its_page_and_not_an_excuse(start: Start) -> None:
+def test_the_dashboard_shows_its_page_and_not_an_excuse(
+    shared: Scheduler,
+) -> None:
     """Without bokeh it answers as well, and says that bokeh is missing."""
-    dashboard = "--dashboard-address", "127.0.0.1:0"
-    program = start_scheduler(start, *dashboard).program
-    page = program.wait_for_stderr(r"dashboard at: +(http://\S+)").group(1)
-    with urlopen(page, timeout=30) as answer:  # noqa: S310
+    page = re.search(r"dashboard at: +(http://\S+)", shared.program.stderr)
+    assert page, shared.program.stderr
+    with urlopen(page[1], timeout=30) as answer:  # noqa: S310
         html = answer.read().decode()
     assert "Dask Diagnostic UI" in html
     assert "bokeh>=" not in html

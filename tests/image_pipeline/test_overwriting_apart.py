@@ -90,6 +90,7 @@ def deliver(
     return by_sink
 
 
+@pytest.mark.slow
 def test_what_is_not_ours_stays_and_the_rest_is_made(
     folders: Folders, deliver: Callable[..., Program]
 ) -> None:

@@ -101,10 +101,10 @@ def test_threads_that_hang_are_replaced_and_left_behind(
     program = start(
         *("tests.image_pipeline.sabotaged", "run"),
         *(str(tmp_path / "src"), str(tmp_path / "dst")),
-        *("--workers", "1", "--transport", "inproc", "--timeout", "3"),
+        *("--workers", "1", "--transport", "inproc", "--timeout", "1"),
     )
 
     assert program.wait(100) == 1
     assert "10 made, 0 current, 0 skipped, 2 failed" in program.stdout
-    assert "failed: 2 files: took longer than 3 s" in program.stderr
+    assert "failed: 2 files: took longer than 1 s" in program.stderr
     assert len(program.stderr.splitlines()) == 1

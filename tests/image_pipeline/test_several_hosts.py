@@ -20,7 +20,7 @@ from tests.support import Program, needs, skip_or_fail
 pytestmark = pytest.mark.slow
 
 Start = Callable[..., Program]
-IMAGES = 300
+IMAGES = 200
 TASKS, RESULTS, RECEIPTS = (
     f"tcp://10.55.0.1:{port}" for port in (5557, 5558, 5559)
 )

@@ -92,7 +92,7 @@ def test_it_starts_with_those_that_came_and_says_so(
     def watch(status: Status) -> None:
         notes.append(status.note)
 
-    with by_hand(context, tmp_path, patience=2.0) as pipeline:
+    with by_hand(context, tmp_path, patience=1.0) as pipeline:
         pipeline.add_worker("the only one")
         records = pipeline.deliver(
             files_in(tmp_path / "src"), workers=3, watch=watch
@@ -125,7 +125,7 @@ def test_when_no_worker_comes_every_file_is_named_as_unfinished(
     context: zmq.Context[Any], tmp_path: Path
 ) -> None:
     make_photos(tmp_path / "src", 5)
-    with by_hand(context, tmp_path, patience=1.5) as pipeline:
+    with by_hand(context, tmp_path, patience=0.5) as pipeline:
         with pytest.raises(Incomplete, match="no worker at tcp://"):
             pipeline.deliver(files_in(tmp_path / "src"))
         assert [each.outcome for each in pipeline.records] == [
@@ -143,7 +143,7 @@ def test_when_all_workers_leave_the_rest_is_unfinished_and_nothing_hangs(
         if pipeline.records:
             leave.set()
 
-    with by_hand(context, tmp_path, patience=2.0) as pipeline:
+    with by_hand(context, tmp_path, patience=1.0) as pipeline:
         pipeline.add_worker("leaver", slowly, leave)
         with pytest.raises(Incomplete, match="no worker at tcp://"):
             pipeline.deliver(files_in(tmp_path / "src"), watch=watch)

@@ -48,6 +48,7 @@ def test_a_second_ctrl_c_leaves_no_file_uncounted(
     assert f"{report} is not complete" in err
 
 
+@pytest.mark.slow
 def test_ctrl_c_counts_everything_though_nobody_reads_stderr(
     tmp_path: Path,
 ) -> None:
@@ -80,6 +81,7 @@ def test_ctrl_c_counts_everything_though_nobody_reads_stderr(
     assert program.returncode == ExitCode.INTERRUPTED
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_progress_bar_where_it_was(tmp_path: Path) -> None:
     """The trap: a line that is printed below the bar moves the cursor.
 
@@ -120,6 +122,7 @@ def test_ctrl_c_leaves_the_progress_bar_where_it_was(tmp_path: Path) -> None:
     assert re.search(r"images/s", after)
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_ends_a_run_as_sigterm_does(tmp_path: Path) -> None:
     make_photos(tmp_path / "src", 400, saboteur.WAIT)
     with closing(

@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from threading import Event
 
+import pytest
+
 from image_pipeline.outcome import FileRecord, Outcome, Status
 from image_pipeline.run import run
 from image_pipeline.supervision.processes import Processes
@@ -47,6 +49,7 @@ class Count:
             self.to_kill = False
 
 
+@pytest.mark.slow
 def test_words_are_counted_through_a_kill_a_poison_file_and_a_resume(
     tmp_path: Path,
 ) -> None:

@@ -546,6 +546,7 @@ def test_a_handler_may_call_the_executor_and_may_raise_anything(
         logger.removeHandler(handler)
 
 
+@pytest.mark.slow
 def test_a_flood_of_lines_costs_neither_the_deadline_nor_the_log(
     run: Run, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

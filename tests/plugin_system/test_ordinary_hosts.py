@@ -105,6 +105,7 @@ print(parents.call("ordinary", "pid"))
 """
 
 
+@pytest.mark.slow
 def test_a_server_of_forked_workers_leaves_no_stray_process(
     registration: Registration, tmp_path: Path
 ) -> None:

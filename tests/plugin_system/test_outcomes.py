@@ -188,6 +188,7 @@ def test_values_are_counted_before_they_are_parsed(run: Run) -> None:
     assert is_good(executor)
 
 
+@pytest.mark.slow
 def test_a_second_is_a_second_whatever_a_plugin_answers(run: Run) -> None:
     """The trap: a `timeout` of 1 returned after 5 to 23 seconds."""
     executor = run()
@@ -201,6 +202,7 @@ def test_a_second_is_a_second_whatever_a_plugin_answers(run: Run) -> None:
     assert is_good(executor)
 
 
+@pytest.mark.slow
 def test_a_message_that_never_ends_costs_bounded_memory_and_no_deadline(
     run: Run,
 ) -> None:
@@ -220,6 +222,7 @@ def test_a_message_that_never_ends_costs_bounded_memory_and_no_deadline(
     assert is_good(executor)
 
 
+@pytest.mark.slow
 def test_a_host_that_grows_while_a_plugin_works_blames_it_for_nothing(
     run: Run,
 ) -> None:
