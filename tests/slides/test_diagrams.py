@@ -55,6 +55,7 @@ THE_TALK_ASKS_FOR = {
     "plugin-system",
     "pair-stream",
     "peers-with-sockets",
+    "one-to-many",
 }
 
 
