@@ -34,7 +34,7 @@ BUDGETS = {  # lines of Python, without generated code
 # What is past its budget today. A number here may only fall, and goes when
 # the budget is met.
 OVER = {
-    "pingpong": 1_340,  # --events
+    "pingpong": 1_330,  # --events
     "image_pipeline": 8_170,
     "plugin_system": 3_599,  # sandbox, flood watch, events
     "slides": 2_018,  # the server's checks, the address and its QR code
