@@ -9,7 +9,7 @@ import sys
 from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import click
 
@@ -20,19 +20,14 @@ from image_pipeline.cli.options import (
     INCOMPLETE,
     INTERRUPTED,
     Number,
+    Options,
     fail,
-    files_of,
-    find,
     listing,
     overwrite,
-    read_recipe,
     recipe,
     say,
     show_version,
 )
-
-if TYPE_CHECKING:
-    from image_pipeline.imaging.recipe import Recipe
 
 
 class _Group(click.Group):
@@ -132,17 +127,12 @@ def run(
     workers: int | None,
     transport: str,
     scheduler: str | None,
-    files_from: IO[bytes] | None,
-    exclude: tuple[str, ...],
-    no_follow: bool,
-    report: Path | None,
     gallery: bool,
     prune: bool,
     dry_run: bool,
     events: str,
-    quiet: bool,
     overwrite: bool,
-    **making: Any,
+    **chosen: Any,
 ) -> None:
     """Make thumbnails of all images in SRC below DST.
 
@@ -156,7 +146,7 @@ def run(
 
     from image_pipeline.storage.scan import BadFolders, check_folders
 
-    how, timeout, force = read_recipe(**making)
+    asked = Options.read(src=src, dst=dst, **chosen)
     try:
         check_folders(src, dst)
     except BadFolders as error:
@@ -164,8 +154,13 @@ def run(
     if gallery:
         check_gallery(dst)
     if dry_run:
-        rest = overwrite, exclude, prune, not no_follow
-        only_say(src, dst, files_from, how, force, *rest)
+        from image_pipeline.cli.dry_run import dry_run as would
+        from image_pipeline.storage.names import Folding
+
+        found, files = asked.find(Folding())
+        for line in would(files, found, dst, overwrite, prune):
+            click.echo(line)
+        return
     # Worker processes load their decoders while we load the rest.
     supervisor = None if scheduler else start_workers(transport, workers)
 
@@ -182,8 +177,7 @@ def run(
             if supervisor
             else on_cluster(store, scheduler or "") as deliver,
         ):
-            fold, follow = store.folding(), not no_follow
-            found = find(src, dst, files_from, how, fold, exclude, follow)
+            found, files = asked.find(store.folding())
             keep_sheet = None
             if gallery:
                 from image_pipeline.cli.gallery import keep
@@ -191,12 +185,12 @@ def run(
                 keep_sheet = partial(keep, store, src, dst)
             code = show_batch(
                 deliver,
-                files_of(src, found, how, timeout, force, follow),
+                files,
                 found,
                 stop,
-                report=report,
+                report=asked.report,
                 keep_sheet=keep_sheet,
-                quiet=quiet,
+                quiet=asked.quiet,
                 events=events,
             )
             if prune and not stop.is_set():
@@ -258,24 +252,3 @@ def demo() -> None:
     verdict = "every image was made" if well else "NOT every image was made"
     click.secho(verdict, bold=True, fg="green" if well else "red")
     sys.exit(0 if well else 1)
-
-
-def only_say(
-    src: Path,
-    dst: Path,
-    files_from: IO[bytes] | None,
-    how: "Recipe",
-    force: bool,
-    overwrite: bool,
-    exclude: tuple[str, ...],
-    prune: bool,
-    follow: bool,
-) -> NoReturn:
-    from image_pipeline.cli.dry_run import dry_run
-    from image_pipeline.storage.names import Folding
-
-    found = find(src, dst, files_from, how, Folding(), exclude, follow)
-    files = files_of(src, found, how, 1.0, force, follow)
-    for line in dry_run(files, found, dst, overwrite, prune):
-        click.echo(line)
-    sys.exit(0)

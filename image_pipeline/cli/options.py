@@ -6,8 +6,9 @@ What is imported here must be quick, as in `__main__`.
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 import click
 
@@ -183,72 +184,75 @@ def fail(sentence: object, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def read_recipe(
-    size: tuple[str, ...],
-    format: str,  # noqa: A002 - the option's name
-    quality: int,
-    fill: bool,
-    strict: bool,
-    timeout: float,
-    max_pixels: int,
-    force: bool,
-) -> "tuple[Recipe, float, bool]":
-    from image_pipeline.imaging.recipe import Box, Format, Recipe
+@dataclass(frozen=True)
+class Options:
+    """Which files a batch takes, what it makes of them, and what it says.
 
-    try:
-        how = Recipe(
-            sizes=tuple(map(Box.parse, size)),
-            format=Format(format),
-            quality=quality,
-            strict=strict,
-            fill=fill,
-            max_pixels=max_pixels,
-        )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    return how, timeout, force
+    `timeout` is in seconds; `dst` is None where the sink knows it.
+    """
 
+    src: Path
+    recipe: "Recipe"
+    timeout: float
+    force: bool
+    follow: bool
+    exclude: tuple[str, ...]
+    files_from: IO[bytes] | None
+    report: Path | None
+    quiet: bool
+    dst: Path | None = None
 
-def find(
-    src: Path,
-    dst: Path | None,
-    files_from: IO[bytes] | None,
-    how: "Recipe",
-    fold: "Folding",
-    globs: tuple[str, ...] = (),
-    follow: bool = True,
-) -> "Found":
-    from image_pipeline.storage.scan import (
-        end_clashes,
-        exclude,
-        listed,
-        walk,
-    )
+    @classmethod
+    def read(
+        cls,
+        *,
+        size: tuple[str, ...],
+        format: str,  # noqa: A002 - the option's name
+        no_follow: bool,
+        **chosen: Any,
+    ) -> Self:
+        """Take what click has read; raises UsageError for a bad recipe."""
+        from image_pipeline.imaging.recipe import Box, Format, Recipe
 
-    check_swapped(src)
-    if files_from:
+        making = "quality", "strict", "fill", "max_pixels"
         try:
-            found = listed(src, files_from.read(), dst, follow)
-        except OSError as error:
-            raise click.UsageError(
-                f"cannot read {files_from.name}: {error.strerror}"
-            ) from None
-    else:
-        found = walk(src, dst, follow)
-    exclude(found, globs)
-    end_clashes(src, found, how, fold)
-    return found
+            recipe = Recipe(
+                sizes=tuple(map(Box.parse, size)),
+                format=Format(format),
+                **{name: chosen.pop(name) for name in making},
+            )
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        return cls(recipe=recipe, follow=not no_follow, **chosen)
 
+    def find(self, fold: "Folding") -> "tuple[Found, Files]":
+        """Find the files; raises UsageError where that cannot be."""
+        from image_pipeline.storage.scan import (
+            end_clashes,
+            exclude,
+            listed,
+            walk,
+        )
+        from image_pipeline.storage.source import Files
 
-def files_of(
-    src: Path,
-    found: "Found",
-    how: "Recipe",
-    timeout: float,
-    force: bool,
-    follow: bool = True,
-) -> "Files":
-    from image_pipeline.storage.source import Files
-
-    names = found.names
-    return Files(os.fsencode(src), names, how, timeout, force, follow)
+        src, names = self.src, self.files_from
+        check_swapped(src)
+        if names:
+            try:
+                found = listed(src, names.read(), self.dst, self.follow)
+            except OSError as error:
+                raise click.UsageError(
+                    f"cannot read {names.name}: {error.strerror}"
+                ) from None
+        else:
+            found = walk(src, self.dst, self.follow)
+        exclude(found, self.exclude)
+        end_clashes(src, found, self.recipe, fold)
+        return found, Files(
+            os.fsencode(src),
+            found.names,
+            self.recipe,
+            self.timeout,
+            self.force,
+            self.follow,
+        )

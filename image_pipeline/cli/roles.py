@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,13 +16,11 @@ from image_pipeline.cli.options import (
     MAKE,
     F,
     Number,
+    Options,
     Seconds,
     fail,
-    files_of,
-    find,
     listing,
     overwrite,
-    read_recipe,
     recipe,
     say,
     secured,
@@ -76,14 +74,9 @@ def ventilator(
     receipts: str,
     workers: int,
     patience: float,
-    files_from: IO[bytes] | None,
-    exclude: tuple[str, ...],
-    no_follow: bool,
-    report: Path | None,
-    quiet: bool,
     keys: Path | None,
     insecure: bool,
-    **making: Any,
+    **chosen: Any,
 ) -> None:
     """Send the images in SRC to workers, until each has a receipt."""
     from image_pipeline.cli.display import show_batch
@@ -92,12 +85,11 @@ def ventilator(
     from image_pipeline.storage.names import Folding
     from image_pipeline.ventilator import ventilate
 
-    how, timeout, force = read_recipe(**making)
-    follow = not no_follow
-    found = find(src, None, files_from, how, Folding(), exclude, follow)
+    asked = Options.read(src=src, **chosen)
+    found, files = asked.find(Folding())
 
     def say_where(endpoint: str) -> None:
-        if not quiet:
+        if not asked.quiet:
             say(f"tasks at {endpoint}{open_to(endpoint, curve)}")
             say(f"waiting for workers: {workers}")
 
@@ -116,11 +108,11 @@ def ventilator(
     ):
         code = show_batch(
             deliver,
-            files_of(src, found, how, timeout, force, follow),
+            files,
             found,
             stop,
-            report=report,
-            quiet=quiet,
+            report=asked.report,
+            quiet=asked.quiet,
         )
     sys.exit(code)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import os
 import signal
 import socket
 import threading
@@ -11,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from math import inf
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import zmq
@@ -104,9 +104,12 @@ def stop(program: support.Program) -> None:
     it: libzmq's would go on receiving.
     """
     program.signal(signal.SIGSTOP)
-    how = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+    threads = Path(f"/proc/{program.pid}/task")
     wait_until(
-        lambda: os.waitid(os.P_PID, program.pid, how) is not None,
+        lambda: all(
+            (thread / "stat").read_text().rpartition(") ")[2].startswith("T")
+            for thread in threads.iterdir()
+        ),
         "the program has stopped",
     )
 
