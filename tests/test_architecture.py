@@ -35,7 +35,7 @@ BUDGETS = {  # lines of Python, without generated code
 # the budget is met.
 OVER = {
     "pingpong": 1_340,  # --events
-    "image_pipeline": 8_170,
+    "image_pipeline": 8_113,
     "plugin_system": 3_600,  # sandbox, flood watch, events
     "slides": 1_909,  # the server's checks
     "slides/bench": 1_243,  # the soak
