@@ -1,7 +1,12 @@
-"""What a person sees of a batch: progress, failures, counts, exit code."""
+"""What a person sees of a batch: progress, failures, counts, exit code.
+
+On a terminal: one bar, the rates, and a row for each worker, redrawn in
+place. Into a pipe or a file: a plain line every few seconds.
+"""
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -13,16 +18,25 @@ from image_pipeline.cli.account import Account
 from image_pipeline.cli.options import say
 from image_pipeline.cli.report import Report
 from image_pipeline.cli.signals import NOTICE, Stop
-from image_pipeline.outcome import ExitCode, FileRecord, Incomplete, Status
+from image_pipeline.outcome import (
+    ExitCode,
+    FileRecord,
+    Incomplete,
+    Outcome,
+    Status,
+)
+from image_pipeline.storage.names import shown
 from image_pipeline.storage.scan import Found
 from image_pipeline.storage.source import Files
 from image_pipeline.transport.events import Events
 
 if TYPE_CHECKING:
-    from image_pipeline.cli.progress import Progress
+    from rich.progress import Progress, TaskID
 
-UNSEEN_S = 1.0  # a batch that is faster needs no progress in a log
-
+_UNSEEN_S = 1.0  # a batch that is faster needs no progress in a log
+_LINE_EVERY_S = 5.0
+_REDRAW_EVERY_S = 0.1
+_WINDOW = 100  # redraws: rates are those of the last ten seconds
 
 # `run.run`, with all bound but the files, `stop`, `record` and `watch`.
 Deliver = Callable[..., None]
@@ -52,7 +66,7 @@ def show_batch(
             account.report = stack.enter_context(closing(_opened(report)))
         if keep_sheet:
             account.sheet = []
-        display = stack.enter_context(_Display(account, quiet, stop))
+        display = stack.enter_context(Display(account, quiet, stop))
         for ended in found.ended:
             account.record(ended)
 
@@ -99,16 +113,19 @@ def _opened(report: Path) -> Report:
         ) from None
 
 
-class _Display:
-    """Draws the progress; loads rich, which takes long, when it has to."""
+class Display:
+    """Draws the progress; loads rich, which takes long, for a terminal."""
 
     def __init__(self, account: Account, quiet: bool, stop: Stop) -> None:
         self._account, self._quiet, self._stop = account, quiet, stop
-        self._due = account.began
-        if not (sys.stdout and sys.stdout.isatty()):
-            self._due += UNSEEN_S
-        self._progress: Progress | None = None
+        self._due = time.monotonic()
+        self._seen_from = self._due + _UNSEEN_S
+        self._line_due = self._due + _LINE_EVERY_S
+        # When, how many images were worked on, and how many pixels they had.
+        self._seen: deque[tuple[float, int, int]] = deque(maxlen=_WINDOW)
         self._said = {""}
+        self._bar: Progress | None = None
+        self._rows: dict[str, TaskID] = {}
         self._opened = ExitStack()
 
     def __enter__(self) -> Self:
@@ -117,36 +134,105 @@ class _Display:
     def __exit__(self, *exception: object) -> None:
         self._opened.close()
 
+    def show(self, status: Status, last: bool = False) -> None:
+        """Draw if it is time to, or if it is the last time."""
+        self._say(status.note)
+        if self._bar and self._stop.is_set():
+            self._say(NOTICE)
+        now = time.monotonic()
+        if self._quiet or (now < self._due and not last):
+            return
+        self._due = now + _REDRAW_EVERY_S
+        counts = self._account.tally
+        worked = counts[Outcome.MADE] + counts[Outcome.FAILED]
+        self._seen.append((now, worked, self._account.pixels))
+        if sys.stdout and sys.stdout.isatty():
+            if not last or self._bar:
+                self._draw(status)
+        elif now >= self._line_due or (last and now >= self._seen_from):
+            self._line_due = now + _LINE_EVERY_S
+            say(", ".join(self._parts()))
+
     def _say(self, note: str) -> None:
         """Once; above the bar, if there is one on this screen."""
         if note in self._said:
             return
         self._said.add(note)
-        if self._stop.announce is _by_display and sys.stderr.isatty():
+        if self._bar and sys.stderr.isatty():
             sys.stderr.write(f"{note}\n")  # which rich has replaced
         else:
             say(note, err=True)
 
-    def show(self, status: Status, last: bool = False) -> None:
-        self._say(status.note)
-        if self._stop.is_set() and self._stop.announce is _by_display:
-            self._say(NOTICE)
-        now = time.monotonic()
-        if self._quiet or (not self._progress and (last or now < self._due)):
-            return
-        if not self._progress:
-            from rich.console import Console
+    def _parts(self, failed: str = "{} failed") -> list[str]:
+        """Say how far the batch is, and how fast it was of late."""
+        account, done = self._account, self._account.tally.total()
+        parts = [f"{done}/{account.total}"]
+        began, worked_before, pixels_before = self._seen[0]
+        now, worked, pixels = self._seen[-1]
+        seconds = now - began
+        rate = (worked - worked_before) / seconds if seconds else 0.0
+        if rate:
+            megapixels = (pixels - pixels_before) / seconds / 1e6
+            parts += [f"{rate:.0f} images/s", f"{megapixels:.0f} MP/s"]
+        if count := account.tally[Outcome.FAILED]:
+            parts.append(failed.format(count))
+        if rate and done < account.total:
+            parts.append(f"{_duration((account.total - done) / rate)} left")
+        return parts
 
-            from image_pipeline.cli.progress import Progress
+    def _draw(self, status: Status) -> None:
+        from rich.markup import escape
 
-            console = Console()
-            self._progress = self._opened.enter_context(Progress(console))
-            if console.is_terminal:  # a signal in between would tear it
-                self._stop.announce = _by_display
-        try:
-            self._progress.show(self._account, status, last)
-        except (OSError, SystemExit):  # rich exits when its pipe is gone
-            self._quiet = True
+        if not self._bar:
+            self._bar = self._opened.enter_context(_bar())
+            self._rows[""] = self._bar.add_task("", said="")
+            # A signal that writes in between would tear the bar.
+            self._stop.announce = _by_display
+        for name in sorted(status.workers.keys() - self._rows.keys()):
+            self._rows[name] = self._bar.add_task(
+                escape(name), visible=False, said=""
+            )
+        for name, row in self._rows.items():
+            done, said = self._account.done_by[name], ""
+            if not name:
+                done = self._account.tally.total()
+                said = ", ".join(self._parts("[bold red]{} failed[/]"))
+            elif name in status.workers:
+                file, since = status.workers[name]
+                busy = escape(shown(file)) or "[dim]idle[/]"
+                if status.now - since >= 1:
+                    busy += f" for {status.now - since:.0f} s"
+                said = f"{done} done, {busy}"
+            self._bar.update(
+                row,
+                total=self._account.total,
+                completed=done,
+                visible=bool(said),
+                said=said,
+            )
+        self._bar.refresh()
+
+
+def _bar() -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[said]}"),
+        console=Console(),
+        auto_refresh=False,
+        expand=True,
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def _by_display() -> None:
