@@ -6,7 +6,9 @@ Each part is the very function that also runs in a terminal of its own:
     inproc     workers are threads of this process
 
 Ventilator and sink share this process in any case, so receipts go over
-inproc; only the endpoints of the workers and their context differ.
+inproc. Who calls `run` chooses the kind of worker: `Processes` or `Threads`.
+With threads the endpoints of the workers are inproc, and they share our
+context; nothing else differs here.
 
 Other users of the machine can reach every port of its loopback. So over tcp
 all have keys (CURVE), which are made for this one run.

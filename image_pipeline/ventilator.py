@@ -5,9 +5,9 @@
     PULL bind "receipts"   <- Reports      from the sink
 
 It binds because it is the stable end; workers come and go. A PUSH shares out
-among those who are there, so the first to arrive would get everything: there
-is no task before enough are connected (ZeroMQ Guide, chapter 1). And PUSH
-forgets what it has sent (chapter 4): `delivery.ledger` does not.
+among those who are there, and the first to arrive would get everything. So no
+task is sent before enough workers are connected (ZeroMQ Guide, chapter 1).
+And PUSH forgets what it has sent (chapter 4); `delivery.ledger` does not.
 """
 
 from collections.abc import Callable

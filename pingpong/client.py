@@ -1,4 +1,4 @@
-"""The client: asks until it is answered, whatever happens to the server.
+"""The client: asks again until it is answered, or has no try left.
 
 Role      client
 Socket    REQ, connected

@@ -35,7 +35,7 @@ BUDGETS = {  # lines of Python, without generated code
 # the budget is met.
 OVER = {
     "pingpong": 1_330,  # --events
-    "image_pipeline": 8_089,
+    "image_pipeline": 8_096,
     "plugin_system": 3_599,  # sandbox, flood watch, events
     "slides": 2_018,  # the server's checks, the address and its QR code
     "slides/bench": 1_247,  # the soak

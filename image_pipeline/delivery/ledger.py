@@ -11,10 +11,15 @@ argument, in seconds on a monotonic clock. A file is a number from 1.
 PUSH tells nobody where a message went. So a file in flight is leased, as in
 any task queue: to nobody in particular, for a short time, until a worker
 says that it has started it; then to that worker, for as long as one image
-may take. When a worker is gone, its leases end; when a connection is lost
-and nobody knows whose it was, those of nobody end and all others become
-short. A second copy does no harm: the first result counts. Only a supervisor
-fails a file for a crash, as it knows which image its process died of.
+may take. Three events send a file again:
+
+    worker_gone    a supervisor has told of the death: that worker's leases
+    somebody_gone  a connection was lost, and nobody knows whose it was: what
+                   nobody had started; the leases of the others become short
+    expire         the lease ran out
+
+A second copy does no harm: the first result counts. Only a supervisor fails
+a file for a crash, as it knows which image its process died of.
 """
 
 from collections import deque

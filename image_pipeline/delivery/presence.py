@@ -67,7 +67,7 @@ class BatchPresence:
         self._heard = now
 
     def check(self, now: float) -> None:
-        """Start when enough have come; raise Incomplete when nobody is."""
+        """Start when enough have come; Incomplete if all stay away."""
         self._tasks.peers.look()
         self._plans.peers.look()
         if why := self._plans.peers.refusal:

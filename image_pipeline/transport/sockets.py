@@ -36,7 +36,7 @@ SHORT_QUEUE = 1  # messages, at both ends of a short link
 SHORT_BUFFER = 64 * 2**10  # the kernel's: a big message hides nowhere
 MAX_BYTES = 4 * 2**20  # of one frame, to a PULL that binds
 HANDSHAKE_BYTES = 1024  # all that reaches a PUSH
-SEND_MS = 2_000  # who sends has polled before, so it should not wait
+SEND_MS = 2_000  # a safety net: a sender polls before it sends
 
 Context = zmq.Context[zmq.Socket[bytes]]
 

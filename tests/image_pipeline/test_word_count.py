@@ -44,8 +44,9 @@ class Count:
         self.records[os.fsdecode(record.source)] = record
 
     def watch(self, _: Status) -> None:
-        if self.to_kill and self.workers.pids:
-            os.kill(next(iter(self.workers.pids.values())), signal.SIGKILL)
+        pids = [*self.workers.pids.values()]
+        if self.to_kill and pids and len(self.records) >= TEXTS // 10:
+            os.kill(pids[0], signal.SIGKILL)
             self.to_kill = False
 
 
