@@ -28,8 +28,6 @@ class Events:
             raise OSError(error.errno, str(error), endpoint) from None
 
     def tell(self, topic: str, **more: object) -> None:
-        if not self._pub:
-            return  # most have no subscriber: no lock for them
         with self._one_at_a_time:
             if self._pub:
                 self._pub.send_string(topic, zmq.NOBLOCK | zmq.SNDMORE)
