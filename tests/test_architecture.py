@@ -168,6 +168,7 @@ def test_a_package_stays_within_its_budget(name: str) -> None:
     assert name not in OVER or lines > BUDGETS[name], f"{name} is within it"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", EXAMPLES)
 def test_only_the_command_line_knows_the_command_line(package: str) -> None:
     for path in tracked(f"{package}/*.py"):

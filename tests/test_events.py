@@ -91,6 +91,7 @@ def test_a_run_of_the_pipeline_publishes_how_each_file_ends(
     assert re.fullmatch(r"\d\.jpg", news[-1][1]["source"])
 
 
+@pytest.mark.slow
 def test_an_executor_publishes_the_outcome_of_each_call(
     listener: "zmq.SyncSocket",
 ) -> None:

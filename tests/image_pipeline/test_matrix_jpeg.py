@@ -230,6 +230,7 @@ def wrong_with(cell: Cell, data: bytes, recipe: Recipe) -> str:
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("side", [WIDTH, 20])  # 20: scaled by the decoder
 def test_each_kind_of_jpeg_ends_right_or_is_not_read_here(

@@ -138,6 +138,7 @@ def test_no_socket_is_made_where_others_may_put_theirs_for_it(
         assert list(everybodys.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
 def test_another_user_of_the_machine_neither_sees_nor_forges_a_picture(
     tmp_path: Path, start: Callable[..., Program], transport: str
@@ -318,6 +319,7 @@ def looked(tasks: Any) -> Any:
     return tasks.peers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guard", ["none", "in another context", "stopped"])
 def test_without_a_guard_nobody_is_admitted_rather_than_everybody(
     guard: str, tmp_path: Path, context: zmq.Context[Any]

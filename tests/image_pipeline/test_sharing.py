@@ -133,6 +133,7 @@ def test_when_no_worker_comes_every_file_is_named_as_unfinished(
         ] * 5
 
 
+@pytest.mark.slow
 def test_when_all_workers_leave_the_rest_is_unfinished_and_nothing_hangs(
     context: zmq.Context[Any], tmp_path: Path
 ) -> None:
@@ -175,6 +176,7 @@ def test_a_worker_that_decodes_for_long_is_not_missed(
     assert outcomes(records) == {Outcome.MADE: 20}
 
 
+@pytest.mark.slow
 def test_a_late_worker_gets_work_and_one_that_leaves_loses_none(
     context: zmq.Context[Any], tmp_path: Path
 ) -> None:

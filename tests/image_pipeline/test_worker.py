@@ -55,6 +55,7 @@ def test_a_ventilator_that_is_killed_takes_no_busy_worker_with_it(
     assert program.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("missing", ["sink", "ventilator"])
 def test_a_worker_for_one_batch_waits_for_nobody_without_end(

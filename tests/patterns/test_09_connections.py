@@ -247,6 +247,7 @@ def test_a_client_backs_off_when_it_is_told_to(
     assert pauses_ms == [10, 20, 40, 80, 80]
 
 
+@pytest.mark.slow
 def test_heartbeats_notice_a_peer_that_is_silent_but_alive(
     context: zmq.SyncContext, tcp_endpoint: str, spawn: Spawn
 ) -> None:
@@ -284,6 +285,7 @@ def test_heartbeats_of_a_reader_that_is_late_abort_the_process(
     assert "_input_stopped" in reader.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "care", ["reader without a mark", "sender", "keepalive"]
 )

@@ -234,6 +234,7 @@ def _see_it_move(
     assert new_place not in {None, old_place}
 
 
+@pytest.mark.slow
 def test_a_client_finds_a_killed_server_where_it_moved_to(
     context: zmq.SyncContext, registry_url: str, spawn: Spawn
 ) -> None:

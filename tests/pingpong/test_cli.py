@@ -217,6 +217,7 @@ def test_a_deadline_ends_a_client_that_nobody_answers_with_exit_1(
     assert client.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_deadline_ends_a_client_without_a_count_well(
     start: Start, endpoint: str
 ) -> None:

@@ -21,6 +21,7 @@ from tests.pingpong.conftest import Start, start_server
 from tests.support import PATIENCE_S
 
 
+@pytest.mark.slow
 def test_a_peer_that_says_nothing_is_cut_off(
     endpoint: str, start: Start
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_client_that_gave_up_too_early_is_no_stranger(
     assert (seen.accepted, seen.strangers) == (3, 0)
 
 
+@pytest.mark.slow
 def test_a_reply_that_is_longer_than_any_pong_is_not_taken(
     context: zmq.SyncContext,
 ) -> None:

@@ -130,6 +130,7 @@ def test_futures_come_true_side_by_side_and_in_turns(run: Run) -> None:
     assert isinstance(failed.exception(LONG_S), PluginError)
 
 
+@pytest.mark.slow
 def test_a_future_that_waits_can_be_cancelled_and_is_never_sent(
     run: Run, plain: Registration, folder: Path
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_future_that_waits_can_be_cancelled_and_is_never_sent(
     assert not (folder / "second").exists()
 
 
+@pytest.mark.slow
 def test_a_cancelled_call_holds_its_plugin_no_longer_than_its_deadline(
     run: Run, plain: Registration
 ) -> None:

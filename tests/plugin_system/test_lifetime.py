@@ -247,6 +247,7 @@ def test_a_call_in_a_signal_handler_does_not_wait_for_the_one_under_it(
     assert len(errors) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closes", [True, False])
 @pytest.mark.parametrize("started", [True, False])
 def test_a_signal_may_strike_at_any_moment(
@@ -298,6 +299,7 @@ def test_close_in_a_handler_during_a_restart_is_finished_by_it(
     assert [each.name for each in folder.glob("zmq*")] == []
 
 
+@pytest.mark.slow
 def test_an_orderly_end_may_take_as_long_as_its_grace(
     run: Run, tidy: Registration
 ) -> None:
@@ -366,6 +368,7 @@ def test_a_program_that_ends_its_context_and_then_itself_has_crashed(
         executor.call("plug", "x", timeout=LONG_S)
 
 
+@pytest.mark.slow
 def test_a_process_that_broke_its_connection_is_waited_for_no_longer_than(
     run: Run,
 ) -> None:

@@ -130,6 +130,7 @@ def test_a_grandchild_that_holds_the_pipes_goes_with_the_plugin(
     assert is_good(executor)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "message"),
     [
@@ -161,6 +162,7 @@ def test_silence_is_a_timeout(run: Run) -> None:
     assert is_good(executor)
 
 
+@pytest.mark.slow
 def test_a_reply_that_comes_twice_never_answers_the_next_call(
     run: Run,
 ) -> None:
@@ -294,6 +296,7 @@ def test_a_result_that_cannot_be_sent_is_the_methods_fault(run: Run) -> None:
     assert executor.status("chaos").starts == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "kind", "message"),
     [
@@ -348,6 +351,7 @@ def test_a_start_has_a_deadline_of_its_own(run: Run) -> None:
         executor.ping("chaos", timeout=LONG_S)
 
 
+@pytest.mark.slow
 def test_a_slow_start_outlives_the_call_that_could_not_wait(
     run: Run,
 ) -> None:

@@ -79,6 +79,7 @@ def test_many_hosts_do_not_restart_in_step() -> None:
     assert len(waits) == 20
 
 
+@pytest.mark.slow
 def test_a_broken_plugin_is_refused_at_once_until_a_probe_succeeds(
     run: Run,
 ) -> None:

@@ -92,6 +92,7 @@ def test_the_project_is_asked_before_git(tmp_path: Path) -> None:
         look_up(tmp_path)
 
 
+@pytest.mark.slow
 def test_without_an_address_the_deck_is_whole_and_says_how_to_give_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -365,6 +365,7 @@ def test_boxes_lie_side_by_side_or_one_within_another(
             ), f"{one['says']} / {other['says']}"
 
 
+@pytest.mark.slow
 def test_no_box_hides_the_head_of_an_arrow(
     measured: dict[Path, Drawn],
 ) -> None:
