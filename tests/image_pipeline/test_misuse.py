@@ -41,7 +41,9 @@ def test_ctrl_c_while_files_are_being_found_is_an_interruption(
     )
     with names.open("w"):
         program.signal(signal.SIGINT)
-    assert program.wait() == 130
+    # A shell says 130 of both. CPython ends by the signal itself where the
+    # interruption met an exec, as a dataclass has that is being imported.
+    assert program.wait() in (130, -signal.SIGINT)
     assert "KeyboardInterrupt" not in program.stderr
     assert "Aborted" not in program.stderr
 
