@@ -7,9 +7,15 @@ what is in them.
 import io
 import struct
 import zlib
+from importlib.util import find_spec
 from typing import Any
 
+import pytest
 from PIL import Image
+
+needs_simplejpeg = pytest.mark.skipif(
+    not find_spec("simplejpeg"), reason="simplejpeg has no wheel here"
+)
 
 # The four quarters of every test picture, clockwise from the top left. Any
 # turn, mirror or exchange of channels shows.

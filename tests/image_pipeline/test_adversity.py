@@ -26,6 +26,7 @@ from image_pipeline.storage.store import PRIVATE
 from tests.image_pipeline.pictures import (
     cut,
     cut_and_closed,
+    needs_simplejpeg,
     opened,
     quarters,
     saved,
@@ -508,6 +509,7 @@ def test_every_kind_of_bad_file_has_its_outcome_and_its_reason(
     assert "Traceback" not in program.stderr
 
 
+@needs_simplejpeg
 def test_silent_damage_is_made_or_failed_as_strictness_asks(
     quick: Start, source: Path
 ) -> None:

@@ -7,7 +7,6 @@ import resource
 import subprocess
 import sys
 import warnings
-from importlib.util import find_spec
 
 import pytest
 from PIL import Image
@@ -24,6 +23,7 @@ from image_pipeline.imaging.thumbnail import (
 from tests.image_pipeline.pictures import (
     cut,
     cut_and_closed,
+    needs_simplejpeg,
     opened,
     png_of_one_colour,
     quarters,
@@ -31,10 +31,6 @@ from tests.image_pipeline.pictures import (
     zero_filled,
 )
 from tests.support import ROOT
-
-needs_simplejpeg = pytest.mark.skipif(
-    not find_spec("simplejpeg"), reason="simplejpeg has no wheel here"
-)
 
 PHOTO = photograph(1, 640, 480)
 STRICT = Recipe(strict=True)

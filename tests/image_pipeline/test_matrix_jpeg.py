@@ -18,7 +18,7 @@ from image_pipeline.imaging.thumbnail import (
     make_thumbnails,
     prepare,
 )
-from tests.image_pipeline.pictures import opened
+from tests.image_pipeline.pictures import needs_simplejpeg, opened
 
 WIDTH, HEIGHT = 128, 64
 LEFT, RIGHT = (0.85, 0.2, 0.4), (0.1, 0.7, 0.3)
@@ -231,7 +231,9 @@ def wrong_with(cell: Cell, data: bytes, recipe: Recipe) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    "strict", [False, pytest.param(True, marks=needs_simplejpeg)]
+)
 @pytest.mark.parametrize("side", [WIDTH, 20])  # 20: scaled by the decoder
 def test_each_kind_of_jpeg_ends_right_or_is_not_read_here(
     files: dict[Cell, bytes], side: int, strict: bool

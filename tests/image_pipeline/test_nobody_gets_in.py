@@ -46,6 +46,11 @@ from tests.image_pipeline.stage import (
 )
 from tests.support import ROOT, Program, skip_or_fail
 
+# Ours become another user, and run no thread of the many that we have.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*multi-threaded, use of fork:DeprecationWarning"
+)
+
 NOBODY = 65_534  # a user who owns nothing
 
 

@@ -98,5 +98,7 @@ def test_an_interrupted_bench_leaves_nothing_behind(
         time.sleep(0.01)
     program.signal(signal.SIGTERM)
     assert program.wait() == 130
-    assert list(tmp_path.iterdir()) == []
+    # From Python 3.14 on a killed ProcessPoolExecutor leaves a folder.
+    left = [each.name for each in tmp_path.iterdir()]
+    assert not [name for name in left if not name.startswith("pymp-")]
     assert "Traceback" not in program.stderr
