@@ -8,7 +8,7 @@ lost is no error to it.
     reply           the plugin answered
     crashed         its process ended
     protocol error  it broke the connection, or the turns of REQ and REP, or
-                    sends a message without end; the caller finds nonsense
+                    sends without end; `host.incarnation` checks the reply
     timeout         the deadline passed
 
 The process is handed in; how it is started and ended is not known here.
