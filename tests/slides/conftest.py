@@ -1,18 +1,21 @@
 """One Chromium for all tests of the deck, and one deck built for it."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from slides.paper import chromium
 from slides.site import build
-from tests.support import PATIENCE_S, made_once, needs
+from tests.support import PATIENCE_S, made_once, skip_or_fail
 
 # No name resolves: what asks for the network fails, at once and in sight.
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+# What moves is drawn ten times a second: sixty cost a core and show no more.
+CALM = """window.requestAnimationFrame = (draw) =>
+  setTimeout(() => draw(performance.now()), 100);"""
 
 
 # Its own patience is 5 s, and a busy machine may need them.
@@ -23,11 +26,11 @@ expect.set_options(timeout=PATIENCE_S * 1000)
 # no test that comes later could start another.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    needs("chromium")
+    found = chromium() or skip_or_fail("not installed: chromium")
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=[OFFLINE, *sandbox]
+            executable_path=found, args=[OFFLINE, *sandbox]
         )
         yield browser
         browser.close()

@@ -16,7 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from slides import DECK, TALK_S, DeckError
 from slides.deck import read
-from slides.paper import print_to
+from slides.paper import NAMES, print_to
+from tests.slides.conftest import CALM
 
 # Chromium on a busy machine takes its time.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -144,6 +145,7 @@ class Room:
 @contextmanager
 def opened(browser: Browser, deck: Path) -> Iterator[Room]:
     page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.add_init_script(CALM)
     room = Room(page)
     room.enter((deck / "index.html").as_uri())
     yield room
@@ -353,7 +355,7 @@ def test_a_pdf_that_was_cut_off_is_not_called_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As Chromium ends on a full disk.
-    chromium = tmp_path / "chromium"
+    chromium = tmp_path / NAMES[0]
     chromium.write_text(
         "#!/bin/sh\nfor option; do case $option in --print-to-pdf=*)\n"
         'printf "%%PDF-1.4" > "${option#*=}" ;; esac; done\n'

@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from slides.live.shows import COMMANDS
 from slides.live.stage import TRACES
 from slides.serve import Live
+from tests.slides.conftest import CALM
 from tests.slides.test_live import served
 from tests.support import PATIENCE_S, Program
 
@@ -122,6 +123,7 @@ class Shown:
 def opened(browser: Browser, address: str) -> Iterator[Shown]:
     # A small window costs less to draw.
     page = browser.new_page(viewport={"width": 640, "height": 360})
+    page.add_init_script(CALM)
     yield Shown(page, address)
     page.context.close()
 
