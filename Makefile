@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 LOCK ?= requirements.lock
 # Each test starts processes, and compiled modules halve a start.
 unexport PYTHONDONTWRITEBYTECODE
-# Tests wait more than they compute, so one more than the cores we count on.
-SHARED_OUT := --numprocesses 3 --dist worksteal
+# Tests wait as long as they compute: two workers for each core we count on.
+SHARED_OUT := --numprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo fuzz rehearse bench test-pythons slides slides-pdf pingpong-c test test-oldest \

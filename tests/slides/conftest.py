@@ -13,9 +13,9 @@ from tests.support import PATIENCE_S, made_once, skip_or_fail
 
 # No name resolves: what asks for the network fails, at once and in sight.
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-# What moves is drawn ten times a second: sixty cost a core and show no more.
+# What moves is drawn seven times a second: sixty cost a core and show no more.
 CALM = """window.requestAnimationFrame = (draw) =>
-  setTimeout(() => draw(performance.now()), 100);"""
+  setTimeout(() => draw(performance.now()), 150);"""
 
 
 # Its own patience is 5 s, and a busy machine may need them.

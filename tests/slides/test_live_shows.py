@@ -417,9 +417,12 @@ def test_a_pause_holds_the_show_and_a_forward_key_does_not_wait_for_it(
     recorded: Shown,
 ) -> None:
     recorded.turn_to(TCP)
+    recorded.go_to(0)  # wherever another test has left it
     recorded.press("restart")
     recorded.wait_until_made(1)
     recorded.press("pause")
+    button = recorded.slide.locator("[data-action=pause]")
+    expect(button).to_have_text("Go on")
     bar = recorded.slide.locator("[data-action=scrub]")
     held = bar.input_value()
     recorded.page.evaluate("new Promise(done => setTimeout(done, 300))")
