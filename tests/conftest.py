@@ -1,8 +1,9 @@
 """Fixtures that every test may use: contexts that cannot leak, programs."""
 
+import gc
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from itertools import chain, islice
 from typing import Any
@@ -74,6 +75,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items += share
         items += islice(left, max(0, room - len(share)))
     items += left
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Spare the garbage collector what lives as long as the session."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture

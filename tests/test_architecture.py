@@ -2,7 +2,8 @@
 
 import ast
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -51,6 +52,7 @@ MESSAGING = (  # what works for any bytes in and any bytes out
     "supervision",
     "transport",
 )
+BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)
 HANDED_IN = ("imaging", "storage", "cli", "demo", "cluster")
 
 
@@ -84,7 +86,7 @@ def lines_of(path: Path) -> int:
     return len(path.read_text().splitlines())
 
 
-def imports(nodes: list[ast.stmt], deep: bool) -> Iterator[str]:
+def imports(nodes: Sequence[ast.AST], deep: bool) -> Iterator[str]:
     """Yield the modules, and the names, that are imported.
 
     Without `deep` only what is imported as the module is, and not what a
@@ -101,12 +103,12 @@ def imports(nodes: list[ast.stmt], deep: bool) -> Iterator[str]:
         ):
             continue
         elif deep or isinstance(node, ast.If | ast.Try | ast.With):
-            inner = [
-                each for each in ast.walk(node) if isinstance(each, ast.stmt)
-            ]
-            yield from imports(inner[1:], deep)
+            children = ast.iter_child_nodes(node)
+            inner = [each for each in children if isinstance(each, BLOCKS)]
+            yield from imports(inner, deep)
 
 
+@cache
 def imported(path: Path, deep: bool = True) -> set[str]:
     return set(imports(ast.parse(path.read_text()).body, deep))
 

@@ -13,7 +13,7 @@ from tests.support import PATIENCE_S, made_once, skip_or_fail
 
 # No name resolves: what asks for the network fails, at once and in sight.
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-# What moves is drawn seven times a second: sixty cost a core and show no more.
+# What moves is drawn seven times a second: sixty cost a core, unseen.
 CALM = """window.requestAnimationFrame = (draw) =>
   setTimeout(() => draw(performance.now()), 150);"""
 
