@@ -8,19 +8,8 @@ from pathlib import Path
 
 from slides import DeckError
 
-NAMES = (
-    "chromium-headless-shell",  # starts in half the time of the others
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "chrome",
-)
+NAMES = ("chromium-headless-shell", "chromium", "google-chrome", "chrome")
 LONGEST_S = 60
-
-
-def chromium() -> str | None:
-    """Return where the first browser of `NAMES` is, if there is one."""
-    return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 def print_to(pdf: Path, page: Path) -> None:
@@ -29,8 +18,8 @@ def print_to(pdf: Path, page: Path) -> None:
     Raises `DeckError` when there is no Chromium, or when it fails, and
     `OSError` when there is no room for what it made.
     """
-    browser = chromium()
-    if browser is None:
+    chromium = next(filter(None, map(shutil.which, NAMES)), None)
+    if chromium is None:
         raise DeckError("There is no Chromium here to print with.")
     pdf.parent.mkdir(parents=True, exist_ok=True)
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -39,7 +28,7 @@ def print_to(pdf: Path, page: Path) -> None:
         try:
             printed = subprocess.run(
                 [
-                    browser,
+                    chromium,
                     "--headless",
                     *sandbox,
                     f"--user-data-dir={scratch}/profile",
@@ -54,11 +43,10 @@ def print_to(pdf: Path, page: Path) -> None:
             )
         except subprocess.TimeoutExpired:
             raise DeckError(
-                f"{browser} had not printed after {LONGEST_S} s."
+                f"{chromium} had not printed after {LONGEST_S} s."
             ) from None
         # On a full disk Chromium cuts the file off and exits with 0.
         if not made.exists() or b"%%EOF" not in made.read_bytes()[-16:]:
-            raise DeckError(
-                f"{browser} did not print: {printed.stderr[-300:]}"
-            )
+            said = printed.stderr[-300:]
+            raise DeckError(f"{chromium} did not print: {said}")
         shutil.copyfile(made, pdf)
