@@ -141,7 +141,8 @@ def load() -> None:
             if not any(name in each.name for name in NOT_LOADED):
                 import_module(each.name)
     for decoder in DECODERS:
-        import_module(f"PIL.{decoder}ImagePlugin")
+        with suppress(ImportError):  # an older Pillow has no AVIF
+            import_module(f"PIL.{decoder}ImagePlugin")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def shared() -> Iterator[Scheduler]:
         def start(*argv: str) -> Program:
             return stack.enter_context(closing(Program(*argv)))
 
-        made = start_scheduler(start, "--dashboard-address", "127.0.0.1:0")
+        made = start_scheduler(start, "--dashboard")
         made.program.wait_for_stderr("dashboard at:")
         yield made
 
@@ -66,11 +66,14 @@ def scheduler(shared: Scheduler) -> str:
     return shared.address
 
 
-def start_scheduler(start: Start, *dashboard: str) -> Scheduler:
+def start_scheduler(
+    start: Start, dashboard: str = "--no-dashboard"
+) -> Scheduler:
     program = start(
         "distributed.cli.dask_scheduler",
-        *("--host", "127.0.0.1", "--port", "0"),
-        *(dashboard or ["--no-dashboard"]),
+        *("--host", "127.0.0.1", "--port", "0", dashboard),
+        # Without a dashboard it takes a port for HTTP all the same.
+        *("--dashboard-address", "127.0.0.1:0"),
     )
     found = program.wait_for_stderr(r"Scheduler at: +(tcp://\S+)")
     return Scheduler(program, found.group(1))

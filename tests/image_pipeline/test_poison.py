@@ -59,13 +59,14 @@ def test_a_photograph_that_crashes_its_decoder_leaves_no_worker_dead(
         start(SABOTAGED, "worker", *options(ends, "tasks", "results"))
         for _ in range(WORKERS)
     ]
+    for worker in workers:
+        worker.wait_for("takes tasks")
+    began = time.monotonic()
     ventilator = start(
         *("image_pipeline", "ventilator", str(tmp_path / "src")),
         *("--workers", str(WORKERS)),
         *options(ends, "tasks", "results", "receipts"),
     )
-    workers[0].wait_for("^file ")
-    began = time.monotonic()
 
     assert ventilator.wait() == 1
     seconds = time.monotonic() - began
