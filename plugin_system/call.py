@@ -94,13 +94,12 @@ class Caller:
             return self._ended("it sent frames too many", deadline, False)
         # region outcomes
         # A reply beats the end of the process right after it. (ZMQ_FD tells
-        # of a change, not of a state: zmq_getsockopt.)
+        # of a change, not of a state: zmq_getsockopt. And a recv that raises
+        # Again has been seen to lose the KeyboardInterrupt of a Ctrl-C.)
         while (left := deadline - time.monotonic()) > 0:
             changed = self._changes.poll(min(left * 1000, LOOK_MS))
-            try:
+            if int(self.requests.get(zmq.EVENTS)) & zmq.POLLIN:
                 return Answer(Outcome.REPLY, self.requests.recv(zmq.DONTWAIT))
-            except zmq.Again:
-                pass
             if self.process.has_died() or poll([self.lost], 0):
                 return self._ended("it broke the connection", deadline)
             if not changed and self.process.floods():
