@@ -31,7 +31,7 @@ from pkgutil import walk_packages
 
 PACKAGES = ("pingpong", "image_pipeline", "plugin_system")
 # What is run itself, starts threads, or is not for every machine.
-NOT_LOADED = ("__main__", "cluster", "samples", "_main")
+NOT_LOADED = ("_main", "cluster", "samples")
 DECODERS = ("Avif", "Jpeg", "Png", "Tiff", "WebP")
 LONGEST_REQUEST = 2**17
 NUMBER = struct.Struct("i")  # a pid, then a status

@@ -260,7 +260,10 @@ def test_a_signal_may_strike_at_any_moment(
     possessions()
     before = possessions()
 
+    strikes: list[float] = []
+
     def handler(*_: object) -> None:
+        strikes.append(time.monotonic())
         if not closes:
             raise KeyboardInterrupt
         executor.close()
@@ -268,17 +271,19 @@ def test_a_signal_may_strike_at_any_moment(
     old = signal.signal(signal.SIGALRM, handler)
     try:
         for number in range(10):
+            strikes.clear()
             with Executor([in_c], runtime_base=folder) as executor:
                 if started:
                     executor.start()
                 after = 0.001 + number * (0.0003 if started else 0.002)
                 with pytest.raises((PluginUnavailable, KeyboardInterrupt)):
-                    # Again after a second: Python may lose what a handler
-                    # raises, where C code or a finalizer runs.
-                    signal.setitimer(signal.ITIMER_REAL, after, 1)
+                    # Again later: without it, a strike that is lost would
+                    # let this loop run for ever.
+                    signal.setitimer(signal.ITIMER_REAL, after, LONG_S / 3)
                     while True:
                         executor.call("c", "echo", 1, timeout=LONG_S)
                 signal.setitimer(signal.ITIMER_REAL, 0)
+                assert len(strikes) == 1, "the first one was lost"
                 began = time.monotonic()
             assert time.monotonic() - began < 2
             assert not list(folder.iterdir())
