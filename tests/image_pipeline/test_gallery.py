@@ -146,10 +146,10 @@ def test_what_failed_is_named_with_its_reason() -> None:
 @pytest.mark.slow
 def test_a_folder_of_20_000_pictures_is_laid_out_in_parts() -> None:
     names = [b"%05d.jpg" % number for number in range(20_000)]
-    page = Page(contact_sheet(made(*names)))
-    assert len(page.all("img", "src")) == 20_000
-    assert len(page.all("ul", "class")) == 100
-    assert len(page.all("h2", "class")) == 1
+    page = contact_sheet(made(*names))
+    assert page.count(b'src="./') == 20_000
+    assert page.count(b"<ul>") == 100
+    assert page.count(b"<h2>") == 1
 
 
 def test_an_empty_batch_still_has_a_page() -> None:

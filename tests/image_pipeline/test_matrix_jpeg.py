@@ -9,6 +9,7 @@ import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 
@@ -188,6 +189,7 @@ def packed(bits: str) -> bytes:
     return int(bits, 2).to_bytes(len(bits) // 8).replace(b"\xff", b"\xff\0")
 
 
+@cache
 def code(difference: int) -> str:
     category = abs(difference).bit_length()
     if not category:

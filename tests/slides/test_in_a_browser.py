@@ -266,8 +266,10 @@ def test_axe_finds_nothing_to_complain_of(
         if scheme == "dark":  # where only colours differ
             rules["runOnly"] = "color-contrast"
         found += page.evaluate(
-            "([where, rules]) => axe.run(where, rules)", [where, rules]
-        )["violations"]
+            "async ([where, rules]) =>"
+            " (await axe.run(where, rules)).violations",
+            [where, rules],
+        )
         page.context.close()
 
     assert [
