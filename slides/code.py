@@ -5,6 +5,7 @@ and empty fragments, which reveal.js counts through, select among them.
 """
 
 import html
+from functools import cache
 from pathlib import Path
 
 from pygments import highlight
@@ -45,13 +46,13 @@ def size(lines: list[str], height: int = HIGH, largest: int = LARGEST) -> int:
     return fits
 
 
-def coloured(path: Path, lines: list[str]) -> list[str]:
-    """Return `lines` as HTML, coloured by the language of `path`."""
+@cache  # it is most of a build, and a server builds the deck again and again
+def coloured(path: Path, code: str) -> list[str]:
+    """Return the lines of `code` as HTML, coloured by its language."""
     try:
         lexer = get_lexer_for_filename(path.name, stripnl=False)
     except ClassNotFound:
         lexer = get_lexer_by_name("text", stripnl=False)
-    code = "\n".join(lines)
     made = highlight(code, lexer, HtmlFormatter(nowrap=True))
     return str(made).splitlines()
 

@@ -55,7 +55,7 @@ def _html(tokens: Iterable[Token]) -> str:
 
 
 def _proof(claim: Claim) -> str:
-    """Say what the test says of itself, or what the deck says of it."""
+    """Return the test's own sentence, or the deck's sentence about it."""
     line, said = line_of(ROOT / claim.path, claim.test)
     sentence = html.escape((said or claim.says).rstrip("."))
     return (
@@ -129,12 +129,11 @@ def _quotation(path: Path, name: str, options: str, read: set[Path]) -> str:
     steps = read_steps(lit, lines, f"{path.name}#{name}")
     if path.suffix == ".txt":
         return terminal(lines, steps)
+    code = block(coloured(path, "\n".join(lines)), steps, size(lines))
     tracked = path.relative_to(ROOT).as_posix()
+    link = f'<a href="{source_page(tracked)}">{tracked}</a>'
     return (
-        f'<figure class="code">'
-        f"{block(coloured(path, lines), steps, size(lines))}"
-        f'<figcaption><a href="{source_page(tracked)}">{tracked}</a>'
-        f"</figcaption></figure>"
+        f'<figure class="code">{code}<figcaption>{link}</figcaption></figure>'
     )
 
 

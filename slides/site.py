@@ -141,10 +141,10 @@ def _write_sources(out: Path, paths: list[str]) -> None:
     (out / "source").mkdir(exist_ok=True)
     page = Template((HERE / "source.html").read_text(encoding="utf-8"))
     for path in paths:
-        lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+        code = (ROOT / path).read_text(encoding="utf-8")
         rows = "".join(
             f'<span id="L{number}">{line}\n</span>'
-            for number, line in enumerate(coloured(Path(path), lines), 1)
+            for number, line in enumerate(coloured(Path(path), code), 1)
         )
         (out / source_page(path)).write_text(
             page.substitute(title=html.escape(path), rows=rows),
