@@ -150,7 +150,7 @@ class _Walk:
                     continue
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 if entry.is_dir(follow_symlinks=False):
-                    if self._is_new(self.source / name):
+                    if self._is_new(entry):
                         folders.append(name)
                 elif entry.is_symlink() and not self.follow:
                     self.found.end(name, Outcome.SKIPPED, LINK)
@@ -163,7 +163,7 @@ class _Walk:
                         name, Outcome.SKIPPED, "a pipe, a socket or a device"
                     )
 
-    def _is_new(self, folder: Path) -> bool:
+    def _is_new(self, folder: Path | os.DirEntry[str]) -> bool:
         with suppress(OSError):  # then `_descend` says what is wrong
             status = folder.stat()
             identity = (status.st_dev, status.st_ino)
@@ -253,7 +253,7 @@ def end_clashes(
 
 
 def _may_be_read(source: Path, name: bytes) -> bool:
-    """Tell by its first bytes; what cannot be opened may be an image."""
+    """Decide by its first bytes; what cannot be opened may be an image."""
     try:
         file = os.open(
             source / os.fsdecode(name),
