@@ -64,7 +64,7 @@ $(VENV)/.fuzz: pyproject.toml $(VENV)/.dev
 fuzz: $(VENV)/.fuzz ## give each parser of foreign bytes noise for FUZZ_S seconds (30)
 	$(BIN)/python -m tests.fuzz
 
-lock: | $(BIN)/python ## write requirements.lock anew, with the newest releases
+lock: | $(BIN)/python ## write requirements.lock with the newest releases
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 		--upgrade --generate-hashes --no-header --no-annotate \
@@ -96,7 +96,7 @@ slides: $(VENV)/.slides ## build the deck and show it in a browser
 rehearse: $(VENV)/.slides ## type every command of the deck and see that it works
 	$(BIN)/python -m slides rehearse
 
-bench: $(VENV)/.dev pingpong-c ## measure everything anew, for the deck and the README
+bench: $(VENV)/.dev pingpong-c ## measure everything, for the deck and the README
 	$(BIN)/python -m slides bench --keep
 
 slides-pdf: $(VENV)/.slides ## print build/slides.pdf and, with the notes, build/handout.pdf
@@ -109,7 +109,7 @@ proto: $(VENV)/.dev ## regenerate the protobuf code from the schema
 	for package in pingpong image_pipeline plugin_system; do \
 		cp build/proto/messages_pb2.py build/proto/messages_pb2.pyi $$package; done
 
-patterns-index: $(VENV)/.dev ## list the claims of the chapters anew
+patterns-index: $(VENV)/.dev ## list the claims of the chapters
 	$(BIN)/python -m tests.patterns.index
 
 clean: ## remove everything that make has made

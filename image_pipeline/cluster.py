@@ -58,7 +58,7 @@ RemoteResult = Future[tuple[Made, float]]
 def cluster(
     store: Store, scheduler: str, timeout: float = CONNECT_S
 ) -> Iterator["Cluster"]:
-    """Lend a cluster with at least one worker.
+    """Yield a cluster with at least one worker.
 
     Raises Incomplete when there is none after `timeout` seconds.
     """
@@ -195,7 +195,7 @@ class _Batch:
         future.add_done_callback(self._finished.put)
 
     def collect(self) -> None:
-        """Write down what comes back, waiting for it for a tick."""
+        """Record the results that come within a tick."""
         try:
             future = self._finished.get(timeout=TICK_S)
             self._finish(future)
@@ -257,7 +257,7 @@ class _Batch:
         )
 
     def end(self, why: str) -> None:
-        """Write down what is unfinished."""
+        """Record the other files as unfinished."""
         for number, _ in self._in_flight.values():
             self._close(number, Outcome.UNFINISHED, why)
         for number in self._waiting:

@@ -3,8 +3,8 @@
     PULL connect "tasks"    <- Task, files       from the ventilator
     PUSH connect "results"  -> Reports, results  to the sink
 
-PULL takes from whoever pushes, fairly; PUSH gives to whoever has room. So a
-worker needs no address of its own and nobody keeps a list of workers: start
+PULL takes from all senders in turn; PUSH gives to any receiver with room. So
+a worker needs no address of its own, and nobody keeps a list of them: start
 one more and it gets its share, stop one and the others get it (ZeroMQ Guide,
 chapter 1, "Divide and Conquer"). It touches no file, so it runs anywhere.
 """

@@ -46,7 +46,7 @@ def option(names: str, default: object, kind: Any, text: str) -> Decorator:
 
 @contextmanager
 def sentences(doing: str) -> Iterator[None]:
-    """Turn what cannot be into a sentence: exit 2 for usage, else 1."""
+    """Turn errors into sentences: exit 2 for wrong usage, else 1."""
     try:
         import zmq  # in here: it takes a while, and Ctrl-C may come
 

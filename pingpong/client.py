@@ -34,7 +34,7 @@ class StoppedError(Exception):
 
 
 class Client:
-    """A REQ socket that is made anew whenever the server fails to answer.
+    """A REQ socket that is replaced whenever the server fails to answer.
 
     `timeout` is in seconds and for one try; `on_retry` hears the number of
     the try that is about to start. Not to be shared between threads. An

@@ -71,7 +71,7 @@ def run(stop: Stop, title: Tell, show: Tell) -> Report:
 def play(
     endpoint: str, stop: Stop, told: "queue.SimpleQueue[News | None]"
 ) -> Report:
-    """Run the clients; tell all that happens, and None at the end."""
+    """Run the clients; report every event, and None at the end."""
     report = Report()
     try:
         with zmq.Context() as context:

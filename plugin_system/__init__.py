@@ -7,7 +7,7 @@
     errors       what a caller is told, and whether work may have been done
     values       what can be sent: the values of JSON, and bytes
     registry     which plugins there are
-    check        what a plugin, or this package, is tried with
+    check        the faults that a plugin, or this package, must stand
     demo         a plugin crashes, hangs and lies, and the host goes on
     host/        behind the executor: processes, restarts, output
     samples/     plugins to call, and one that misbehaves

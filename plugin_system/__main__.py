@@ -71,7 +71,7 @@ def main() -> None:
     if sys.stdout is None:
         raise OSError("stdout is closed, so there is nowhere to print to")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # Whoever started us may ignore it, and that is inherited.
+    # Our parent may ignore it, and that is inherited.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(plugin)s: %(message)s"))

@@ -1,4 +1,4 @@
-"""The fault matrix: what the host sees, how soon, and how soon all is well.
+"""The fault matrix: what the host sees, how soon, and how soon it recovers.
 
 Any plugin can be killed and stopped from outside. The chaos plugin breaks
 in all ways that a plugin can, from inside.

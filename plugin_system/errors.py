@@ -1,4 +1,4 @@
-"""What may become of a call, other than a result.
+"""How a call may end without a result.
 
 Each error says in `maybe_done` whether the plugin may have done the work,
 or some of it. False is a promise: the request never reached the method.
@@ -84,7 +84,7 @@ class PluginTimeout(CallError):
 
 
 class PluginProtocolError(CallError):
-    """The plugin answered what the protocol does not allow; it was killed."""
+    """The plugin's answer broke the protocol; it was killed."""
 
     status: ClassVar = 5
 

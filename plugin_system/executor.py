@@ -161,11 +161,11 @@ class Executor:
         return dict(zip(names, (t.result() for t in tried), strict=True))
 
     def stop(self, plugin: str, *, timeout: float = 5.0) -> None:
-        """End a plugin in order, and forget its deaths; a call starts it."""
+        """End a plugin in order, and reset its restarts; a call starts it."""
         self._closing_after(self._find(plugin).stop, _deadline(timeout))
 
     def restart(self, plugin: str, *, timeout: float = 10.0) -> None:
-        """End a plugin in order, and start it anew, with its code of now."""
+        """End a plugin in order, and start it again from its current code."""
         supervisor, deadline = self._find(plugin), _deadline(timeout)
         self._closing_after(supervisor.stop, deadline)
         self._closing_after(supervisor.start, deadline)

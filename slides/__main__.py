@@ -124,7 +124,7 @@ def pdf(pdf: Path, handout: bool) -> None:
 
 @main.command()
 def check() -> None:
-    """See that every claim has its test, every quote its code, and time."""
+    """Check that claims have tests, quotes their code, and slides a time."""
     from slides import DECK, TALK_S
     from slides.check import faults
     from slides.deck import read
@@ -215,7 +215,7 @@ def rehearse() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--keep", is_flag=True, help="Put it into deck and README.")
 def bench(package: str | None, as_json: bool, keep: bool) -> None:
-    """Measure a package beside its rivals, or all three.
+    """Measure a package beside its alternatives, or all three.
 
     It takes a few minutes and wants a machine that is quiet.
     """

@@ -1,4 +1,4 @@
-"""Hold the deck to its word: tests exist, times add up, all is said."""
+"""Checks of the deck: tests exist, times add up, each slide has its notes."""
 
 import subprocess
 import sys

@@ -201,7 +201,7 @@ class Running:
         return ""
 
     def _so_far(self) -> list[str | None]:
-        """Take what it has printed; None stands for the end."""
+        """Return the lines printed so far; None stands for the end."""
         said = []
         while not self._lines.empty():
             said.append(self._lines.get())

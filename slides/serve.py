@@ -1,8 +1,8 @@
 """Serve the deck on loopback; the page reloads when a source changes.
 
-The page listens to one stream for as long as it is open. Whoever listens is
-what makes the deck anew: no watcher, nothing to stop. Beside it are the live
-shows, whose processes end with the server.
+The page listens to one stream for as long as it is open. The thread that
+serves this stream rebuilds the deck: no watcher, nothing to stop. Beside it
+are the live shows, whose processes end with the server.
 """
 
 import os
@@ -37,7 +37,7 @@ class Live:
         self._version = ""
 
     def version(self) -> str:
-        """Return the deck's version, built anew if a source has changed.
+        """Return the deck's version, rebuilt if a source has changed.
 
         A deck that cannot be built leaves the last one that could standing:
         the talk goes on while its author mistypes.

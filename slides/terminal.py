@@ -206,7 +206,7 @@ def headline(demo: Demo) -> str:
 
 
 def summary(played: list[Played]) -> str:
-    """Say how each of them ended."""
+    """Return how each of them ended."""
     rows = [
         f"  {each.demo.package:<16}{each.seconds:5.1f} s  {each.verdict}"
         for each in played

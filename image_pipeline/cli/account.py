@@ -15,7 +15,7 @@ MAX_REASONS = 1_000  # that are counted one by one
 
 @dataclass(slots=True)
 class Account:
-    """Hears every record once. `sheet` collects what a gallery shows."""
+    """Counts every record once; `sheet` holds those that a gallery shows."""
 
     total: int
     report: Report | None = None
@@ -45,7 +45,7 @@ class Account:
             self.reasons.setdefault(record.reason, []).append(record.source)
 
     def failures(self) -> list[str]:
-        """Say a line for each reason, the most frequent one first."""
+        """Return a line for each reason, the most frequent one first."""
         lines = []
         by_count = sorted(
             self.reasons.items(), key=lambda item: -len(item[1])
@@ -67,14 +67,14 @@ class Account:
         return lines
 
     def cut_off(self) -> None:
-        """Count as unfinished what was interrupted in being recorded."""
+        """Count a file whose recording was interrupted as unfinished."""
         if missing := self.total - self.tally.total():
             self.tally[Outcome.UNFINISHED] += missing
             if self.report:
                 self.report.trouble = "interrupted while it was written"
 
     def summary(self) -> str:
-        """Say how it ended: every file found is in one of the counts."""
+        """Return how it ended: every file found is in one of the counts."""
         if self.tally.total() != self.total:
             raise AssertionError(
                 f"{self.total} files were found, but {self.tally} ended"

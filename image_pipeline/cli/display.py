@@ -1,4 +1,4 @@
-"""What a person sees of a batch: progress, failures, counts, exit code.
+"""Shows a batch to a person: progress, failures, counts, exit code.
 
 On a terminal: one bar, the rates, and a row for each worker, redrawn in
 place. Into a pipe or a file: a plain line every few seconds.
@@ -53,7 +53,7 @@ def show_batch(
     quiet: bool = False,
     events: str = "",
 ) -> ExitCode:
-    """Deliver `files` before the eyes of a person; return how it went.
+    """Deliver `files`, show the progress, and return the exit code.
 
     `found` also holds what ended while the files were being found. When
     `stop` is set what has begun is finished; KeyboardInterrupt, which a
@@ -135,7 +135,7 @@ class Display:
         self._opened.close()
 
     def show(self, status: Status, last: bool = False) -> None:
-        """Draw if it is time to, or if it is the last time."""
+        """Draw if a redraw is due, or if it is the last one."""
         self._say(status.note)
         if self._bar and self._stop.is_set():
             self._say(NOTICE)
@@ -164,7 +164,7 @@ class Display:
             say(note, err=True)
 
     def _parts(self, failed: str = "{} failed") -> list[str]:
-        """Say how far the batch is, and how fast it was of late."""
+        """Return the progress of the batch, and its recent rate."""
         account, done = self._account, self._account.tally.total()
         parts = [f"{done}/{account.total}"]
         began, worked_before, pixels_before = self._seen[0]

@@ -1,4 +1,4 @@
-"""Who works on a batch: our own workers here, or a Dask cluster."""
+"""The engine of a batch: workers on this machine, or a Dask cluster."""
 
 import os
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def start_workers(transport: str, workers: int | None) -> "Supervisor":
 
 
 def say_whether_shut_in() -> None:
-    """Say so where decoders keep the rights of the user."""
+    """Warn if the kernel has no landlock, so decoders can open files."""
     from image_pipeline.supervision.sandbox import landlock_version
 
     if not landlock_version():

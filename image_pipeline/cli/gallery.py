@@ -30,7 +30,7 @@ _TOGETHER = 200  # pictures; a browser lays out only those it shows
 
 
 def is_in_the_way(target: Path) -> bool:
-    """Tell whether what stands at the place of the page is not ours."""
+    """Return whether a file that we did not write has the page's name."""
     page = target / os.fsdecode(PAGE)
     try:
         if not stat.S_ISREG(page.lstat().st_mode):

@@ -167,9 +167,9 @@ listing = options(
 
 
 def say(text: object, err: bool = False) -> None:
-    """Print, unless nobody hears it any more: a batch goes on all the same.
+    """Print, unless the stream is closed: a batch goes on without it.
 
-    What cannot be written must not come up again when Python ends.
+    The error must not come again when Python flushes the stream at its end.
     """
     try:
         click.echo(text, err=err)
@@ -179,14 +179,14 @@ def say(text: object, err: bool = False) -> None:
 
 
 def fail(sentence: object, code: int) -> NoReturn:
-    """Say on stderr why it ends here, and exit with `code`."""
+    """Print the reason on stderr, and exit with `code`."""
     say(sentence, err=True)
     sys.exit(code)
 
 
 @dataclass(frozen=True)
 class Options:
-    """Which files a batch takes, what it makes of them, and what it says.
+    """Which files a batch takes, what it makes of them, what it prints.
 
     `timeout` is in seconds; `dst` is None where the sink knows it.
     """
@@ -211,7 +211,7 @@ class Options:
         no_follow: bool,
         **chosen: Any,
     ) -> Self:
-        """Take what click has read; raises UsageError for a bad recipe."""
+        """Convert the values of click; raises UsageError for a bad recipe."""
         from image_pipeline.imaging.recipe import Box, Format, Recipe
 
         making = "quality", "strict", "fill", "max_pixels"
@@ -226,7 +226,7 @@ class Options:
         return cls(recipe=recipe, follow=not no_follow, **chosen)
 
     def find(self, fold: "Folding") -> "tuple[Found, Files]":
-        """Find the files; raises UsageError where that cannot be."""
+        """Find the files; raises UsageError for unsuitable folders."""
         from image_pipeline.storage.scan import (
             end_clashes,
             exclude,

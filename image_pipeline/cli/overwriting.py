@@ -1,4 +1,4 @@
-"""What a batch must not write over, and what it may remove."""
+"""Guards the user's files: what is never overwritten, what may be removed."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ _BEGINNING = b'{"source": "'  # of a report, as `cli.report` writes it
 def check_report(
     _context: click.Context, _option: click.Parameter, report: Path | None
 ) -> Path | None:
-    """Refuse a file that is no report; one that was cut off is one."""
+    """Refuse to overwrite a file that is not a report, whole or cut off."""
     # /dev/stdout is fine. Not `is_file`, which raises for a long name.
     if not report or not os.path.isfile(report):  # noqa: PTH113
         return report
@@ -55,7 +55,7 @@ def check_gallery(dst: Path) -> None:
 
 
 def remove_orphans(store: "Store", src: Path) -> None:
-    """Remove our thumbnails of files that are gone, and say how many."""
+    """Remove our thumbnails of deleted files, and print how many."""
     from image_pipeline.storage.prune import orphans
 
     gone = list(orphans(store.content, src, store.target))

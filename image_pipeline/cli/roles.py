@@ -250,7 +250,7 @@ def sink(
 
 
 def open_to(endpoint: str, keys: "Keys | None") -> str:
-    """Say who can take part where nobody needs a key."""
+    """Return a warning where no key is needed to take part."""
     if keys or not endpoint.startswith("tcp:"):
         return ""
     return ", open to every user of this machine (no --keys)"
@@ -264,7 +264,7 @@ def zmq_context(
     connects: list[str],
     insecure: bool = False,
 ) -> "Iterator[tuple[zmq.Context[zmq.Socket[bytes]], Keys | None]]":
-    """Lend a context with a guard at its doors; errors become sentences."""
+    """Yield a context that checks keys; errors become sentences."""
     import zmq
 
     from image_pipeline.outcome import Incomplete

@@ -24,7 +24,7 @@ class Stop(Event):
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """Lend an event that the first signal sets; the second one raises.
+    """Yield an event that the first signal sets; the second one raises.
 
     What it raises is KeyboardInterrupt, as Ctrl-C does by default. A SIGHUP
     that is ignored, as under nohup(1), stays so.
@@ -47,7 +47,7 @@ def stop_on_signals() -> Iterator[Stop]:
 
 
 def ignore_signals() -> None:
-    """For what is left to do when all is said, and takes a moment only."""
+    """Ignore signals during the short clean-up after the summary."""
     for number in _ending():
         signal.signal(number, signal.SIG_IGN)
 

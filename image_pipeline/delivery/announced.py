@@ -1,4 +1,4 @@
-"""What the sink was told is coming; it refuses everything else.
+"""The files that the sink expects; it refuses every other message.
 
 A result counts only for an id that the ventilator has announced, and only
 the first one. What is dropped is counted, and the reason is kept.

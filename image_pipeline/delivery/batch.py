@@ -1,4 +1,4 @@
-"""One batch on its way: what to send next, and what comes back.
+"""One batch in progress: what to send next, and what has come back.
 
 The ledger says what is next; files are read at the moment they are sent and
 never kept. No socket is read or written here, except for the last word.
@@ -78,7 +78,7 @@ class Batch:
 
     @contextmanager
     def begin(self, tasks: Socket, plans: Socket) -> Iterator[None]:
-        """Watch who is at the other ends; at the end tell the sink so."""
+        """Watch both peers; at the end tell the sink that it is over."""
         self._tasks, self._plans = tasks.peers, plans.peers
         self._sinks = self._disconnects = 0
         self._presence = BatchPresence(
@@ -110,7 +110,7 @@ class Batch:
 
     @property
     def over(self) -> bool:
-        """All is done; or it was stopped, and nothing is in flight."""
+        """All files are done; or it was stopped, and none is in flight."""
         if self._ledger.done or not self._stop.is_set():
             return self._ledger.done
         now = self._now()
@@ -194,7 +194,7 @@ class Batch:
 
     @contextmanager
     def _settling(self, number: int) -> Iterator[None]:
-        """A file that turns out to be unreadable has its outcome."""
+        """Give a file that turns out to be unreadable its outcome."""
         try:
             yield
         except Unreadable as error:
@@ -218,9 +218,9 @@ class Batch:
                 self._receipts.take(report, self._presence, now)
 
     def look(self) -> None:
-        """See, once a tick, who is there, who was lost, what is overdue.
+        """Check, once a tick, the peers, the losses and the leases.
 
-        Raises Incomplete when somebody is missing for too long.
+        Raises Incomplete when a peer is missing for too long.
         """
         now = self._now()
         if now - self._looked < self.tick_ms / 1000:

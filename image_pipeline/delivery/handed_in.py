@@ -1,4 +1,4 @@
-"""What the pipeline is handed in: where bytes come from and where they go.
+"""Interfaces of what is handed in: a source of bytes, and a store for them.
 
 Nothing in `delivery`, `supervision` and `transport` knows what the bytes
 are. `storage.source.Files`, `imaging.make` and `storage.thumbnails` are one
@@ -63,7 +63,7 @@ class Store(Protocol):
         """A new batch; raises Malformed."""
 
     def is_current(self, file: pb.SourceFile) -> bool:
-        """Tell whether its results are there already; raises Malformed."""
+        """Return whether its results are there already; raises Malformed."""
 
     def keep(self, file: pb.SourceFile, results: list[bytes]) -> None:
         """Store them; raises CannotKeep for this file, TargetError for all.

@@ -95,7 +95,7 @@ class Ledger:
     # -- to the sink -----------------------------------------------------
 
     def announce(self, most: int, now: float) -> list[int]:
-        """Take up to `most` files that the sink is to be told of now."""
+        """Take up to `most` files to announce to the sink now."""
         while len(self._open) < ANNOUNCED_AHEAD and self._seen < self._files:
             self._seen += 1
             self._open[self._seen] = Attempts()
@@ -216,7 +216,7 @@ class Ledger:
         return [Failure(number, reason, worker, attempts.sends)]
 
     def expire(self, now: float) -> list[Failure]:
-        """Announce and send again what has been waited for long enough."""
+        """Announce or send again the files whose lease has ended."""
         for number, ends in list(self._announced.items()):
             if now > ends:
                 del self._announced[number]

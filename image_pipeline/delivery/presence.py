@@ -1,4 +1,4 @@
-"""Who is missing for too long: nobody is waited for without end.
+"""Peers that are missing for too long: every wait has an end.
 
 Both classes read what the monitors of their sockets have counted, and the
 ventilator's also who has said READY, as on inproc monitors say nothing.
@@ -63,7 +63,7 @@ class BatchPresence:
         self.left.add(worker)
 
     def hear(self, now: float) -> None:
-        """The sink has said something."""
+        """Note that the sink has sent something."""
         self._heard = now
 
     def check(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""Receipts: what comes back about each file becomes its outcome, once."""
+"""Receipts: the first final report on a file becomes its outcome."""
 
 from collections.abc import Callable, Iterable
 
@@ -17,7 +17,7 @@ _OUTCOMES = {
 
 
 class Receipts:
-    """Enters into ledger, presence and status what the sink passes on.
+    """Enters the reports that the sink passes on where they belong.
 
     `record` hears the final word on each file; `withdrawn` collects the
     ids of those that the sink need not expect any more.
@@ -109,7 +109,7 @@ class Receipts:
             self._record(final)
 
     def fail(self, failures: Iterable[Failure]) -> None:
-        """The ledger has closed these already."""
+        """Give files that the ledger has closed their outcome."""
         for failure in failures:
             number, reason = failure.number, failure.reason
             self.withdrawn.append(messages.id_of(self._batch, number))
@@ -120,6 +120,6 @@ class Receipts:
             self._record(final)
 
     def end(self, why: str) -> None:
-        """Whatever is not closed yet is unfinished."""
+        """Close every open file as unfinished."""
         for number in self._ledger.unfinished():
             self._record(self._source.final(number, Outcome.UNFINISHED, why))

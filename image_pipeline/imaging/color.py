@@ -1,4 +1,4 @@
-"""Any mode and profile that a file may have, to sRGB that a browser shows."""
+"""Converts any mode and profile of a file to the sRGB that browsers show."""
 
 import io
 import math

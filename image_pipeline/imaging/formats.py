@@ -128,7 +128,7 @@ def sniff_unread(head: bytes, file_name: bytes = b"") -> str | None:
 
 
 def no_image(head: bytes) -> str:
-    """Say why a file of these first bytes is no image that we know."""
+    """Return why a file of these first bytes is no image that we know."""
     if not head:
         return f"{Kind.NO_IMAGE}: the file is empty"
     if not any(head):
@@ -145,6 +145,6 @@ def _brands(head: bytes) -> set[bytes]:
 
 
 def is_image_name(name: bytes) -> bool:
-    """Tell whether `name` ends like the name of an image."""
+    """Return whether `name` ends like the name of an image."""
     stem, dot, suffix = name.rpartition(b".")
     return dot + suffix.lower() in IMAGE_SUFFIXES and stem != b""

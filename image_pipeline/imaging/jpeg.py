@@ -10,13 +10,13 @@ _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
 
 
 def is_lossless(data: bytes) -> bool:
-    """Tell whether the decoder cannot scale it."""
+    """Return whether it is lossless, which the decoder cannot scale."""
     at = frame(data)
     return at > 0 and data[at + 1] == _LOSSLESS
 
 
 def trouble(data: bytes) -> str:
-    """Say why it is not read here, or nothing."""
+    """Return why it is not read here, or nothing."""
     at = frame(data)
     if not at:
         return ""

@@ -11,7 +11,7 @@ _BROKEN = ("broken", "corrupt", "invalid", "crc", "decompress")
 
 
 def unopened(name: str, data: bytes, max_pixels: int) -> str:
-    """Tell why Pillow finds no image in what begins like one."""
+    """Return why Pillow finds no image in a file that begins like one."""
     if name == "TIFF":  # `tiff.look` has read all of its tags
         return f"{Kind.NOT_READ}: TIFF of a rare layout"
     if name not in ("AVIF", "HEIF"):

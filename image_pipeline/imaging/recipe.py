@@ -138,7 +138,7 @@ class Recipe:
 
         The limits are left out: they decide whether an image is made, not
         how, and raising one for three scans must not make 50,000 photos
-        anew.
+        again.
         """
         words = [
             str(_EDITION),

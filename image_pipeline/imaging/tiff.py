@@ -138,7 +138,7 @@ def _jpeg(data: bytes, folder: dict[int, Any]) -> bytes:
 
 
 def _unread(folder: dict[int, Any]) -> str:
-    """Say what is special about a page that Pillow would read wrong."""
+    """Return what is special about a page that Pillow would read wrong."""
     colour = folder.get(262, 1)
     bits = set(folder.get(258, (1,)))
     formats = set(folder.get(339, (_UNSIGNED,)))

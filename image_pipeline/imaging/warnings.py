@@ -15,14 +15,14 @@ _show_elsewhere = warnings.showwarning
 
 
 def listen() -> None:
-    """Hear every warning of Pillow, in the whole process."""
+    """Collect every warning of Pillow, in the whole process."""
     warnings.filterwarnings("always", module=r"PIL\.")
     warnings.showwarning = _hear
 
 
 @contextmanager
 def about_one_image() -> Iterator[list[str]]:
-    """Lend the list of what this thread is warned of meanwhile."""
+    """Yield a list of the warnings that this thread gets in the block."""
     messages: list[str] = []
     _heard.messages = messages
     try:

@@ -85,16 +85,16 @@ class Journal:
         return sizes if state == source.state else None
 
     def has_made(self, path: bytes, data: bytes) -> bool:
-        """Tell whether a file `path` of these bytes was written by us."""
+        """Return whether a file `path` of these bytes was written by us."""
         return _mark(path, data) in self._marks
 
     def is_outdated(self, source: Source) -> bool:
-        """Tell whether its thumbnails show what it was, and is no more."""
+        """Return whether its thumbnails show an earlier version of it."""
         made = self._finished.get(_digest(source.name))
         return made is not None and made[0] != source.state
 
     def forget(self, source: Source, files: Mapping[bytes, bytes]) -> None:
-        """Write down that `files` are about to be written for it.
+        """Note that `files` are about to be written for it.
 
         A run killed between this and `remember` leaves thumbnails that are
         known as ours, and not taken for finished.

@@ -134,7 +134,7 @@ class Store:
         return False
 
     def is_current(self, source: Source, outputs: Sequence[bytes]) -> bool:
-        """Tell whether `outputs` stand as an earlier run has left them."""
+        """Return whether `outputs` are as an earlier run has left them."""
         return self.content.is_current(source, outputs)
 
     def keep(self, source: Source, thumbnails: Mapping[bytes, bytes]) -> None:
@@ -236,12 +236,12 @@ class Content:
         return False
 
     def is_ours(self, name: bytes) -> bool:
-        """Tell whether a file with these very bytes was written by us."""
+        """Return whether a file with these very bytes was written by us."""
         data = self._folders.read(name, MAX_THUMBNAIL)
         return data is not None and self._journal.has_made(name, data)
 
     def obstacle(self, name: bytes, overwrite: bool) -> str:
-        """Say why nothing may be written under `name`, or nothing."""
+        """Return why no file may be written under `name`, or nothing."""
         try:
             is_free = self.is_ours(name) or overwrite
         except FileNotFoundError:
@@ -262,7 +262,7 @@ class Content:
 
 @contextmanager
 def looking_at(target: Path) -> Iterator[Content | None]:
-    """Lend the content of a target, which is neither made nor locked."""
+    """Yield the content of a target, which is neither made nor locked."""
     if not os.path.isdir(target):  # noqa: PTH112 - which never raises
         yield None
         return

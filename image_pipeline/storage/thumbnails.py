@@ -31,7 +31,7 @@ class Thumbnails:
         self._fingerprint = self._recipe.fingerprint()
 
     def is_current(self, file: pb.SourceFile) -> bool:
-        """Tell whether it needs no new thumbnail; raises Malformed."""
+        """Return whether it needs no new thumbnail; raises Malformed."""
         try:
             check_name(file.name)
         except BadName as error:
@@ -52,7 +52,7 @@ class Thumbnails:
         )
 
     def discard(self, file: pb.SourceFile) -> None:
-        """It has failed: no old picture of it stays; raises TargetError."""
+        """Remove old thumbnails of a failed file; raises TargetError."""
         outputs = output_names(file.name, self._recipe)
         self._store.discard(self._source(file), outputs)
 
@@ -67,7 +67,7 @@ class Thumbnails:
 
 
 def _unlike(wanted: str, box: Box, result: bytes) -> str:
-    """Say why these bytes are no thumbnail for `box`, or nothing."""
+    """Return why these bytes are no thumbnail for `box`, or nothing."""
     if (got := sniff(result[:HEAD_BYTES])) != wanted:
         return got or "no image"
     width, height = size_of(result, wanted)

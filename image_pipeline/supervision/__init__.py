@@ -1,4 +1,4 @@
-"""Workers that may die: what decodes is watched by what does not.
+"""Workers that may die: another process watches the one that decodes.
 
 supervisor   times, ends, replaces and reports; one for both kinds
 processes    workers that are processes

@@ -42,7 +42,7 @@ def die_with_parent() -> None:
 
 
 def allow_files(workers: int = 0) -> None:
-    """Take all the open files that we may have; raises Incomplete.
+    """Raise the limit of open files as far as allowed; raises Incomplete.
 
     A connection costs one, also that of a stranger, and libzmq ends the
     whole process where it gets none for itself.

@@ -1,4 +1,4 @@
-"""A worker as its supervisor sees it: what it is at, and how it ended."""
+"""A worker as its supervisor sees it: its current file, and how it ended."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from image_pipeline.transport.sockets import Context
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """The file that a worker is at, or 0; and when it began with it."""
+    """The file that a worker is working on, or 0, and when it began."""
 
     file_id: int = 0
     began: float = 0.0
@@ -32,7 +32,7 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Whom to work for; `replaces` says that another one did before."""
+    """Where a worker connects; `replaces`: in place of one that has ended."""
 
     context: Context
     tasks: str
@@ -65,7 +65,7 @@ class Worker(ABC):
     def is_stopped(self) -> bool: ...
     @abstractmethod
     def leave(self) -> None:
-        """Ask it to finish what it is at, and to go."""
+        """Ask it to finish its current file, and to leave."""
 
     @abstractmethod
     def kill(self) -> None: ...

@@ -99,7 +99,7 @@ def _end_of_stdin() -> Event:
 
 
 def _show(report: pb.Report) -> None:
-    """Say in a line what was done; a worker knows no names."""
+    """Print a line about a file, by its number; a worker knows no names."""
     line = f"file {report.id & 0xFFFF_FFFF}: "
     if report.stage != pb.STAGE_MADE:
         _say(line + report.reason)

@@ -6,7 +6,7 @@
     client.key  client.key_secret   for the workers
 
 A machine that only runs workers needs `server.key` and `client.key_secret`.
-Whoever binds admits the holders of these two certificates and nobody else.
+A socket that binds admits the holders of these two certificates, no others.
 The ventilator and the sink know each other by the server's key, so a worker
 cannot pass itself off as one of them.
 """
@@ -52,7 +52,7 @@ class Keys:
         socket.curve_secretkey = self.secret
 
     def is_server(self, frame: zmq.Frame) -> bool:
-        """Tell whether the sender of `frame` holds the server's key."""
+        """Return whether the sender of `frame` holds the server's key."""
         return frame.get("User-Id") == self.server.decode()
 
     def callback(self, _domain: str, key: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Endpoints: which are refused, and which are only worth a word.
+"""Checks of endpoints: some are refused, some bring a warning.
 
 What only the command line needs is imported late: workers start sooner.
 """
@@ -51,7 +51,7 @@ def check_exposure(endpoint: str, keys: Keys | None, insecure: bool) -> None:
 
 
 def host_trouble(endpoint: str) -> str:
-    """Say why the host of a tcp `endpoint` is not known, if it is not.
+    """Return why the host of a tcp `endpoint` is not known, or nothing.
 
     libzmq tries for ever and says nothing: a host may come up later.
     """
@@ -68,7 +68,7 @@ def host_trouble(endpoint: str) -> str:
 
 
 def needs_ipv6(endpoint: str) -> bool:
-    """Tell whether a socket needs zmq.IPV6 for `endpoint`.
+    """Return whether a socket needs zmq.IPV6 for `endpoint`.
 
     Only then: with it, 127.0.0.1 would be shown as ::ffff:127.0.0.1.
     """
@@ -155,7 +155,7 @@ def _check_path(path: str) -> None:
 
 @contextmanager
 def private_endpoints(transport: Transport) -> Iterator[tuple[str, str]]:
-    """Lend endpoints for tasks and results, on this machine."""
+    """Yield endpoints for tasks and results, on this machine."""
     match transport:
         case Transport.TCP:
             yield "tcp://127.0.0.1:*", "tcp://127.0.0.1:*"

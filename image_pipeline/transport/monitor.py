@@ -1,4 +1,4 @@
-"""Who is on the other end of a socket, from what its monitor tells.
+"""Who is on the other end of a socket, according to its monitor.
 
     PAIR connect, inproc  <- events  from libzmq's own threads
 
@@ -107,7 +107,7 @@ class ConnectionMonitor:
             raise Refused(f"the {who} refuses us: {why}")
 
     def look(self) -> None:
-        """Take in what has happened; never waits."""
+        """Read the events that have come; never waits."""
         while self.monitor.poll(0):
             event, _endpoint = self.monitor.recv_multipart(zmq.NOBLOCK)
             # pyzmq's own parser brings asyncio with it, which costs every

@@ -123,7 +123,7 @@ _abandoned: list[Context] = []
 
 @contextmanager
 def context() -> Iterator[Context]:
-    """Lend a context, and terminate it, which waits for all of its sockets.
+    """Yield a context, and terminate it, which waits for all of its sockets.
 
     An interruption may have struck while they were being closed, and then
     it would wait for ever.

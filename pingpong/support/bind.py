@@ -68,7 +68,7 @@ def ipc_path(endpoint: str) -> Path | None:
 
 
 def raise_file_limit() -> None:
-    """Take all descriptors that we may have: a connection costs one."""
+    """Raise the limit of descriptors: a connection costs one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # macOS: unlimited is too many
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

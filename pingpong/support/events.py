@@ -1,4 +1,4 @@
-"""Events: what happens here, as news for programs that subscribe.
+"""Events: what happens here, published to programs that subscribe.
 
 Role      a bystander: without an endpoint it does nothing
 Socket    PUB, connected to the SUB or XSUB of a listener that binds
@@ -14,7 +14,7 @@ import zmq
 
 
 class Events:
-    """Tells from any thread. Raises OSError for a bad endpoint."""
+    """Publishes from any thread. Raises OSError for a bad endpoint."""
 
     def __init__(self, endpoint: str = "") -> None:
         self._one_at_a_time = RLock()

@@ -114,7 +114,7 @@ class Incarnation:
         return self._requests.closed
 
     def end(self) -> None:
-        """Kill what is left of the plugin and tidy up."""
+        """Kill the plugin if it still runs, and tidy up."""
         self._undo.close()
 
     def wait_ready(self, deadline: float) -> None:

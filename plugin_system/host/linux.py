@@ -1,4 +1,4 @@
-"""What the host needs from the kernel, and a clear word where it is missing.
+"""What the host needs from the kernel, and a clear error where it is missing.
 
 A pidfd (Linux 5.3) becomes readable when its process ends, so a death can be
 waited for in one poll with a reply; prctl ends plugins with their host.

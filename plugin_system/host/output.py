@@ -110,7 +110,7 @@ class OutputReader:
                     break
 
     def drop(self, stream: Stream) -> None:
-        """Read what is left in a pipe that may have no end, and close it."""
+        """Read the rest of a pipe that may have no end, and close it."""
         with self._lock:
             self.catch_up(stream)
             stream.feed(b"")
@@ -135,7 +135,7 @@ class OutputReader:
                         self._read(stream)
 
     def _read(self, stream: Stream) -> bool:
-        """Tell whether there was something; to be called with the lock."""
+        """Return whether there was something; to be called with the lock."""
         try:
             data = os.read(stream.pipe.fileno(), READ_BYTES)
         except BlockingIOError:

@@ -1,7 +1,7 @@
 """A plugin's process, from its start until it is reaped.
 
 No socket here. That it is ready comes on a pipe of its own, so that it may
-print what it likes; a pidfd tells its end, whoever still holds its pipes.
+print what it likes; a pidfd tells its end, even if a child holds its pipes.
 """
 
 import logging
@@ -140,7 +140,7 @@ class Process:
             self._process.stdin.close()
 
     def end(self) -> None:
-        """Kill what is left of it, reap it, close all."""
+        """Kill the process if it still runs, reap it, close its pipes."""
         self.ended = True
         self._undo.close()
 

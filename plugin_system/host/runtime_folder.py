@@ -33,7 +33,7 @@ class RuntimeFolder:
         self._make()
 
     def made(self) -> Path:
-        """Return its path; made anew where somebody, a logout, removed it."""
+        """Return its path; make it again if a logout, say, has removed it."""
         with self._making:
             if not self.path.is_dir():
                 self.close()

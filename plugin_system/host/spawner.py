@@ -37,7 +37,7 @@ class Spawner:
     ) -> T:
         """Return what `function` returns in that thread, or raise as it.
 
-        Whom Ctrl-C takes away from here, finds it in `future`.
+        A caller that Ctrl-C interrupts here finds the result in `future`.
         """
         with self._lock:
             if self._closed:

@@ -1,6 +1,6 @@
 """Keeps one plugin going: starts it on demand, one call at a time.
 
-A plugin that was found dead between two calls is started anew without a
+A plugin that was found dead between two calls is started again without a
 word to the caller, since nothing was sent. A call is sent again only for a
 method that its plugin calls idempotent, once, and within the same deadline.
 """
@@ -87,13 +87,13 @@ class Supervisor:
         self._in_turn(self._living, deadline)
 
     def stop(self, deadline: float) -> None:
-        """End the plugin in order, and forget how often it had died."""
+        """End the plugin in order, and reset the count of its deaths."""
         self._in_turn(self._stop, deadline)
 
     def _in_turn(
         self, act: Callable[..., Any], deadline: float, *more: Any
     ) -> Any:
-        """Act after other callers, and note what comes of it."""
+        """Act after other callers, and note the result."""
         if self.is_called_by_us():
             why = "this signal handler has interrupted another call to it"
             raise PluginUnavailable(self._name, why, 1.0)
@@ -252,7 +252,7 @@ class Supervisor:
         return self._caller == threading.get_ident()
 
     def ask_to_leave(self) -> None:
-        """Tell an idle plugin to go, kill a busy one. Does not wait."""
+        """Ask an idle plugin to leave, kill a busy one. Does not wait."""
         if incarnation := self._incarnation:
             process = incarnation.process
             process.kill() if self._caller else process.leave()

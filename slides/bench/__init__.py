@@ -1,4 +1,4 @@
-"""Every figure of the talk, measured in one run against the rivals.
+"""Every figure of the talk, measured in one run beside the alternatives.
 
 Contenders take turns, round by round, so that other work on the machine
 slows all of them alike. Compare the ratios: times belong to a machine.

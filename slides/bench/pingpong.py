@@ -1,4 +1,4 @@
-"""How long a ping takes over each transport, and with the rivals.
+"""How long a ping takes over each transport, and over raw TCP, HTTP, gRPC.
 
 Each server is a process, except over inproc. A contender is a function that
 sends so many pings, one by one, and returns the seconds that each took.

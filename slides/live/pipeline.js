@@ -80,7 +80,7 @@ function stateAt(events, t) {
   return state;
 }
 
-/* Whoever is new takes the place of somebody who is gone. */
+/* A new worker takes the place of one that is gone. */
 function enter(state, slotOf, { t, workers }) {
   for (const place of state.slots) {
     const last = place.next ?? place.name;

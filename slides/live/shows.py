@@ -1,7 +1,7 @@
 """Starts the process of a show, keeps what it tells, and ends it.
 
-All that a show has told stays until it starts again, and whoever looks gets
-it from the first event on: a page that is opened late misses nothing.
+The events of a show are kept until it starts again, and each page gets them
+from the first one on: a page that is opened late misses nothing.
 """
 
 import json
@@ -51,7 +51,7 @@ class Show:
         self._began = 0.0
 
     def start(self) -> None:
-        """Start it anew, from the beginning; the old run ends first."""
+        """Start the show from the beginning; an earlier run ends first."""
         with self._changed:
             self.end()
             self._process = subprocess.Popen(

@@ -39,7 +39,7 @@ class Server(ThreadingHTTPServer):
         self.shows.close()
 
     def handle_error(self, *request: Any) -> None:
-        """Say nothing of a page that was left before it had loaded."""
+        """Ignore a page that was left before it had loaded."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(*request)
 
@@ -89,11 +89,11 @@ class Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: the terminal is for what is wrong with the deck."""
+        """Print nothing: the terminal is for faults of the deck."""
 
 
 def is_ours(headers: Mapping[str, str], port: int) -> bool:
-    """Tell whether a request comes from the deck itself."""
+    """Return whether a request comes from the deck itself."""
     ours = {f"127.0.0.1:{port}", f"localhost:{port}"}
     host, origin = headers.get("Host", ""), headers.get("Origin")
     return host in ours and origin in (None, f"http://{host}")

@@ -221,7 +221,7 @@ def test_an_interrupted_run_counts_everything_and_resumes(
     assert Counter(line["outcome"] for line in lines) == found
     assert "Traceback" not in program.stderr
 
-    # What is left is all alike: a few of it are enough. (They are not
+    # The others are all alike: a few of them are enough. (They are not
     # deleted: all are links to one file, which that would change.)
     begun = thumbnails(target).keys()
     paths = [str(each.relative_to(source)) for each in source.rglob("*.jpg")]

@@ -48,7 +48,7 @@ def options(ends: dict[str, str], *names: str) -> list[str]:
 def test_a_photograph_that_crashes_its_decoder_leaves_no_worker_dead(
     start: Start, ends: dict[str, str], tmp_path: Path
 ) -> None:
-    """The trap: whoever decodes in the process that people started."""
+    """The trap: a worker decodes in the very process that was started."""
     make_photos(tmp_path / "src", 30)
     (tmp_path / "src" / "007.jpg").write_bytes(PHOTO + saboteur.CRASH)
     sink = start(

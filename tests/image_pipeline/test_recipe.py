@@ -67,7 +67,7 @@ def test_a_recipe_that_cannot_be_followed_is_refused() -> None:
 
 
 def test_the_fingerprint_is_the_same_in_every_process() -> None:
-    # `hash` is not: Python salts it anew for each process.
+    # `hash` is not: Python salts it for each process.
     program = (
         "from image_pipeline.imaging.recipe import Recipe; "
         "print(Recipe().fingerprint())"

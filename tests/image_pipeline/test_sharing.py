@@ -47,7 +47,7 @@ def taken_by(worker: zmq.Socket[bytes], within_ms: int) -> int:
 def test_a_naive_start_gives_one_worker_everything(
     context: zmq.Context[Any],
 ) -> None:
-    """The trap: PUSH fills the queue of whoever is there first."""
+    """The trap: PUSH fills the queue of the worker that comes first."""
     with context.socket(zmq.PUSH) as tasks:
         port = tasks.bind_to_random_port("tcp://127.0.0.1")
         tasks.linger = 0
@@ -106,7 +106,7 @@ def test_it_starts_with_those_that_came_and_says_so(
 def test_a_thumbnail_that_no_sink_would_take_fails_with_a_reason(
     context: zmq.Context[Any], tmp_path: Path
 ) -> None:
-    """The trap: libzmq hangs up on whoever sends more than MAXMSGSIZE."""
+    """The trap: libzmq hangs up on a peer that sends more than MAXMSGSIZE."""
 
     def hugely(data: bytes, recipe: bytes) -> Made:
         made = make_thumbnails(data, recipe)

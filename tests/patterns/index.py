@@ -116,7 +116,7 @@ def index() -> str:
 
 
 def with_index(readme: str) -> str:
-    """Return `readme` with the text between the marks written anew."""
+    """Return `readme` with the text between the marks replaced."""
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{index()}\n{END}{after}"

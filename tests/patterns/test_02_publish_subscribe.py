@@ -2,7 +2,7 @@
 
 Sockets: PUB or XPUB binds, SUB connects. Messages: one way; a subscription
 is a prefix of the first frame. Why: the publisher knows nobody and waits
-for nobody. The price: whoever subscribes late has missed what was said,
+for nobody. The price: a late subscriber has missed what was published,
 unless the publisher listens for subscriptions first, or somebody keeps the
 last value of each topic. Sources: Guide, chapter 2, "Getting the Message
 Out", and chapter 5, "Last Value Caching"; libzmq documentation,

@@ -1,4 +1,4 @@
-"""Work is dealt out like cards, to whoever sits at the table.
+"""Work is dealt out like cards, one task to each worker in turn.
 
 Sockets: the ventilator's PUSH binds, each worker's PULL connects; results
 go the same way, from many PUSH to the sink's PULL. Messages: one way, each

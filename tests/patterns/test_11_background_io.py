@@ -37,7 +37,7 @@ REELS = 64  # a film far larger than the buffers of the kernel
 def hand_over(
     context: zmq.SyncContext, endpoint: str, message: bytes, linger_ms: int
 ) -> None:
-    """Queue a message for whoever will be at `endpoint`, and leave."""
+    """Queue a message for a peer that may come to `endpoint`, and leave."""
     with context.socket(zmq.PUSH) as push:
         push.linger = linger_ms
         push.connect(endpoint)

@@ -1,7 +1,7 @@
 """With zmq.asyncio a socket is awaited; its messages need one more care.
 
 Sockets and messages are as ever, and so is lock-step: a REQ that has given
-up on its answer is closed and made anew. New is that a wait can be cancelled,
+up on its answer is closed and replaced. New is that a wait can be cancelled,
 and this is what a time-out does. A `recv` that is cancelled as its message
 comes has lost the message. A poll has nothing to lose: poll first, and then
 receive what is there.

@@ -37,7 +37,7 @@ def test_a_spent_budget_breaks_the_plugin_even_with_successes_between() -> (
     crashing = budget()
     for now in (100.0, 110.0, 120.0, 130.0):
         assert not crashing.broken
-        crashing.answered()  # a count of failures in a row would start anew
+        crashing.answered()  # a count of failures in a row would start again
         crashing.died(now)
     assert crashing.broken
     assert 15 <= crashing.wait(130.0) <= 30
