@@ -21,7 +21,7 @@ from tests.support import ROOT
 PHOTOGRAPHS = 40
 BASE = "localhost/python:3.13-slim"  # as the Dockerfile names it
 NEEDED = ("podman", "podman-compose", "runc", "iptables", "mmdebstrap")
-PROJECT = "beyond-http-test"
+PROJECT = f"beyond-http-test-{os.getpid()}"  # others may run it now, too
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"
 # Where there is a proxy with a certificate of its own, pip needs it.
 FROM_HERE = ("/etc/ssl/certs", "/etc/pip.conf")
