@@ -103,12 +103,14 @@ class Supervisor:
                 raise PluginTimeout(self._name, why)
             try:
                 self._caller = threading.get_ident()
-                return act(deadline, *more)
-            finally:
+                try:
+                    return act(deadline, *more)
+                finally:
+                    if self._incarnation and self._incarnation.ended:
+                        self._incarnation.end()  # all: Ctrl-C may strike
+                        self._incarnation = None
+            finally:  # last: until then no signal handler closes the plugin
                 self._caller = 0
-                if self._incarnation and self._incarnation.ended:
-                    self._incarnation.end()  # all of it: Ctrl-C may strike
-                    self._incarnation = None
         except CallError as error:
             self._last_error = str(error)
             if self._host.closing.is_set():
@@ -178,8 +180,7 @@ class Supervisor:
             self._wait_for_leave_to_start(deadline)
             self._starts += 1
             plugin = self._give_birth()
-            if self._host.closing.is_set():
-                # `close` looked for it before it was there.
+            if self._host.closing.is_set():  # and `close` did not see it
                 plugin.process.kill()
         try:
             plugin.wait_ready(deadline)

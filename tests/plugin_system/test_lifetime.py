@@ -22,6 +22,7 @@ from plugin_system.errors import (
     PluginUnavailable,
 )
 from plugin_system.executor import Executor
+from plugin_system.host.incarnation import Incarnation
 from plugin_system.registry import Registration
 from tests.support import ROOT
 
@@ -291,6 +292,29 @@ def test_a_signal_may_strike_at_any_moment(
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
     wait_until_nothing_is_left(before)
+
+
+def test_a_handler_that_closes_right_after_a_reply_costs_no_reply(
+    folder: Path, in_c: Registration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trap: the plugin was gone between two looks at it."""
+    has_ended = vars(Incarnation)["ended"].fget
+
+    def ended(incarnation: Incarnation) -> bool:
+        signal.raise_signal(signal.SIGALRM)
+        return bool(has_ended(incarnation))
+
+    old = signal.signal(signal.SIGALRM, lambda *_: executor.close())
+    try:
+        with Executor([in_c], runtime_base=folder) as executor:
+            executor.start()
+            monkeypatch.setattr(Incarnation, "ended", property(ended))
+            assert executor.call("c", "echo", 1, timeout=LONG_S) == 1
+            with pytest.raises(PluginUnavailable, match="closed"):
+                executor.call("c", "echo", 2, timeout=LONG_S)
+    finally:
+        signal.signal(signal.SIGALRM, old)
+    assert not list(folder.iterdir())
 
 
 def test_close_in_a_handler_during_a_restart_is_finished_by_it(
