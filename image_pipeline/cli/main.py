@@ -1,7 +1,7 @@
-"""Command line of the image pipeline; `--help` says what there is.
+"""The command line of the image pipeline; `--help` lists the commands.
 
-What is imported here must be quick: `--help` needs nothing else, and `run`
-starts its workers before it loads anything more.
+Imports here must be quick: `--help` needs nothing else, and `run` starts its
+workers before it imports anything more.
 """
 
 import os
@@ -35,7 +35,7 @@ class _Group(click.Group):
         try:
             return super().main(*arguments, **options)
         except OSError as error:
-            # What could not be written is not to be tried again at the end.
+            # Python must not try the failed write again when it ends.
             sys.stdout = None
             name = f"{error.filename}: " if error.filename else ""
             fail(f"cannot go on: {name}{error.strerror or error}", INCOMPLETE)
@@ -244,7 +244,7 @@ def demo() -> None:
         except TargetError as error:
             fail(error, INCOMPLETE)
         finally:
-            # Only what it has made in full is for anybody to look at.
+            # Only the results of a complete demo are kept.
             left = folder / "photographs" if well else folder
             shutil.rmtree(left, ignore_errors=True)
     if stop.is_set():

@@ -1,6 +1,6 @@
-"""What the commands share: their options, how they begin and how they end.
+"""Shared by the commands: their options, how they begin and how they end.
 
-What is imported here must be quick, as in `__main__`.
+Imports here must be quick, as in `main`.
 """
 
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from image_pipeline.storage.source import Files
 
 MAKE = "image_pipeline.imaging.make:make"  # what a worker is given to do
-INCOMPLETE = 3  # exit codes, as in `outcomes.ExitCode`
+INCOMPLETE = 3  # exit codes, as in `outcome.ExitCode`
 INTERRUPTED = 130
 MAX_COUNT = 2**63  # as many as fit on the wire
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)

@@ -42,7 +42,7 @@ def stop_on_signals() -> Iterator[Stop]:
         yield stop
     finally:
         for number, handler in before.items():
-            if signal.getsignal(number) is ask:  # else all is said
+            if signal.getsignal(number) is ask:  # else ignored by now
                 signal.signal(number, handler)
 
 

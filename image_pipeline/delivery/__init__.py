@@ -1,11 +1,11 @@
-"""At least once: what PUSH/PULL forgets, and who is there to ask.
+"""Delivery at least once, which PUSH and PULL alone do not give.
 
-ledger      which files are owed, and until when each is waited for
-batch       what the ventilator sends next, and what comes back
+ledger      the open files, and when the lease of each one ends
+batch       what the ventilator sends next, and what has come back
 receipts    a report becomes an outcome, once
-announced   what the sink waits for; it refuses everything else
+announced   the files that the sink expects; it refuses all others
 tasks       what a worker does with a task
-presence    who is missing for too long
-clock       Ctrl-Z does not count
-handed_in   what all of it is told to work on
+presence    peers that are missing for too long
+clock       a clock that stands still during Ctrl-Z
+handed_in   the interfaces of a source and a store
 """

@@ -15,7 +15,7 @@ from image_pipeline.delivery.handed_in import Store
 from image_pipeline.outcome import CannotKeep, TargetError
 from image_pipeline.transport.curve import Keys
 
-MAX_REASONS = 10  # for dropping messages that are told
+MAX_REASONS = 10  # for dropped messages, told one by one
 TOGETHER = 128  # receipts in one message; see `messages.MAX_TEXT`
 MAX_WORKER_REPORTS = 4_096  # that wait for a ventilator
 

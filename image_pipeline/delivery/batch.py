@@ -30,9 +30,9 @@ from image_pipeline.transport.curve import Keys
 from image_pipeline.transport.sockets import SHORT_BUFFER, Socket
 
 TICK_MS = 100
-START_TICK_MS = 10  # monitors wake nobody, and a start is awaited
+START_TICK_MS = 10  # no message wakes us when a worker connects
 PLAN_FILES = 128  # in one message
-TOGETHER_BYTES = SHORT_BUFFER  # a message as big as this hides nowhere
+TOGETHER_BYTES = SHORT_BUFFER  # so many wait in no buffer unseen
 DRAIN_S = 10.0  # for what is in flight, after an interruption
 
 
@@ -210,7 +210,7 @@ class Batch:
         if self._keys and not self._keys.is_server(frame):
             return
         now = self._now()
-        # First: what died may say so by another way, and is one loss.
+        # First: a supervisor may report the same death, and it is one loss.
         self._tasks.look()
         self._check_losses(now)
         with suppress(messages.Malformed):

@@ -16,9 +16,9 @@ from image_pipeline.outcome import Incomplete
 from image_pipeline.transport.endpoints import is_inproc
 from image_pipeline.transport.sockets import SHORT_QUEUE, Socket
 
-PATIENCE_S = 30.0  # for somebody who has to come, or to come back
+PATIENCE_S = 30.0  # for a peer to come, or to come back
 TICK_MS = 50  # how often an idle worker looks whether to stop
-ALONE_S = 2.0  # a worker for one batch leaves so long after the ventilator
+ALONE_S = 2.0  # a worker for one batch leaves this long after the ventilator
 NOBODY_S = 60.0  # without ventilator or sink, and the batch is lost
 
 

@@ -54,7 +54,7 @@ class Receipts:
                 if report.id == messages.id_of(self._batch, 0):
                     raise Incomplete(report.reason)
             case pb.STAGE_STARTED if report.worker in presence.left:
-                pass  # late news: the file is on its way to another one
+                pass  # too late: the file is on its way to another worker
             case _ if number:
                 self._take_of_file(number, report, now)
 

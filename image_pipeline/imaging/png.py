@@ -23,7 +23,7 @@ def without_odd_metadata(data: bytes, notes: list[str]) -> bytes:
     for kind, chunk in _chunks(data):
         body = memoryview(chunk)[8:-4]
         if kind[:1].isupper() or kind in (b"fcTL", b"fdAT"):
-            kept.append(chunk)  # of these Pillow shall say what is wrong
+            kept.append(chunk)  # Pillow says what is wrong with these
         elif zlib.crc32(memoryview(chunk)[4:-4]) != int.from_bytes(
             chunk[-4:]
         ):

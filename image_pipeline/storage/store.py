@@ -249,7 +249,7 @@ class Content:
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
                 return f"it cannot be written: {error.strerror}"
-            # Of anything but a right, `Store.write` tells when it fails.
+            # Any other error is reported by `Store.write`, when it fails.
             refused = error.errno in (errno.EACCES, errno.EPERM)
             is_free = overwrite or not refused
         if is_free:

@@ -84,8 +84,8 @@ class _Process(Worker):
         notes = os.dup(self._notes.fileno())
         os.set_inheritable(notes, True)
         args = make, name, str(notes)
-        # A signal mask is inherited: Ctrl-C in the terminal, and its end,
-        # reach us, who end the workers in good order, and not them.
+        # A signal mask is inherited: a Ctrl-C in the terminal, or its end,
+        # does not reach the workers; we end them in good order.
         both = signal.SIGINT, signal.SIGHUP
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, both)
         try:

@@ -26,8 +26,8 @@ from pathlib import Path
 import zmq
 
 MEMORY_BYTES = 2 * 2**30  # of address space, with what Python itself maps
-# What is read later on: modules, wherever they were installed, and what the
-# C library needs to look up a host that a socket connects to once more.
+# Read later on: modules, wherever they are installed, and what the C library
+# needs to look up a host again, when a socket reconnects.
 READABLE = (
     *{Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib")},
     Path(zmq.__file__).parents[1],

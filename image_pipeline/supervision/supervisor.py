@@ -3,9 +3,9 @@
     PUSH connect "results" -> Reports  CRASHED and TIMED_OUT, to the sink
 
 A decoder that crashes, or is killed because it took all the memory, takes
-its process with it and nothing else. The worker cannot tell: a message that
-says so may die with its sender, before libzmq has put it on the wire. So it
-notes what it is at where its supervisor can read it, and outlives it.
+its process with it and nothing else. The worker cannot report this itself:
+its message may die with it, before libzmq has put it on the wire. So it notes
+its current file where the supervisor, which outlives it, can read it.
 """
 
 import time

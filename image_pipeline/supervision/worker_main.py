@@ -1,9 +1,9 @@
 """One worker process, started with MAKE, NAME and NOTES by its supervisor.
 
-It loads MAKE, a "module:function", and then reads from stdin, as one line of
-JSON, whom to work for, with the keys for it. The end of stdin asks it to
-leave. NOTES is the descriptor where it notes the file that it is at. It has
-no signal handlers: what it holds when it is killed is sent again.
+It loads MAKE, a "module:function", and then reads one line of JSON from
+stdin: endpoints, keys and options. The end of stdin asks it to leave. NOTES
+is the descriptor to which it writes its current file. It has no signal
+handlers: the files that it holds when it is killed are sent again.
 
 The bytes that it works on come from strangers. So before it has a socket it
 gives up the files of its user and most memory: see `sandbox`.
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     die_with_parent()
     keep_memory()
     function, name, notes = *arguments[:2], int(arguments[2])
-    # Others of the program that started us: they may lead anywhere.
+    # Descriptors of the program that started us may lead anywhere.
     os.closerange(3, notes)
     os.closerange(notes + 1, MAX_DESCRIPTOR)
     make = load(function)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import zmq
 
-DOMAIN = "image_pipeline"  # of ZAP: which doors are meant
+DOMAIN = "image_pipeline"  # of ZAP: the sockets that the guard answers for
 
 
 class BadKeys(ValueError):

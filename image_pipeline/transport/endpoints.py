@@ -162,7 +162,7 @@ def private_endpoints(transport: Transport) -> Iterator[tuple[str, str]]:
         case Transport.INPROC:  # these names are known in our context only
             yield "inproc://tasks", "inproc://results"
         case Transport.IPC:  # in a folder that is ours alone
-            # Not with tempfile, which loads all that shutil can unpack.
+            # tempfile would import shutil with all its archive formats.
             temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
             _check_base(temporary)
             folder = Path(temporary, f"ipc-{os.urandom(4).hex()}")

@@ -80,7 +80,7 @@ def fleet(
                         report.add(outcome)
                         take(number, outcome)
         except BaseException:
-            stop.set()  # one client failed in earnest: the others end too
+            stop.set()  # one client failed with an error: the others end too
             raise
 
     with ThreadPoolExecutor(plan.clients) as pool:
