@@ -1,6 +1,7 @@
 """Executors that clean up after themselves, and plugins that misbehave."""
 
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -61,6 +62,15 @@ def folder() -> Iterator[Path]:
     """A folder with a short path: a socket's is at most 107 bytes."""
     with TemporaryDirectory(prefix="t-") as path:
         yield Path(path)
+
+
+@pytest.fixture(autouse=True)
+def _log_is_written() -> Iterator[None]:
+    """A line that a slow handler is given late belongs to no other test."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "plugin log":
+            thread.join(LONG_S)
 
 
 @pytest.fixture
