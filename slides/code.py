@@ -5,7 +5,7 @@ and empty fragments, which reveal.js counts through, select among them.
 """
 
 import html
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from pygments import highlight
@@ -46,7 +46,7 @@ def size(lines: list[str], height: int = HIGH, largest: int = LARGEST) -> int:
     return fits
 
 
-@cache  # it is most of a build, and a server builds the deck again and again
+@lru_cache(256)  # most of a build, and a server builds again and again
 def coloured(path: Path, code: str) -> list[str]:
     """Return the lines of `code` as HTML, coloured by its language."""
     try:

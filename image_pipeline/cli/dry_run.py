@@ -20,7 +20,7 @@ def dry_run(
     overwrite: bool = False,
     prune: bool = False,
 ) -> Iterator[str]:
-    """Print, line by line, what a run would do with each file."""
+    """Yield, line by line, what a run would do with each file."""
     would = {"would be tried": 0, "current": 0, "skipped or failed": 0}
     for record in found.ended:
         would["skipped or failed"] += 1

@@ -56,7 +56,7 @@ class Report:
 
 
 def _opened(path: str, flags: int) -> int:
-    """Open without waiting for a pipe's reader or following a link."""
+    """Open without waiting for a pipe's reader; make no file by a link."""
     if not os.path.exists(path):  # noqa: PTH110
         flags |= os.O_EXCL
     file = os.open(path, flags | os.O_NONBLOCK, 0o666)

@@ -13,7 +13,7 @@ _BLOCK_BYTES = 32 * 2**20  # the most that glibc accepts
 _FREE_BYTES = 128 * 2**20
 _PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 NOTE = struct.Struct("Qdd")  # the fields of `watched.Noted`
-GIVES_UP = 3  # exit code of a worker that no other could replace
+GIVES_UP = 3  # exit code of a worker whose successor would fail, too
 FILES, FILES_OF_A_WORKER = 128, 7  # that a run has open, at most
 
 
