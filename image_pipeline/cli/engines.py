@@ -1,5 +1,6 @@
 """The engine of a batch: workers on this machine, or a Dask cluster."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ def start_workers(transport: str, workers: int | None) -> "Supervisor":
     from image_pipeline.supervision.processes import Processes
 
     count = workers or len(os.sched_getaffinity(0))
+    # What is loaded by now stays. A collector that walks it again and again
+    # finds nothing, and copies for each forked worker the pages it shares.
+    gc.freeze()
     try:
         if transport == "inproc":
             from image_pipeline.supervision.threads import Threads

@@ -220,10 +220,12 @@ class Batch:
     def look(self) -> None:
         """Check, once a tick, the peers, the losses and the leases.
 
-        Raises Incomplete when a peer is missing for too long.
+        Before the start at every message: the one that has come may be from
+        the last worker that was missing. Raises Incomplete when a peer is
+        missing for too long.
         """
         now = self._now()
-        if now - self._looked < self.tick_ms / 1000:
+        if self._presence.started and now - self._looked < TICK_MS / 1000:
             return
         self._looked = now
         self._presence.check(now)
