@@ -31,7 +31,7 @@ from pkgutil import walk_packages
 
 PACKAGES = ("pingpong", "image_pipeline", "plugin_system")
 # What is run itself, starts threads, or is not for every machine.
-NOT_LOADED = ("_main", "cluster", "samples")
+NOT_LOADED = {"__main__", "worker_main", "cluster", "samples"}
 DECODERS = ("Avif", "Jpeg", "Png", "Tiff", "WebP")
 LONGEST_REQUEST = 2**17
 NUMBER = struct.Struct("i")  # a pid, then a status
@@ -138,7 +138,7 @@ def serve(requests: socket.socket) -> str:
 def load() -> None:
     for package in map(import_module, PACKAGES):
         for each in walk_packages(package.__path__, f"{package.__name__}."):
-            if not any(name in each.name for name in NOT_LOADED):
+            if NOT_LOADED.isdisjoint(each.name.split(".")):
                 import_module(each.name)
     for decoder in DECODERS:
         with suppress(ImportError):  # an older Pillow has no AVIF
