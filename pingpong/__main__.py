@@ -148,27 +148,26 @@ def client(
 
         from pingpong.support.endpoint import check_connect, needs_ipv6
         from pingpong.support.events import Events
-        from pingpong.support.pings import Plan, fleet
-        from pingpong.support.stats import Outcome, Report
+        from pingpong.support.pings import News, Plan, fleet
+        from pingpong.support.stats import Report
         from pingpong.support.stop import Stop, on_quit
 
         report = Report()
         plan = Plan(**how)
 
-        def say(number: int, news: Outcome | int) -> None:
-            if isinstance(news, int):
-                published.tell("pingpong.retry", client=number, attempt=news)
+        def say(news: News) -> None:
+            number, what = news
+            if isinstance(what, int):
+                text = f"no answer in {plan.timeout:g} s, try {what}"
+                published.tell("pingpong.retry", client=number, attempt=what)
             else:
-                kind = "lost" if news.lost else "pong"
-                more = {"client": number, "seq": news.seq}
-                published.tell(f"pingpong.{kind}", **more)
-            if quiet or json:
-                return
-            text = str(news)
-            if isinstance(news, int):
-                text = f"no answer in {plan.timeout:g} s, try {news}"
-            many = plan.clients > 1
-            click.echo(f"client {number}: {text}" if many else text)
+                text = str(what)
+                topic = "pingpong.lost" if what.lost else "pingpong.pong"
+                published.tell(topic, client=number, seq=what.seq)
+            if plan.clients > 1:
+                text = f"client {number}: {text}"
+            if not (quiet or json):
+                click.echo(text)
 
         check_connect(connect)
         if events:

@@ -14,7 +14,7 @@ from time import monotonic
 
 import zmq
 
-from pingpong.support.pings import Plan, fleet
+from pingpong.support.pings import News, Plan, fleet
 from pingpong.support.process import running, server_command
 from pingpong.support.stats import Outcome, Report
 from pingpong.support.stop import Stop
@@ -22,13 +22,12 @@ from pingpong.support.stop import Stop
 PLAN = Plan(clients=3, count=36, timeout=0.3, retries=50, interval=0.1)
 PATIENCE = 30.0  # seconds for all of it
 
-# A client's number, and the end of a ping or the number of its next try.
-News = tuple[int, Outcome | int]
 Tell = Callable[[str], None]
 
 
 def run(stop: Stop, title: Tell, show: Tell) -> Report:
     """Play it, until `stop`; raise TimeoutError after PATIENCE."""
+    report = Report()
     with ExitStack() as stack:
         enter = stack.enter_context
         endpoint = enter(held_endpoint())
@@ -39,9 +38,13 @@ def run(stop: Stop, title: Tell, show: Tell) -> Report:
 
         title("2. Three clients: each sends a ping and waits for its pong.")
         told: queue.SimpleQueue[News | None] = queue.SimpleQueue()
+        context = enter(zmq.Context())
         pool = enter(ThreadPoolExecutor(1))
         stack.callback(stop.set)
-        playing = pool.submit(play, endpoint, stop, told)
+        playing = pool.submit(
+            fleet, context, endpoint, stop, report, told.put, PLAN
+        )
+        playing.add_done_callback(lambda _: told.put(None))
         news = listen(told)
         for number, outcome in each(news, Outcome, PLAN.count // 3):
             show(f"client {number}: {outcome}")
@@ -65,21 +68,8 @@ def run(stop: Stop, title: Tell, show: Tell) -> Report:
             title("5. The clients go on where they were, to the last ping.")
             for _ in news:
                 pass
-        return playing.result(timeout=PATIENCE)
-
-
-def play(
-    endpoint: str, stop: Stop, told: "queue.SimpleQueue[News | None]"
-) -> Report:
-    """Run the clients; report every event, and None at the end."""
-    report = Report()
-    try:
-        with zmq.Context() as context:
-            place = (context, endpoint, stop)
-            fleet(*place, report, lambda *news: told.put(news), PLAN)
-        return report
-    finally:
-        told.put(None)
+        playing.result(timeout=PATIENCE)
+    return report
 
 
 def listen(told: "queue.SimpleQueue[News | None]") -> Iterator[News]:

@@ -3,9 +3,8 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
 from itertools import count as counter
 from itertools import islice
 from threading import Lock
@@ -16,6 +15,9 @@ from pingpong.client import Client, LostError, StoppedError
 from pingpong.messages_pb2 import Ping
 from pingpong.support.stats import Outcome, Report
 from pingpong.support.stop import Stop
+
+# A client's number, and the end of a ping or the number of its next try.
+News = tuple[int, Outcome | int]
 
 
 @dataclass(frozen=True)
@@ -56,38 +58,33 @@ def fleet(
     endpoint: str,
     stop: Stop,
     report: Report,
-    take: Callable[[int, Outcome | int], None],
+    take: Callable[[News], None],
     plan: Plan,
 ) -> None:
     """Run the clients of `plan`, each in a thread; fill in `report`.
 
-    `take` gets a client's number and an outcome, or the next try's number.
     Each client has its own payload, so an answer to another would be seen.
     """
     lock = Lock()
 
     def run(number: int) -> None:
         payload = random.Random(number).randbytes(plan.size)
-        try:
-            with Client(
-                *(context, endpoint, stop),
-                timeout=plan.timeout,
-                retries=plan.retries,
-                on_retry=partial(take, number),
-            ) as client:
-                for outcome in pings(client, plan, payload):
-                    with lock:
-                        report.add(outcome)
-                        take(number, outcome)
-        except BaseException:
-            stop.set()  # one client failed with an error: the others end too
-            raise
+        with Client(
+            *(context, endpoint, stop),
+            timeout=plan.timeout,
+            retries=plan.retries,
+            on_retry=lambda attempt: take((number, attempt)),
+        ) as client:
+            for outcome in pings(client, plan, payload):
+                with lock:
+                    report.add(outcome)
+                    take((number, outcome))
 
     with ThreadPoolExecutor(plan.clients) as pool:
         try:
             runs = [pool.submit(run, n + 1) for n in range(plan.clients)]
-        except RuntimeError:  # no thread is left: the others end too
+            for done in as_completed(runs):
+                done.result()
+        except BaseException:  # one failed or got no thread: the others end
             stop.set()
             raise
-    for done in runs:
-        done.result()
