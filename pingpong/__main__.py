@@ -114,8 +114,7 @@ def server(bind: str, workers: int, work: float, insecure: bool) -> None:
             if workers == 1:
                 tally = serve(front, stop, work)
             else:
-                several = context, front, stop, workers, work
-                tally = serve_with_workers(*several)
+                tally = serve_with_workers(front, stop, workers, work)
         click.echo(f"{tally}\n{seen}")
 
 

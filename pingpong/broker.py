@@ -23,13 +23,10 @@ from pingpong.support.stop import Stop
 
 
 def serve_with_workers(
-    context: zmq.SyncContext,
-    router: zmq.SyncSocket,
-    stop: Stop,
-    workers: int,
-    work: float = 0,
+    router: zmq.SyncSocket, stop: Stop, workers: int, work: float
 ) -> Tally:
     """Serve with `workers` REP threads until `stop`; add up their tallies."""
+    context = router.context
     inside = f"inproc://workers-{uuid4()}"
 
     def worker() -> Tally:
@@ -55,8 +52,7 @@ def serve_with_workers(
             finally:
                 stop.set()
     each = [done.result() for done in running]
-    answered, refused = (t.answered for t in each), (t.refused for t in each)
-    return Tally(sum(answered), sum(refused))
+    return Tally(sum(t.answered for t in each), sum(t.refused for t in each))
 
 
 def forward(

@@ -35,7 +35,7 @@ class Plan:
 def pings(client: Client, plan: Plan, payload: bytes) -> Iterator[Outcome]:
     """Ask `count` times, or until stopped if that is 0."""
     for seq in islice(counter(1), plan.count or None):
-        if seq > 1 and plan.interval and client.stop.wait(plan.interval):
+        if seq > 1 and client.stop.wait(plan.interval):
             return
         ping = Ping(id=random.randrange(1, 2**64), payload=payload)
         before = client.retried
@@ -49,8 +49,6 @@ def pings(client: Client, plan: Plan, payload: bytes) -> Iterator[Outcome]:
         except StoppedError:
             pass
         yield Outcome(seq, client.retried - before, rtt, lost)
-        if rtt is None and not lost:
-            return
 
 
 def fleet(
