@@ -9,11 +9,8 @@ from pathlib import Path
 
 import zmq
 
-from pingpong.support.endpoint import needs_ipv6
+from pingpong.support.endpoint import needs_ipv6, split
 from pingpong.support.receive import MAX_MESSAGE
-
-LINGER = 500  # milliseconds that a last reply has to leave
-HANDSHAKE = 2_000  # milliseconds; a peer that says nothing is cut off
 
 
 @contextmanager
@@ -24,11 +21,11 @@ def bound(
     refuse_what_is_taken(endpoint)
     with context.socket(kind) as bind:
         bind.ipv6 = needs_ipv6(endpoint)
-        bind.linger = LINGER
+        bind.linger = 500  # ms that a last reply has to leave
         # Up to here we can say that a frame is too long. For a longer one
         # libzmq drops the connection, also before the handshake.
         bind.maxmsgsize = 2 * MAX_MESSAGE
-        bind.handshake_ivl = HANDSHAKE
+        bind.handshake_ivl = 2_000  # ms; a peer that says nothing is cut off
         # A REQ peer has one request in flight; this bounds other peers. It
         # counts messages: libzmq has no limit for the frames of one.
         bind.set_hwm(100)
@@ -36,7 +33,6 @@ def bound(
         try:
             yield bind
         finally:
-            bind.close()
             if path := ipc_path(endpoint):  # libzmq leaves its file
                 path.unlink(missing_ok=True)
 
@@ -61,10 +57,9 @@ def refuse_what_is_taken(endpoint: str) -> None:
 
 
 def ipc_path(endpoint: str) -> Path | None:
-    scheme, _, address = endpoint.partition("://")
-    if scheme != "ipc" or not address or address[0] in "*@":
-        return None
-    return Path(address)
+    scheme, address = split(endpoint)
+    named = scheme == "ipc" and address[0] not in "*@"
+    return Path(address) if named else None
 
 
 def raise_file_limit() -> None:

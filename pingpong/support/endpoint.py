@@ -12,10 +12,8 @@ import sys
 from collections.abc import Sequence
 
 NUMBER = re.compile("0*[1-9][0-9]{0,4}")
-ANY_PORT = re.compile(r"0|\*")
 # What libzmq lets pass in an address to connect to (zmq_connect in 4.3.5).
 CONNECTABLE = re.compile(r"[a-zA-Z0-9\[:][a-zA-Z0-9._:;%*\[\]-]*")
-LOOPBACKS = ("lo", "lo0")  # the interface on Linux, on macOS
 LONGEST_PATH = 103 if sys.platform == "darwin" else 107  # unix(7), in bytes
 
 
@@ -60,7 +58,7 @@ def check_exposure(endpoint: str) -> None:
     """Raise Unfit for what can be bound but is not this machine's alone."""
     scheme, address = split(endpoint)
     host, _ = host_and_port(address)
-    if scheme == "ipc" or host in LOOPBACKS:
+    if scheme == "ipc" or host in ("lo", "lo0"):  # on Linux, on macOS
         return
     if host != "*" and host not in interfaces():
         _, found = resolve(endpoint, host)
@@ -103,9 +101,8 @@ def split(endpoint: str) -> tuple[str, str]:
 
 
 def check_port(endpoint: str, port: str, *, or_any: bool = False) -> None:
-    if NUMBER.fullmatch(port) and int(port) <= 65535:
-        return
-    if not (or_any and ANY_PORT.fullmatch(port)):
+    is_any = or_any and port in ("0", "*")
+    if not is_any and (not NUMBER.fullmatch(port) or int(port) > 65535):
         say = "say one from 1 to 65535, as in tcp://127.0.0.1:5555"
         raise Unfit(f"{endpoint} does not end in a port: {say}")
 

@@ -47,11 +47,10 @@ def watched(bind: zmq.SyncSocket) -> Iterator[Connections]:
 
 
 def count(monitor: zmq.SyncSocket, seen: Connections) -> None:
-    while True:
+    event = 0
+    while event != zmq.EVENT_MONITOR_STOPPED:
         event = recv_monitor_message(monitor)["event"]
-        if event == zmq.EVENT_MONITOR_STOPPED:
-            monitor.close(linger=0)
-            return
         seen.accepted += event == zmq.EVENT_ACCEPTED
         seen.closed += event == zmq.EVENT_DISCONNECTED
         seen.strangers += bool(event & HANDSHAKE_FAILED)
+    monitor.close(linger=0)

@@ -1,12 +1,11 @@
 """Ping after ping, like ping(8), from one client or from several at once."""
 
+import itertools
 import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import count as counter
-from itertools import islice
 from threading import Lock
 
 import zmq
@@ -34,7 +33,7 @@ class Plan:
 
 def pings(client: Client, plan: Plan, payload: bytes) -> Iterator[Outcome]:
     """Ask `count` times, or until stopped if that is 0."""
-    for seq in islice(counter(1), plan.count or None):
+    for seq in itertools.islice(itertools.count(1), plan.count or None):
         if seq > 1 and client.stop.wait(plan.interval):
             return
         ping = Ping(id=random.randrange(1, 2**64), payload=payload)

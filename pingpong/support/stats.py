@@ -100,9 +100,8 @@ class Report:
             f"{self.sent} sent, {self.received} received, {self.lost} lost "
             f"({lost:.3g} %){interrupted or ''}, {self.retries} retries"
         )
-        if not self.received:
+        if not (rtt := self.rtt()):
             return counts
-        rtt = self.rtt()
         times = "/".join(f"{each * 1e3:.3f}" for each in rtt.values())
         return f"{counts}\nrtt {'/'.join(rtt)} = {times} ms"
 
