@@ -194,14 +194,16 @@ def client(
 def demo() -> None:
     """Watch a server being killed, and nothing lost (about 5 seconds)."""
     with sentences("play the demo"), ExitStack() as stack:
-        from pingpong.demo import PLAN, run
+        from pingpong.demo import PATIENCE, PLAN, run
         from pingpong.support.stop import Stop
 
         stop = stack.enter_context(Stop())
-        stack.enter_context(stop.on_signals())
+        stack.enter_context(stop.on_signals(PATIENCE))
         title = partial(click.secho, bold=True, fg="cyan")
         report = run(stop, title, lambda text: click.echo(f"   {text}"))
         complete = report.received == PLAN.count * PLAN.clients
+        if not (complete or report.lost or stop.interrupted):
+            raise TimeoutError(f"not done in {PATIENCE:g} s")
         click.secho(str(report), bold=True, fg="green" if complete else "red")
         if not complete:
             sys.exit(1 if report.lost else INTERRUPTED)

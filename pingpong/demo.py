@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from time import monotonic
 
 import zmq
 
@@ -26,7 +25,7 @@ Tell = Callable[[str], None]
 
 
 def run(stop: Stop, title: Tell, show: Tell) -> Report:
-    """Play it, until `stop`; raise TimeoutError after PATIENCE."""
+    """Play it to the end, or until `stop`."""
     report = Report()
     with ExitStack() as stack:
         enter = stack.enter_context
@@ -45,7 +44,7 @@ def run(stop: Stop, title: Tell, show: Tell) -> Report:
             fleet, context, endpoint, stop, report, told.put, PLAN
         )
         playing.add_done_callback(lambda _: told.put(None))
-        news = listen(told)
+        news = iter(told.get, None)
         for number, outcome in each(news, Outcome, PLAN.count // 3):
             show(f"client {number}: {outcome}")
 
@@ -66,20 +65,8 @@ def run(stop: Stop, title: Tell, show: Tell) -> Report:
 
         if not stop.wait(0):
             title("5. The clients go on where they were, to the last ping.")
-            for _ in news:
-                pass
         playing.result(timeout=PATIENCE)
     return report
-
-
-def listen(told: "queue.SimpleQueue[News | None]") -> Iterator[News]:
-    """The news of all clients, up to the end or to PATIENCE."""
-    deadline = monotonic() + PATIENCE
-    try:
-        while news := told.get(timeout=max(0.0, deadline - monotonic())):
-            yield news
-    except queue.Empty:
-        raise TimeoutError(f"not done in {PATIENCE:g} s") from None
 
 
 def each(
