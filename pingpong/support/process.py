@@ -52,5 +52,4 @@ def tied(argv: Sequence[str]) -> Sequence[str]:
 
 
 def server_command(endpoint: str) -> list[str]:
-    """The command that runs a ping-pong server on `endpoint`."""
     return [sys.executable, "-m", "pingpong", "server", "--bind", endpoint]

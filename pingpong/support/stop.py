@@ -35,7 +35,7 @@ class Stop:
         self._out, self._in = socket.socketpair()
         self._in.setblocking(False)
         self.fd = self._out.fileno()  # what a poller registers
-        self.interrupted = False  # by a signal that ends, no deadline
+        self.interrupted = 0.0  # when a signal that ends came; no deadline
 
     def set(self) -> None:
         """Wake every poll, now and from now on."""
@@ -55,21 +55,16 @@ class Stop:
         Also set after `deadline` seconds, if it is not 0. After the block
         more signals are ignored: they would only change the exit status.
         """
-        times: list[float] = []
 
         def handle(number: int, _frame: FrameType | None) -> None:
-            if number == signal.SIGALRM:
-                return
-            self.interrupted = True
-            times.append(time.monotonic())
-            if times[-1] > times[0] + GRACE:
+            now = time.monotonic()
+            self.interrupted = self.interrupted or now
+            if now > self.interrupted + GRACE:
                 signal.signal(number, signal.SIG_DFL)
                 signal.raise_signal(number)
 
-        before = {
-            number: signal.signal(number, handle)
-            for number in (*ending_signals(), signal.SIGALRM)
-        }
+        old = {n: signal.signal(n, handle) for n in ending_signals()}
+        old[signal.SIGALRM] = signal.signal(signal.SIGALRM, lambda *_: None)
         descriptor = signal.set_wakeup_fd(self._in.fileno())
         signal.setitimer(signal.ITIMER_REAL, deadline)
         try:
@@ -77,8 +72,9 @@ class Stop:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.set_wakeup_fd(descriptor)
-            for number, handler in before.items():
-                signal.signal(number, signal.SIG_IGN if times else handler)
+            for number, handler in old.items():
+                after = signal.SIG_IGN if self.interrupted else handler
+                signal.signal(number, after)
 
     def __enter__(self) -> Self:
         return self
