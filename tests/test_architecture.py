@@ -35,7 +35,7 @@ BUDGETS = {  # lines of Python, without generated code
 # Folders past their budget today. A number here may only fall, and goes when
 # the budget is met.
 OVER = {
-    "pingpong": 1_330,  # --events
+    "pingpong": 1_280,  # --events
     "image_pipeline": 8_096,
     "plugin_system": 3_597,  # sandbox, flood watch, events
     "slides": 2_017,  # the server's checks, the address and its QR code

@@ -9,7 +9,6 @@ import ipaddress
 import re
 import socket
 import sys
-from collections.abc import Sequence
 
 NUMBER = re.compile("0*[1-9][0-9]{0,4}")
 # What libzmq lets pass in an address to connect to (zmq_connect in 4.3.5).
@@ -110,7 +109,7 @@ def check_port(endpoint: str, port: str, *, or_any: bool = False) -> None:
 def resolve(
     endpoint: str,
     host: str,
-    families: Sequence[int] = (socket.AF_INET, socket.AF_INET6),
+    families: tuple[int, ...] = (socket.AF_INET, socket.AF_INET6),
     flags: int = 0,
 ) -> tuple[int, list[str]]:
     """The first family that `host` has addresses of, and those. Or Unfit."""

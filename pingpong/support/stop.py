@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Thread
-from types import FrameType
 from typing import Self
 
 GRACE = 0.5  # seconds: timeout(1) sends its signal twice at once
@@ -56,7 +55,7 @@ class Stop:
         more signals are ignored: they would only change the exit status.
         """
 
-        def handle(number: int, _frame: FrameType | None) -> None:
+        def handle(number: int, _frame: object) -> None:
             now = time.monotonic()
             self.interrupted = self.interrupted or now
             if now > self.interrupted + GRACE:
