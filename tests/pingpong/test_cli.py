@@ -254,6 +254,22 @@ def test_nothing_from_the_demo_is_lost(start: Start) -> None:
         assert demo.stderr == ""
 
 
+def test_a_demo_that_takes_too_long_ends_with_a_sentence(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "impatient.py").write_text(
+        "import pingpong.demo, pingpong.__main__ as cli\n"
+        "pingpong.demo.PATIENCE = 0.2\n"
+        "cli.main(['demo'])\n"
+    )
+    demo = start("impatient", env={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
+    assert demo.wait() == 1
+    assert demo.stderr == (
+        "Error: Cannot play the demo: not done in 0.2 s.\n"
+    )
+    assert demo.stdout.splitlines()[-1].startswith("2. ")
+
+
 @pytest.mark.parametrize(
     "command", ["client --clients 2 --count 0", "server --workers 2"]
 )
