@@ -7,7 +7,8 @@ that it was made from, so both are compared again when the file is read.
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from image_pipeline.outcome import Changed, FileRecord, Outcome, Unreadable
 from image_pipeline.storage.directory import Folders
 from image_pipeline.storage.names import output_names
 
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would block
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK  # a pipe would block
 
 
 def _state(status: os.stat_result) -> tuple[int, int]:
@@ -63,18 +64,13 @@ class Files:
     def name(self, number: int) -> bytes:
         return self.names[number - 1]
 
-    def _path(self, number: int) -> bytes:
-        return os.path.join(self.source, self.name(number))  # noqa: PTH118
-
     def measure(self, number: int) -> tuple[int, int, int]:
         """Return size (bytes), time of change (ns) and mode; for planning.
 
         Raises Unreadable for what need not be sent to anybody.
         """
-        try:
-            status = self._status(number)
-        except OSError as error:
-            raise self._lost(error) from None
+        with self._reached(number) as (path, folder):
+            status = os.stat(path, dir_fd=folder, follow_symlinks=self.follow)
         if not stat.S_ISREG(status.st_mode):
             raise Unreadable(Outcome.SKIPPED, "it is not a regular file")
         if status.st_size > self.recipe.max_bytes:
@@ -91,39 +87,41 @@ class Files:
 
         Raises Changed when they are not, and Unreadable.
         """
-        try:
-            file = self._open(number)
-        except OSError as error:
-            raise self._lost(error) from None
-        try:
-            planned = self._planned[number]
-            self._check_head(number, os.pread(file, HEAD_BYTES, 0))
-            data = os.read(file, planned[0] + 1)
-            status = os.fstat(file)
-        except OSError as error:
-            raise self._lost(error) from None
-        finally:
-            os.close(file)
+        planned = self._planned[number]
+        flags = _FLAGS if self.follow else _FLAGS | os.O_NOFOLLOW
+        with self._reached(number) as (path, folder):
+            file = os.open(path, flags, dir_fd=folder)
+            try:
+                self._check_head(number, os.pread(file, HEAD_BYTES, 0))
+                data = os.read(file, planned[0] + 1)
+                status = os.fstat(file)
+            finally:
+                os.close(file)
         if _state(status) != planned:
             raise Changed
         if len(data) != planned[0]:  # as of what the kernel makes up in /proc
             raise self.unfit(number, "it is not as long as it says it is")
         return data
 
-    def _status(self, number: int) -> os.stat_result:
-        if self.follow:
-            return os.stat(self._path(number))  # noqa: PTH116 - bytes
-        with Folders(Path(os.fsdecode(self.source))) as below:
-            return below.status(self.name(number))
+    @contextmanager
+    def _reached(self, number: int) -> Iterator[tuple[bytes, int | None]]:
+        """Yield a file's path, and the open folder where that begins.
 
-    def _open(self, number: int) -> int:
-        if self.follow:
-            return os.open(self._path(number), _FLAGS)
-        folder, _, name = self.name(number).rpartition(b"/")
-        # Not by its path: a folder may have become a link meanwhile.
-        with Folders(Path(os.fsdecode(self.source))) as below:
-            parent = below.open(folder)
-            return os.open(name, _FLAGS | os.O_NOFOLLOW, dir_fd=parent)
+        An OSError, also one in the `with`, becomes Unreadable.
+        """
+        name = self.name(number)
+        try:
+            if self.follow:
+                yield os.path.join(self.source, name), None  # noqa: PTH118
+                return
+            folder, _, last = name.rpartition(b"/")
+            # Not by its path: a folder may have become a link meanwhile.
+            with Folders(Path(os.fsdecode(self.source))) as below:
+                yield last, below.open(folder)
+        except OSError as error:
+            raise Unreadable(
+                Outcome.FAILED, f"it cannot be read: {error.strerror}"
+            ) from None
 
     def _check_head(self, number: int, head: bytes) -> None:
         """Let no file be read whole, and sent, that no worker can use."""
@@ -164,8 +162,3 @@ class Files:
         if is_image_name(self.name(number)):
             return Unreadable(Outcome.FAILED, reason)
         return Unreadable(Outcome.SKIPPED, reason)
-
-    def _lost(self, error: OSError) -> Unreadable:
-        return Unreadable(
-            Outcome.FAILED, f"it cannot be read: {error.strerror}"
-        )
