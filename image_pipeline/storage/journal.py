@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-_DIGEST_BYTES = 12
-
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -42,21 +40,17 @@ class Source:
 class Journal:
     """The finished files of a target folder, kept in one file.
 
-    Close it, or use `with`. Raises OSError as files do.
+    Use `with`. Raises OSError as files do.
     """
 
     def __init__(self, path: Path, writable: bool = True) -> None:
         self._finished: dict[bytes, tuple[bytes, tuple[int, ...]]] = {}
         self._marks: set[bytes] = set()
-        flags = os.O_RDONLY
-        if writable:
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
         # Never through a link, which anybody may have put there.
-        descriptor = os.open(
-            path,
-            flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
-            0o666,
-        )
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        if writable:
+            flags |= os.O_RDWR | os.O_CREAT | os.O_APPEND
+        descriptor = os.open(path, flags, 0o666)
         regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
         if not regular and path != Path(os.devnull):
             os.close(descriptor)  # a pipe would be read for ever
@@ -74,9 +68,6 @@ class Journal:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         self._file.close()
 
     def sizes(self, source: Source) -> tuple[int, ...] | None:
@@ -99,23 +90,20 @@ class Journal:
         A run killed between this and `remember` leaves thumbnails that are
         known as ours, and not taken for finished.
         """
-        self._finished.pop(_digest(source.name), None)
-        self._append(source, b"", files)
+        self._append(source, "-", files)
 
     def remember(self, source: Source, files: Mapping[bytes, bytes]) -> None:
-        sizes = tuple(len(data) for data in files.values())
-        self._finished[_digest(source.name)] = (source.state, sizes)
-        self._append(source, source.state, files)
+        self._append(source, source.state.hex(), files)
 
     def _append(
-        self, source: Source, state: bytes, files: Mapping[bytes, bytes]
+        self, source: Source, state: str, files: Mapping[bytes, bytes]
     ) -> None:
-        words = [_digest(source.name).hex(), state.hex() or "-"]
+        words = [_digest(source.name).hex(), state]
         for path, data in files.items():
-            mark = _mark(path, data)
-            self._marks.add(mark)
-            words.append(f"{len(data)}:{mark.hex()}")
-        self._write((" ".join(words) + "\n").encode())
+            words.append(f"{len(data)}:{_mark(path, data).hex()}")
+        line = " ".join(words).encode()
+        self._read(line)
+        self._write(line + b"\n")
 
     def _write(self, line: bytes) -> None:
         if self._file.write(line) != len(line):
@@ -141,4 +129,4 @@ def _mark(path: bytes, data: bytes) -> bytes:
 
 
 def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
+    return hashlib.blake2b(data, digest_size=12).digest()
