@@ -58,6 +58,6 @@ def remove_orphans(store: "Store", src: Path) -> None:
     """Remove our thumbnails of deleted files, and print how many."""
     from image_pipeline.storage.prune import orphans
 
-    gone = list(orphans(store.content, src, store.target))
+    gone = list(orphans(store, src, store.target))
     removed = sum(map(store.remove, gone))
     click.echo(f"thumbnails of files that are gone: {removed} removed")

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.outcome import CannotKeep
 
 LONGEST_NAME = 255  # bytes, on every file system in use (NAME_MAX)
 
 
-class BadName(ValueError):
+class BadName(CannotKeep):
     """A name that must not be used as a path below the target."""
 
 

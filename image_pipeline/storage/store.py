@@ -18,39 +18,72 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from image_pipeline.outcome import CannotKeep, TargetError
 from image_pipeline.storage.directory import Folders, open_patiently
 from image_pipeline.storage.journal import Journal, Source
-from image_pipeline.storage.names import (
-    BadName,
-    Folding,
-    check_name,
-    shown,
-)
+from image_pipeline.storage.names import Folding, check_name, shown
 
 PRIVATE = ".image_pipeline"
 MAX_THUMBNAIL = 64 * 2**20  # bytes; a bigger file is none of ours
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 # After these, no other file could be written either.
-_HOPELESS = frozenset(
-    {
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EROFS,
-        errno.EIO,
-        errno.ENODEV,
-        errno.ESTALE,
-        errno.EMFILE,
-        errno.ENFILE,
-    }
+_HOPELESS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EIO,
+    errno.ENODEV,
+    errno.ESTALE,
+    errno.EMFILE,
+    errno.ENFILE,
 )
 
 
-class Store:
+@dataclass(eq=False)
+class Content:
+    """What stands in a target folder, and whose it is."""
+
+    _folders: Folders
+    _journal: Journal
+
+    def is_current(self, source: Source, outputs: Sequence[bytes]) -> bool:
+        """Return whether `outputs` are as an earlier run has left them."""
+        sizes = self._journal.sizes(source)
+        with suppress(OSError):
+            return sizes is not None and sizes == tuple(
+                self._folders.status(output).st_size for output in outputs
+            )
+        return False
+
+    def is_ours(self, name: bytes) -> bool:
+        """Return whether a file with these very bytes was written by us."""
+        data = self._folders.read(name, MAX_THUMBNAIL)
+        return data is not None and self._journal.has_made(name, data)
+
+    def obstacle(self, name: bytes, overwrite: bool) -> str:
+        """Return why no file may be written under `name`, or nothing."""
+        try:
+            is_free = self.is_ours(name) or overwrite
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                return f"it cannot be written: {error.strerror}"
+            # Any other error is reported by `Store.write`, when it fails.
+            refused = error.errno in (errno.EACCES, errno.EPERM)
+            is_free = overwrite or not refused
+        if is_free:
+            return ""
+        return (
+            f"{shown(name)} in the target was not made from it by this "
+            "program; --overwrite replaces it"
+        )
+
+
+class Store(Content):
     """The thumbnails in a target folder, which is made if need be.
 
     Use `with`. Raises TargetError when the folder cannot be written to, or
@@ -61,25 +94,20 @@ class Store:
         self.target = target
         self._overwrite = overwrite
         self._count = 0
-        with ExitStack() as opened:
-            try:
-                target.mkdir(parents=True, exist_ok=True)
-                self._folders = opened.enter_context(Folders(target))
-                with suppress(FileExistsError):
-                    os.mkdir(PRIVATE, 0o700, dir_fd=self._folders.root)
-                # A duplicate, as `Folders` closes what is long unused.
-                self._private = os.dup(self._folders.open(PRIVATE.encode()))
-                opened.callback(os.close, self._private)
-                self._lock(opened)
-                if not os.access(target, os.W_OK):
-                    raise PermissionError(errno.EACCES, "no permission")
-                self._remove_stale()
-                self._journal = opened.enter_context(
-                    Journal(target / PRIVATE / "journal")
-                )
-                self.content = Content(self._folders, self._journal)
-            except OSError as error:
-                raise self._hopeless(error) from error
+        with self._writing(), ExitStack() as opened:
+            target.mkdir(parents=True, exist_ok=True)
+            folders = opened.enter_context(Folders(target))
+            with suppress(FileExistsError):
+                os.mkdir(PRIVATE, 0o700, dir_fd=folders.root)
+            # A duplicate, as `Folders` closes what is long unused.
+            self._private = os.dup(folders.open(PRIVATE.encode()))
+            opened.callback(os.close, self._private)
+            self._lock(opened)
+            if not os.access(target, os.W_OK):
+                raise PermissionError(errno.EACCES, "no permission")
+            self._remove_stale()
+            journal = Journal(target / PRIVATE / "journal")
+            super().__init__(folders, opened.enter_context(journal))
             self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
@@ -89,12 +117,8 @@ class Store:
         self._opened.close()
 
     def _lock(self, opened: ExitStack) -> None:
-        lock = os.open(
-            "lock",
-            os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC,
-            0o666,
-            dir_fd=self._private,
-        )
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        lock = os.open("lock", flags, 0o666, dir_fd=self._private)
         opened.callback(os.close, lock)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,37 +129,24 @@ class Store:
             ) from None
 
     def _remove_stale(self) -> None:
-        with os.scandir(self._private) as entries:
-            stale = [e.name for e in entries if e.name.endswith(".tmp")]
-        for name in stale:
-            os.unlink(name, dir_fd=self._private)
+        for name in os.listdir(self._private):  # noqa: PTH208 - no path
+            if name.endswith(".tmp"):
+                os.unlink(name, dir_fd=self._private)
 
     def folding(self) -> Folding:
         """Find out, by trying, which names this file system confuses."""
         name = "try-\u00e9.tmp"
         composed = name.encode()
         decomposed = unicodedata.normalize("NFD", name).encode()
-        try:
+        exists = partial(os.access, mode=os.F_OK, dir_fd=self._private)
+        with self._writing():
             os.close(os.open(composed, _NEW_FILE, dir_fd=self._private))
             try:
                 return Folding(
-                    case=self._exists("TRY-\u00e9.tmp".encode()),
-                    unicode=self._exists(decomposed),
+                    case=exists(composed.upper()), unicode=exists(decomposed)
                 )
             finally:
                 os.unlink(composed, dir_fd=self._private)
-        except OSError as error:
-            raise self._hopeless(error) from error
-
-    def _exists(self, name: bytes) -> bool:
-        with suppress(FileNotFoundError):
-            os.stat(name, dir_fd=self._private)
-            return True
-        return False
-
-    def is_current(self, source: Source, outputs: Sequence[bytes]) -> bool:
-        """Return whether `outputs` are as an earlier run has left them."""
-        return self.content.is_current(source, outputs)
 
     def keep(self, source: Source, thumbnails: Mapping[bytes, bytes]) -> None:
         """Write the thumbnails of `source` (by name), and remember them.
@@ -144,39 +155,34 @@ class Store:
         when no other file could be written either.
         """
         for name in thumbnails:
-            if why := self.content.obstacle(name, self._overwrite):
+            if why := self.obstacle(name, self._overwrite):
                 raise CannotKeep(why)
-        try:
+        with self._writing():
             self._journal.forget(source, thumbnails)
             for name, data in thumbnails.items():
                 self.write(name, data, 0o600 | source.mode & 0o666)
             self._journal.remember(source, thumbnails)
-        except OSError as error:
-            raise self._hopeless(error) from error
 
     def discard(self, source: Source, outputs: Sequence[bytes]) -> None:
         """Remove thumbnails that show what `source` was and is no more."""
-        if not self._journal.is_outdated(source):
-            return
-        try:
-            self._journal.forget(source, {})
+        if self._journal.is_outdated(source):
+            with self._writing():
+                self._journal.forget(source, {})
             for name in outputs:
                 self.remove(name)
-        except OSError as error:
-            raise self._hopeless(error) from error
 
     def remove(self, name: bytes) -> bool:
         """Remove a thumbnail, if it is ours; tell whether it was."""
         with suppress(OSError):
-            if self.content.is_ours(name):
+            if self.is_ours(name):
                 self._folders.remove(name)
                 return True
         return False
 
     def write(self, name: bytes, data: bytes, mode: int = 0o666) -> None:
         """Put `data` under `name`, whole or not at all. Raises like keep."""
+        check_name(name)
         try:
-            check_name(name)
             try:
                 self._write(name, data, mode)
             except FileNotFoundError:
@@ -185,8 +191,6 @@ class Store:
                 self._write(name, data, mode)
         except FileNotFoundError as error:
             raise TargetError(f"{self.target} has been removed") from error
-        except BadName as error:
-            raise CannotKeep(str(error)) from error
         except OSError as error:
             if error.errno in _HOPELESS:
                 raise self._hopeless(error) from error
@@ -213,51 +217,16 @@ class Store:
                 os.unlink(temporary, dir_fd=self._private)
             raise
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Raise TargetError where the system refuses."""
+        try:
+            yield
+        except OSError as error:
+            raise self._hopeless(error) from error
+
     def _hopeless(self, error: OSError) -> TargetError:
         return TargetError(f"cannot write to {self.target}: {error.strerror}")
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What stands in a target folder, and whose it is."""
-
-    _folders: Folders
-    _journal: Journal
-
-    def is_current(self, source: Source, outputs: Sequence[bytes]) -> bool:
-        sizes = self._journal.sizes(source)
-        if sizes is None or len(sizes) != len(outputs):
-            return False
-        with suppress(OSError):
-            return all(
-                self._folders.status(output).st_size == size
-                for output, size in zip(outputs, sizes, strict=True)
-            )
-        return False
-
-    def is_ours(self, name: bytes) -> bool:
-        """Return whether a file with these very bytes was written by us."""
-        data = self._folders.read(name, MAX_THUMBNAIL)
-        return data is not None and self._journal.has_made(name, data)
-
-    def obstacle(self, name: bytes, overwrite: bool) -> str:
-        """Return why no file may be written under `name`, or nothing."""
-        try:
-            is_free = self.is_ours(name) or overwrite
-        except FileNotFoundError:
-            return ""
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENOTDIR):
-                return f"it cannot be written: {error.strerror}"
-            # Any other error is reported by `Store.write`, when it fails.
-            refused = error.errno in (errno.EACCES, errno.EPERM)
-            is_free = overwrite or not refused
-        if is_free:
-            return ""
-        return (
-            f"{shown(name)} in the target was not made from it by this "
-            "program; --overwrite replaces it"
-        )
 
 
 @contextmanager
@@ -267,10 +236,7 @@ def looking_at(target: Path) -> Iterator[Content | None]:
         yield None
         return
     journal = target / PRIVATE / "journal"
-    with (
-        Folders(target) as folders,
-        Journal(
-            journal if journal.exists() else Path(os.devnull), False
-        ) as read,
-    ):
+    if not journal.exists():
+        journal = Path(os.devnull)
+    with Folders(target) as folders, Journal(journal, writable=False) as read:
         yield Content(folders, read)
