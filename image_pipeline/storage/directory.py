@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_OPEN = os.O_RDONLY | os.O_DIRECTORY
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 # Strangers at an open port may hold all descriptors until the deadline of
 # their handshakes (monitor.HANDSHAKE_MS): that is no fault of a file.
 PATIENCE_S = 15.0
@@ -107,9 +107,8 @@ class Folders:
         """Remove the file `path`, and each folder that is empty then."""
         folder, _, name = path.rpartition(b"/")
         os.unlink(name, dir_fd=self.open(folder))
-        self.forget()
         with suppress(OSError):  # one that is not empty
             while folder:
                 folder, _, name = folder.rpartition(b"/")
                 os.rmdir(name, dir_fd=self.open(folder))
-                self.forget()
+        self.forget()

@@ -7,6 +7,7 @@ is any file in the source that it may have been made from.
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from image_pipeline.imaging.recipe import Format
@@ -25,22 +26,15 @@ def orphans(content: Content, source: Path, target: Path) -> Iterator[bytes]:
 
     An empty source is more likely a disk that is not mounted.
     """
-    if not any(_files(source, target)):
+    if not walk(source, target).names:
         return
-    for name in _files(target):
+    for name in walk(target).names:
         if not name.lower().endswith(_SUFFIXES) or _DIGEST.search(name):
             continue
         if not _has_source(name, os.fsencode(source)):
-            try:
-                is_ours = content.is_ours(name)
-            except OSError:  # behind a link, or gone
-                continue
-            if is_ours:
-                yield name
-
-
-def _files(folder: Path, target: Path | None = None) -> list[bytes]:
-    return walk(folder, target).names
+            with suppress(OSError):  # behind a link, or gone
+                if content.is_ours(name):
+                    yield name
 
 
 def _has_source(name: bytes, source: bytes) -> bool:

@@ -8,7 +8,7 @@ from image_pipeline.imaging.wire import decode
 from image_pipeline.messages import Malformed
 from image_pipeline.outcome import CannotKeep
 from image_pipeline.storage.journal import Source
-from image_pipeline.storage.names import BadName, check_name, output_names
+from image_pipeline.storage.names import BadName, output_names
 from image_pipeline.storage.store import Store
 
 # Bytes. Not compressed at all, PNG has 4 for a pixel with its transparency.
@@ -33,11 +33,9 @@ class Thumbnails:
     def is_current(self, file: pb.SourceFile) -> bool:
         """Return whether it needs no new thumbnail; raises Malformed."""
         try:
-            check_name(file.name)
+            return self._store.is_current(*self._planned(file))
         except BadName as error:
             raise Malformed(str(error)) from None
-        outputs = output_names(file.name, self._recipe)
-        return self._store.is_current(self._source(file), outputs)
 
     def keep(self, file: pb.SourceFile, results: list[bytes]) -> None:
         """Write them all; raises CannotKeep and TargetError."""
@@ -46,24 +44,21 @@ class Thumbnails:
         for box, result in zip(self._recipe.sizes, results, strict=True):
             if trouble := _unlike(self._recipe.format.upper(), box, result):
                 raise CannotKeep(f"a worker sent {trouble}")
-        outputs = output_names(file.name, self._recipe)
-        self._store.keep(
-            self._source(file), dict(zip(outputs, results, strict=True))
-        )
+        source, outputs = self._planned(file)
+        self._store.keep(source, dict(zip(outputs, results, strict=True)))
 
     def discard(self, file: pb.SourceFile) -> None:
         """Remove old thumbnails of a failed file; raises TargetError."""
-        outputs = output_names(file.name, self._recipe)
-        self._store.discard(self._source(file), outputs)
+        self._store.discard(*self._planned(file))
 
-    def _source(self, file: pb.SourceFile) -> Source:
-        return Source(
-            file.name,
-            file.size,
-            file.mtime_ns,
-            self._fingerprint,
-            file.mode,
+    def _planned(
+        self, file: pb.SourceFile
+    ) -> tuple[Source, tuple[bytes, ...]]:
+        """Return the file for the journal, and its thumbnails' names."""
+        source = Source(
+            file.name, file.size, file.mtime_ns, self._fingerprint, file.mode
         )
+        return source, output_names(file.name, self._recipe)
 
 
 def _unlike(wanted: str, box: Box, result: bytes) -> str:
