@@ -10,7 +10,8 @@ Several sizes: the same below one folder for each size, `320x200/a.jpg`.
 import hashlib
 import os
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from image_pipeline.imaging.recipe import Recipe
@@ -71,17 +72,10 @@ def _with_suffix(name: bytes, suffix: bytes) -> bytes:
         return name + suffix
     ending = b"~" + hashlib.sha256(name).hexdigest()[:8].encode() + suffix
     start = name[: LONGEST_NAME - len(ending)]
-    if _is_utf8(name):  # then do not cut a letter in two
+    with suppress(UnicodeDecodeError):
+        name.decode()  # in text, do not cut a letter in two
         start = start.decode(errors="ignore").encode()
     return start + ending
-
-
-def _is_utf8(name: bytes) -> bool:
-    try:
-        name.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +109,6 @@ class Collision:
     second: bytes
     output: bytes
 
-    @property
-    def sources(self) -> tuple[bytes, bytes]:
-        return self.first, self.second
-
     def __str__(self) -> str:
         return (
             f"{shown(self.first)} and {shown(self.second)} would both become "
@@ -129,29 +119,25 @@ class Collision:
 def collisions(
     sources: Iterable[bytes],
     recipe: Recipe,
-    fold: Callable[[bytes], bytes] = Folding(),
+    fold: Folding = Folding(),
 ) -> list[Collision]:
     """Find the sources whose thumbnails would replace each other.
 
     A thumbnail also collides with a folder of the same name: `a` becomes
     `a.jpg`, where `a.jpg/b.jpg` needs a folder.
     """
+    # One size stands for all, as every size has a folder of its own.
+    outputs = {source: output_names(source, recipe)[0] for source in sources}
+    owners: dict[bytes, bytes] = {}
+    for source, output in outputs.items():
+        owners.setdefault(fold(output), source)
     found = []
-    files: dict[bytes, bytes] = {}
-    folders: dict[bytes, bytes] = {}
-    for source in sources:
-        # One size stands for all, as every size has a folder of its own.
-        output = output_names(source, recipe)[0]
-        folded = fold(output)
-        first = files.setdefault(folded, source)
-        if first != source:
-            found.append(Collision(first, source, output))
-        folder = folded.rpartition(b"/")[0]
-        while folder and folder not in folders:
-            folders[folder] = source
-            folder = folder.rpartition(b"/")[0]
-    found += [
-        Collision(files[name], folders[name], name)
-        for name in files.keys() & folders.keys()
-    ]
+    for source, output in outputs.items():
+        name = fold(output)
+        while name:
+            owner = owners.get(name, source)
+            if owner != source:
+                found.append(Collision(owner, source, outputs[owner]))
+                break
+            name = name.rpartition(b"/")[0]
     return found

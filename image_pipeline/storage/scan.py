@@ -234,37 +234,25 @@ def end_clashes(
     What is no image, or not read here, claims no name. Of two that are the
     first keeps it.
     """
-    clashes = collisions(found.names, recipe, fold)
-    suspects = {name for clash in clashes for name in clash.sources}
-    unread = {each for each in suspects if not _may_be_read(source, each)}
-    while clashes:
-        lost = {
-            clash.second: str(clash)
-            for clash in clashes
-            if not unread & set(clash.sources)
-        }
-        if not lost:
-            break
-        for name, why in lost.items():
-            found.end(os.fsdecode(name), Outcome.FAILED, f"{why}; rename one")
-        found.names = [name for name in found.names if name not in lost]
-        claiming = [name for name in found.names if name not in unread]
-        clashes = collisions(claiming, recipe, fold)
+    suspects = set[bytes]()
+    for each in collisions(found.names, recipe, fold):
+        suspects |= {each.first, each.second}
+    images = [name for name in sorted(suspects) if _may_be_read(source, name)]
+    lost = {each.second: each for each in collisions(images, recipe, fold)}
+    for name, clash in lost.items():
+        found.end(os.fsdecode(name), Outcome.FAILED, f"{clash}; rename one")
+    found.names = [name for name in found.names if name not in lost]
 
 
 def _may_be_read(source: Path, name: bytes) -> bool:
     """Decide by its first bytes; what cannot be opened may be an image."""
+    path = source / os.fsdecode(name)
     try:
-        file = os.open(
-            source / os.fsdecode(name),
-            os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC,
-        )
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            head = os.read(file, HEAD_BYTES)
+        finally:
+            os.close(file)
     except OSError:
         return True
-    try:
-        head = os.read(file, HEAD_BYTES)
-    except OSError:
-        return True
-    finally:
-        os.close(file)
     return sniff(head) not in (None, *unread_here())

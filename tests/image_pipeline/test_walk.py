@@ -11,10 +11,12 @@ import pytest
 
 from image_pipeline.imaging.recipe import Recipe
 from image_pipeline.outcome import Outcome, Unreadable
+from image_pipeline.storage.names import Folding
 from image_pipeline.storage.scan import (
     BadFolders,
     Found,
     check_folders,
+    end_clashes,
     exclude,
     listed,
     walk,
@@ -286,3 +288,21 @@ def test_what_a_pattern_excludes_is_left_out() -> None:
     found = Found([b"a/@eaDir/x.jpg", b"a/b.png", b"old/c.jpg", b"c.jpg"])
     exclude(found, ["*.png", "old"])
     assert found.names == [b"c.jpg"]
+
+
+def test_what_is_no_image_claims_no_name_and_hides_no_clash(
+    tmp_path: Path,
+) -> None:
+    """The trap: two photographs of one name, and a text before them."""
+    found = Found([b"IMG.JPG", b"Img.jpg", b"img.jpg"])
+    found.names += [b"pic", b"pic.jpg/1.txt", b"pic.jpg/2.png"]
+    (tmp_path / "pic.jpg").mkdir()
+    for name in found.names:
+        is_text = name in (b"IMG.JPG", b"pic.jpg/1.txt")
+        data = b"a text" if is_text else PHOTO
+        (tmp_path / os.fsdecode(name)).write_bytes(data)
+    lost = [b"img.jpg", b"pic.jpg/2.png"]
+    left = [name for name in found.names if name not in lost]
+    end_clashes(tmp_path, found, Recipe(), Folding(case=True))
+    assert found.names == left
+    assert [each.source for each in found.ended] == lost
