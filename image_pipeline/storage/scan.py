@@ -45,7 +45,7 @@ class Found:
         self.ended.append(FileRecord(os.fsencode(name), outcome, reason))
 
     def sort(self) -> None:
-        self.names.sort()
+        self.names = sorted(set(self.names))
         self.ended.sort(key=lambda record: record.source)
 
 
@@ -86,9 +86,8 @@ def check_folders(source: Path, target: Path) -> None:
     """Raise BadFolders where a thumbnail might replace a photograph."""
     check_source(source)
     # Not `Path.resolve`, which raises RuntimeError for a loop of links.
-    real_source, real_target = (
-        Path(os.path.realpath(folder)) for folder in (source, target)
-    )
+    real_source = Path(os.path.realpath(source))
+    real_target = Path(os.path.realpath(target))
     if real_source == real_target:
         raise BadFolders(
             f"{target} is the source itself: its photographs would be "
@@ -139,11 +138,8 @@ class _Walk:
                 with os.scandir(self.source / folder) as listing:
                     entries = sorted(listing, key=lambda entry: entry.name)
             except OSError as error:
-                self.found.end(
-                    folder or ".",
-                    Outcome.FAILED,
-                    f"the folder cannot be read: {error.strerror}",
-                )
+                reason = f"the folder cannot be read: {error.strerror}"
+                self.found.end(folder or ".", Outcome.FAILED, reason)
                 continue
             for entry in entries:
                 if entry.name.startswith("."):
@@ -202,7 +198,7 @@ def listed(
     root = os.fsencode(source.absolute()) + b"/"
     for name in dict.fromkeys(names):
         inside = os.path.normpath(name.removeprefix(root))
-        if not name or inside == b".":  # `find .` begins with that
+        if inside == b".":  # no name, or how `find .` begins
             continue
         try:
             check_name(inside)
@@ -215,7 +211,6 @@ def listed(
             found.end(os.fsdecode(inside), Outcome.SKIPPED, LINK)
         else:
             found.names.append(inside)
-    found.names = list(dict.fromkeys(found.names))
     found.sort()
     return found
 

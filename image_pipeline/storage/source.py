@@ -73,12 +73,10 @@ class Files:
             status = os.stat(path, dir_fd=folder, follow_symlinks=self.follow)
         if not stat.S_ISREG(status.st_mode):
             raise Unreadable(Outcome.SKIPPED, "it is not a regular file")
-        if status.st_size > self.recipe.max_bytes:
-            raise self.unfit(
-                number,
-                f"{Kind.TOO_BIG}: its {status.st_size} bytes are more than "
-                f"{self.recipe.max_bytes}",
-            )
+        size, most = status.st_size, self.recipe.max_bytes
+        if size > most:
+            reason = f"{Kind.TOO_BIG}: its {size} bytes are more than {most}"
+            raise self.unfit(number, reason)
         self._planned[number] = _state(status)
         return *self._planned[number], stat.S_IMODE(status.st_mode)
 
@@ -119,9 +117,8 @@ class Files:
             with Folders(Path(os.fsdecode(self.source))) as below:
                 yield last, below.open(folder)
         except OSError as error:
-            raise Unreadable(
-                Outcome.FAILED, f"it cannot be read: {error.strerror}"
-            ) from None
+            reason = f"it cannot be read: {error.strerror}"
+            raise Unreadable(Outcome.FAILED, reason) from None
 
     def _check_head(self, number: int, head: bytes) -> None:
         """Let no file be read whole, and sent, that no worker can use."""

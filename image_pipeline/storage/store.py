@@ -68,14 +68,13 @@ class Content:
     def obstacle(self, name: bytes, overwrite: bool) -> str:
         """Return why no file may be written under `name`, or nothing."""
         try:
-            is_free = self.is_ours(name) or overwrite
+            is_free = self.is_ours(name)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
                 return f"it cannot be written: {error.strerror}"
             # Any other error is reported by `Store.write`, when it fails.
-            refused = error.errno in (errno.EACCES, errno.EPERM)
-            is_free = overwrite or not refused
-        if is_free:
+            is_free = error.errno not in (errno.EACCES, errno.EPERM)
+        if is_free or overwrite:
             return ""
         return (
             f"{shown(name)} in the target was not made from it by this "
@@ -194,27 +193,22 @@ class Store(Content):
         except OSError as error:
             if error.errno in _HOPELESS:
                 raise self._hopeless(error) from error
-            raise CannotKeep(
-                f"it cannot be written: {error.strerror}"
-            ) from error
+            reason = f"it cannot be written: {error.strerror}"
+            raise CannotKeep(reason) from error
 
     def _write(self, name: bytes, data: bytes, mode: int) -> None:
         folder, _, last = name.rpartition(b"/")
         parent = self._folders.open(folder, make=True)
         self._count += 1
-        temporary = f"{self._count}.tmp"
-        file = open_patiently(
-            temporary, _NEW_FILE, mode, dir_fd=self._private
-        )
+        part = f"{self._count}.tmp"
+        file = open_patiently(part, _NEW_FILE, mode, dir_fd=self._private)
         try:
             with os.fdopen(file, "wb") as stream:
                 stream.write(data)
-            os.rename(
-                temporary, last, src_dir_fd=self._private, dst_dir_fd=parent
-            )
+            os.rename(part, last, src_dir_fd=self._private, dst_dir_fd=parent)
         except BaseException:
             with suppress(OSError):
-                os.unlink(temporary, dir_fd=self._private)
+                os.unlink(part, dir_fd=self._private)
             raise
 
     @contextmanager
