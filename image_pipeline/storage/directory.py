@@ -65,17 +65,14 @@ class Folders:
         It stays ours, and valid until the next call. With `make`, folders
         that do not exist are made.
         """
-        if path in self._open:
-            self._open.move_to_end(path)
-            return self._open[path]
         folder = self.root
         names = path.split(b"/") if path else []
         for depth, name in enumerate(names, 1):
             above = b"/".join(names[:depth])
-            if above in self._open:
-                folder = self._open[above]
-                continue
-            folder = self._open[above] = self._enter(folder, name, make)
+            if above not in self._open:
+                self._open[above] = self._enter(folder, name, make)
+            self._open.move_to_end(above)
+            folder = self._open[above]
             if len(self._open) > _KEPT:
                 os.close(self._open.popitem(last=False)[1])
         return folder
@@ -90,8 +87,7 @@ class Folders:
     def status(self, path: bytes) -> os.stat_result:
         """Return the status of what stands at `path`, be it a link."""
         folder, _, name = path.rpartition(b"/")
-        parent = self.open(folder)
-        return os.stat(name, dir_fd=parent, follow_symlinks=False)
+        return os.stat(name, dir_fd=self.open(folder), follow_symlinks=False)
 
     def read(self, path: bytes, most: int) -> bytes | None:
         """Return a regular file's bytes; None for anything else, or more."""
