@@ -40,43 +40,33 @@ def kind_of(reason: str) -> str:
     return kind if kind in set(Kind) else ""
 
 
-_MAGIC = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "TIFF"),  # BigTIFF
-    (b"MM\0+", "TIFF"),
-    (b"BM", "BMP"),
-    *((b"P%d" % kind, "PPM") for kind in range(1, 7)),
-)
-_MAGIC_UNREAD = (
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\0\0\0\x0cJXL ", "JPEG XL"),
-    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (b"II\xbc\x01", "JPEG XR"),
-    (b"8BPS", "Photoshop"),
-    (b"gimp xcf", "GIMP"),
-    (b"v/1\x01", "OpenEXR"),
-    (b"#?RADIANCE", "Radiance HDR"),
-    (b"DDS ", "DirectDraw"),
-    (b"%!PS", "PostScript"),
-    (b"\xc5\xd0\xd3\xc6", "PostScript"),
-    (b"qoif", "QOI"),
-    (b"icns", "Apple icon"),
-    (b"\n\5\1\x08", "PCX"),
-    (b"\0\0\x01\0", "Windows icon"),
-    (b"FUJIFILMCCD-RAW", "camera raw"),
-    (b"IIRO", "camera raw"),  # Olympus
-    (b"IIRS", "camera raw"),
-    (b"MMOR", "camera raw"),
-    (b"IIU\0", "camera raw"),  # Panasonic
-    (b"FOVb", "camera raw"),  # Sigma
-    (b"\0MRM", "camera raw"),  # Minolta
-)
+_MAGIC = {
+    "JPEG": (b"\xff\xd8\xff",),
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),  # with +: BigTIFF
+    "BMP": (b"BM",),
+    "PPM": (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"),
+}
+_MAGIC_UNREAD = {
+    "JPEG XL": (b"\xff\x0a", b"\0\0\0\x0cJXL "),
+    "JPEG 2000": (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "),
+    "JPEG XR": (b"II\xbc\x01",),
+    "Photoshop": (b"8BPS",),
+    "GIMP": (b"gimp xcf",),
+    "OpenEXR": (b"v/1\x01",),
+    "Radiance HDR": (b"#?RADIANCE",),
+    "DirectDraw": (b"DDS ",),
+    "PostScript": (b"%!PS", b"\xc5\xd0\xd3\xc6"),
+    "QOI": (b"qoif",),
+    "Apple icon": (b"icns",),
+    "PCX": (b"\n\5\1\x08",),
+    "Windows icon": (b"\0\0\1\0",),
+    "camera raw": (
+        *(b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM"),  # Sigma, Minolta
+        *(b"IIRO", b"IIRS", b"MMOR", b"IIU\0"),  # Olympus, Panasonic
+    ),
+}
 _WITHOUT_MAGIC = ((b".tga", b"", "TGA"), (b".svg", b"<", "SVG"))
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIF_BRANDS = frozenset(
@@ -99,7 +89,7 @@ def sniff(head: bytes) -> str | None:
     None means that it is no image that we read. The claim may be false: two
     letters are all the signature that BMP and PPM have.
     """
-    for magic, name in _MAGIC:
+    for name, magic in _MAGIC.items():
         if head.startswith(magic):
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -115,7 +105,7 @@ def sniff_unread(head: bytes, file_name: bytes = b"") -> str | None:
 
     A few formats begin like nothing, and are known by their suffix.
     """
-    for magic, name in _MAGIC_UNREAD:
+    for name, magic in _MAGIC_UNREAD.items():
         if head.startswith(magic):
             return name
     if b"crx " in _brands(head) or head[6:14] == b"HEAPCCDR":  # Canon

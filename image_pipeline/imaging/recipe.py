@@ -28,19 +28,13 @@ class Format(StrEnum):
     @property
     def suffixes(self) -> tuple[str, ...]:
         """The endings of its file names; the first is the usual one."""
-        return _SUFFIXES[self]
+        if self is Format.JPEG:
+            return ".jpg", ".jpeg", ".jpe", ".jfif"
+        return (f".{self}",)
 
     @property
     def has_alpha(self) -> bool:
         return self is not Format.JPEG
-
-
-_SUFFIXES = {
-    Format.JPEG: (".jpg", ".jpeg", ".jpe", ".jfif"),
-    Format.PNG: (".png",),
-    Format.WEBP: (".webp",),
-    Format.AVIF: (".avif",),
-}
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -7,19 +7,14 @@ from google.protobuf.message import DecodeError
 from image_pipeline import messages_pb2 as pb
 from image_pipeline.imaging.recipe import Box, Format, Recipe
 
-_FORMATS = {
-    Format.JPEG: pb.IMAGE_FORMAT_JPEG,
-    Format.PNG: pb.IMAGE_FORMAT_PNG,
-    Format.WEBP: pb.IMAGE_FORMAT_WEBP,
-    Format.AVIF: pb.IMAGE_FORMAT_AVIF,
-}
-_FORMATS_BACK = {number: name for name, number in _FORMATS.items()}
+_PREFIX = "IMAGE_FORMAT_"
+_FORMATS = {pb.ImageFormat.Value(_PREFIX + f.name): f for f in Format}
 
 
 def encode(recipe: Recipe) -> bytes:
     return pb.Recipe(
         sizes=[pb.Box(width=b.width, height=b.height) for b in recipe.sizes],
-        format=_FORMATS[recipe.format],
+        format=_PREFIX + recipe.format.name,
         quality=recipe.quality,
         strict=recipe.strict,
         fill=recipe.fill,
@@ -35,11 +30,11 @@ def decode(data: bytes) -> Recipe:
         message = pb.Recipe.FromString(data)
     except DecodeError:
         raise ValueError("not a Recipe") from None
-    if message.format not in _FORMATS_BACK:
+    if message.format not in _FORMATS:
         raise ValueError(f"unknown image format {message.format}")
     return Recipe(
         sizes=tuple(Box(b.width, b.height) for b in message.sizes),
-        format=_FORMATS_BACK[message.format],
+        format=_FORMATS[message.format],
         quality=message.quality,
         strict=message.strict,
         fill=message.fill,
