@@ -6,6 +6,8 @@ since the sink is the process that may write to your folders.
 
 from struct import error, unpack_from
 
+from image_pipeline.imaging.jpeg import frame
+
 _AVIF_HEADER = 4096  # Pillow's has 300 bytes or so
 
 
@@ -30,15 +32,11 @@ def size_of(data: bytes, name: str) -> tuple[int, int]:
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:
-    at = 2
-    while True:
-        begin, marker, length = unpack_from(">BBH", data, at)
-        if begin != 0xFF:
-            return 0, 0
-        if marker in (0xC0, 0xC1, 0xC2):  # a frame that browsers show
-            height, width = unpack_from(">HH", data, at + 5)
-            return width, height
-        at += 2 + length
+    at = frame(data)
+    if not at or data[at + 1] not in (0xC0, 0xC1, 0xC2):
+        return 0, 0  # no frame that browsers show
+    height, width = unpack_from(">HH", data, at + 5)
+    return width, height
 
 
 def _webp(data: bytes) -> tuple[int, int]:
