@@ -4,14 +4,17 @@ import io
 import math
 import struct
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from PIL import Image
 
-from image_pipeline.imaging.recipe import Format, Recipe
+from image_pipeline.imaging.recipe import Recipe
 
 if TYPE_CHECKING:
     from PIL import ImageCms
+
+# What a mode becomes that is not resized smoothly; all others become RGB.
+_SMOOTH = {"1": "L", "La": "LA", "PA": "RGBA", "RGBa": "RGBA"}
 
 
 @cache
@@ -30,26 +33,14 @@ def plain_colours(image: Image.Image) -> Image.Image:
     match image.mode:
         case "L" | "LA" | "RGB" | "RGBA" | "CMYK":
             return image
-        case "1":
-            return image.convert("L")
-        case "La":
-            return image.convert("LA")
-        case "PA" | "RGBa":
-            return image.convert("RGBA")
         case "I" | "F":
             return _deep_to_8_bits(image)
         case "LAB":
-            return _lab_to_rgb(image)
+            return _transform(b"", "LAB").apply(image)
         case mode if mode.startswith("I;16"):
             return image.convert("I").point(_16_to_8_bits(), "L")
-        case _:
-            return image.convert("RGB")
-
-
-def inverted(image: Image.Image) -> Image.Image:
-    """Exchange black and white where they are stored in 16 bits."""
-    table = _16_to_8_bits()[::-1]
-    return image.convert("I").point(table, "L")
+        case mode:
+            return image.convert(_SMOOTH.get(mode, "RGB"))
 
 
 # Red, green and blue of colour spaces that a file may name instead of having
@@ -77,35 +68,33 @@ _HDR = {16: "PQ", 18: "HLG"}
 
 def told_by_number(name: str, data: bytes, profile: bytes) -> tuple[int, int]:
     """Return primaries and transfer by their H.273 numbers, or zeros."""
-    told = bytes(2)
+    told = b""
     if name == "PNG":
-        at = data.find(b"cICP", 0, max(0, data.find(b"IDAT")))
-        told = data[at + 4 : at + 6] if at > 0 else told
+        head = data[: max(0, data.find(b"IDAT"))]
+        told = head.partition(b"cICP")[2][:2]
     elif profile:
-        at = profile.find(b"cicp", 128)
-        at = int.from_bytes(profile[at + 4 : at + 8]) if at > 0 else 0
+        at = int.from_bytes(profile[128:].partition(b"cicp")[2][:4])
         told = profile[at + 8 : at + 10] if at else told
     elif name in ("AVIF", "HEIF"):
-        at = data.find(b"colrnclx", 0, 65_536)
-        told = data[at + 9 : at + 12 : 2] if at > 0 else told
+        told = data[:65_536].partition(b"colrnclx")[2][1:4:2]
     return (told[0], told[1]) if len(told) == 2 else (0, 0)
 
 
 def profile_told(
     image: Image.Image, name: str, data: bytes, notes: list[str]
-) -> bytes | None:
+) -> bytes:
     """Return the profile in the file, or one for what it names instead."""
-    profile = image.info.get("icc_profile") or b""
+    profile: bytes = image.info.get("icc_profile") or b""
     primaries, transfer = told_by_number(name, data, profile)
     if transfer in _HDR:
         notes.append(
             f"HDR ({_HDR[transfer]}), which is not tone-mapped: it looks flat"
         )
-        return profile or None
+        return profile
     counts = name == "PNG" or not profile  # PNG ranks it above a profile
     if counts and primaries in _PRIMARIES and image.mode in ("RGB", "RGBA"):
         return profile_of(primaries)
-    return profile or None
+    return profile
 
 
 @cache
@@ -142,9 +131,7 @@ def profile_of(space: int) -> bytes:
 
 def _deep_to_8_bits(image: Image.Image) -> Image.Image:
     """Scale 32-bit samples, whose black and white the file does not name."""
-    low, high = image.getextrema()
-    if not (isinstance(low, int | float) and isinstance(high, int | float)):
-        raise TypeError("more than one channel of 32 bits")
+    low, high = cast("tuple[float, float]", image.getextrema())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError("it has samples that are no finite numbers")
     if image.mode == "I" and low >= 0 and high <= 65_535:
@@ -156,17 +143,8 @@ def _deep_to_8_bits(image: Image.Image) -> Image.Image:
     return image.convert("F").point(lambda v: v * scale + offset).convert("L")
 
 
-def _lab_to_rgb(image: Image.Image) -> Image.Image:
-    from PIL import ImageCms
-
-    lab = ImageCms.createProfile("LAB")
-    srgb = ImageCms.createProfile("sRGB")
-    transform = ImageCms.buildTransform(lab, srgb, "LAB", "RGB")
-    return transform.apply(image)
-
-
 def to_srgb(
-    image: Image.Image, profile: bytes | None, notes: list[str]
+    image: Image.Image, profile: bytes, notes: list[str]
 ) -> Image.Image:
     """Convert from the embedded `profile`; note it when that cannot be."""
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
@@ -188,10 +166,15 @@ def to_srgb(
 
 @lru_cache(maxsize=64)  # a folder of photographs knows a handful
 def _transform(profile: bytes, mode: str) -> "ImageCms.ImageCmsTransform":
+    """Return what turns `mode` into sRGB; LAB needs no profile for it."""
     from PIL import ImageCms
 
-    srgb = ImageCms.createProfile("sRGB")
-    return ImageCms.buildTransform(io.BytesIO(profile), srgb, mode, "RGB")
+    return ImageCms.buildTransform(
+        io.BytesIO(profile) if profile else ImageCms.createProfile("LAB"),
+        ImageCms.createProfile("sRGB"),
+        mode,
+        "RGB",
+    )
 
 
 def encode(image: Image.Image, recipe: Recipe) -> bytes:
@@ -203,8 +186,5 @@ def encode(image: Image.Image, recipe: Recipe) -> bytes:
     # Pillow would copy comments and profiles from here into the file.
     image.info = {}
     buffer = io.BytesIO()
-    options = (
-        {} if recipe.format is Format.PNG else {"quality": recipe.quality}
-    )
-    image.save(buffer, recipe.format, **options)
+    image.save(buffer, recipe.format, quality=recipe.quality)
     return buffer.getvalue()

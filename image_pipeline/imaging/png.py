@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from PIL import Image
 
+from image_pipeline.imaging.color import plain_colours
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PROFILE = 2**24  # bytes, unpacked
-_KEPT = frozenset(
-    b"IHDR PLTE IDAT IEND tRNS eXIf acTL fcTL fdAT iCCP".split()
-)
+_KEPT = (b"tRNS", b"eXIf", b"acTL", b"iCCP")
 _TEXTS = (b"Raw profile type ", b"XML:com.adobe.xmp\0")  # with orientation
 
 
@@ -21,12 +21,10 @@ def without_odd_metadata(data: bytes, notes: list[str]) -> bytes:
     """Return the chunks that make the picture, as they are."""
     kept = [SIGNATURE]
     for kind, chunk in _chunks(data):
-        body = memoryview(chunk)[8:-4]
+        body, checksum = memoryview(chunk)[8:-4], int.from_bytes(chunk[-4:])
         if kind[:1].isupper() or kind in (b"fcTL", b"fdAT"):
             kept.append(chunk)  # Pillow says what is wrong with these
-        elif zlib.crc32(memoryview(chunk)[4:-4]) != int.from_bytes(
-            chunk[-4:]
-        ):
+        elif zlib.crc32(body, zlib.crc32(kind)) != checksum:
             what = kind.decode() if kind.isalpha() else "chunk"
             notes.append(f"its damaged {what} is ignored")
         elif kind == b"iCCP" and not _unpacks(bytes(body)):
@@ -71,16 +69,11 @@ def transparent_colour(image: Image.Image, data: bytes) -> Image.Image:
     if colours == 2:
         image.info["transparency"] = tuple(v >> 8 for v in value)
         return image
-    if depth == 16:
-        opaque = [255 * (v != value) for v in range(65_536)]
-        alpha = image.convert("I").point(opaque, "L")
-        image = image.convert("I").point(
-            [(v * 255 + 32_767) // 65_535 for v in range(65_536)], "L"
-        )
-    else:
+    if depth < 8:
         value = value * 255 // (2**depth - 1)
-        image = image.convert("L")
-        alpha = image.point([255 * (v != value) for v in range(256)])
-    image.info.pop("transparency", None)
+    opaque = [255 * (v != value) for v in range(65_536)]
+    alpha = image.convert("I").point(opaque, "L")
+    del image.info["transparency"]
+    image = plain_colours(image)
     image.putalpha(alpha)
     return image

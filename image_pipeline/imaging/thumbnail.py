@@ -20,7 +20,6 @@ from image_pipeline.imaging import jpeg, png, warnings
 from image_pipeline.imaging.color import (
     ADOBE_RGB,
     encode,
-    inverted,
     plain_colours,
     profile_of,
     profile_told,
@@ -205,9 +204,9 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
         whole: Image.Image = image
         if name == "PNG":
             whole = png.transparent_colour(image, data)
-        elif is_inverted:
-            whole = inverted(image)
         whole = plain_colours(whole)
+        if is_inverted:
+            whole = whole.point(lambda grey: 255 - grey)
         thumbnails = []
         right, below = draft[1][2:] if draft else whole.size
         for (across, down), size in parts:
@@ -274,14 +273,13 @@ def _orientation(image: Image.Image, notes: list[str]) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _told_by_exif(image: Image.Image) -> bytes | None:
+def _told_by_exif(image: Image.Image) -> bytes:
     """Return a profile for the colour space that cameras tell by EXIF."""
     try:
         interop = image.getexif().get_ifd(ExifTags.IFD.Interop)
         told = interop.get(ExifTags.Interop.InteropIndex)
     except Exception:  # noqa: BLE001 - as in `_orientation`, which notes it
-        return None
-    is_rgb = image.mode in ("RGB", "RGBA")
-    return (
-        profile_of(ADOBE_RGB) if is_rgb and told in ("R03", b"R03") else None
-    )
+        return b""
+    if image.mode in ("RGB", "RGBA") and told in ("R03", b"R03"):
+        return profile_of(ADOBE_RGB)
+    return b""
