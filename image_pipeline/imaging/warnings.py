@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any
 
 _heard = threading.local()
 _show_elsewhere = warnings.showwarning
@@ -31,16 +31,9 @@ def about_one_image() -> Iterator[list[str]]:
         _heard.messages = None
 
 
-def _hear(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
+def _hear(message: Warning | str, *where: Any, **more: Any) -> None:
     messages: list[str] | None = getattr(_heard, "messages", None)
     if messages is None:
-        _show_elsewhere(message, category, filename, lineno, file, line)
+        _show_elsewhere(message, *where, **more)
     else:
         messages.append(" ".join(str(message).split()))
