@@ -45,13 +45,12 @@ class Box:
     height: int
 
     def __post_init__(self) -> None:
-        if not all(
-            1 <= side <= LONGEST_SIDE for side in (self.width, self.height)
-        ):
-            raise ValueError(
-                f"a thumbnail of {self} cannot be made: each side must be "
-                f"from 1 to {LONGEST_SIDE} pixels"
-            )
+        for side in (self.width, self.height):
+            if not 1 <= side <= LONGEST_SIDE:
+                raise ValueError(
+                    f"a thumbnail of {self} cannot be made: each side must "
+                    f"be from 1 to {LONGEST_SIDE} pixels"
+                )
 
     @classmethod
     def parse(cls, text: str) -> Self:
