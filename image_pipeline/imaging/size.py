@@ -4,7 +4,8 @@ The sink asks this of what workers send, before it keeps it. No decoder runs,
 since the sink is the process that may write to your folders.
 """
 
-from struct import error, unpack_from
+import re
+from struct import error, unpack, unpack_from
 
 from image_pipeline.imaging.jpeg import frame
 
@@ -19,16 +20,16 @@ def size_of(data: bytes, name: str) -> tuple[int, int]:
     try:
         match name:
             case "JPEG":
-                width, height = _jpeg(data)
+                return _jpeg(data)
             case "PNG":
-                width, height = unpack_from(">II", data, 16)
+                return unpack_from(">II", data, 16)
             case "WEBP":
-                width, height = _webp(data)
+                return _webp(data)
             case _:
-                width, height = _avif(data[:_AVIF_HEADER])
+                sizes = [(0, 0), *extents(data[:_AVIF_HEADER])]
+                return max(w for w, _ in sizes), max(h for _, h in sizes)
     except error:  # it is cut off
         return 0, 0
-    return width, height
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:
@@ -53,12 +54,7 @@ def _webp(data: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def _avif(head: bytes) -> tuple[int, int]:
-    """Return the largest of the sizes of its pictures, such as alpha."""
-    sizes = [(0, 0)]
-    at = head.find(b"ispe")
-    while at >= 0:
-        width, height = unpack_from(">II", head, at + 8)
-        sizes.append((width, height))
-        at = head.find(b"ispe", at + 4)
-    return max(w for w, _ in sizes), max(h for _, h in sizes)
+def extents(head: bytes) -> list[tuple[int, int]]:
+    """Return the sizes of all pictures of an AVIF or HEIF, such as alpha."""
+    found = re.findall(rb"(?=ispe.{4}(.{8}))", head, re.DOTALL)
+    return [unpack(">II", sides) for sides in found]
