@@ -9,7 +9,7 @@ from importlib import import_module
 
 from image_pipeline.imaging import thumbnail
 from image_pipeline.imaging.wire import decode
-from image_pipeline.outcome import CannotMake, Made, Unfit
+from image_pipeline.outcome import CannotMake, Made
 
 with suppress(ImportError):  # the extra `heic`
     # Now: once a worker is shut in, it can load no library of the system.
@@ -22,9 +22,8 @@ def make(data: bytes, instructions: bytes) -> Made:
     """Make the thumbnails of one image; raises CannotMake and Unfit."""
     _prepare()
     try:
-        made = thumbnail.make_thumbnails(data, decode(instructions))
-    except thumbnail.NotAnImage as error:
-        raise Unfit(str(error)) from error
-    except (thumbnail.CannotMake, ValueError) as error:
+        recipe = decode(instructions)
+    except ValueError as error:
         raise CannotMake(str(error)) from error
+    made = thumbnail.make_thumbnails(data, recipe)
     return Made(made.thumbnails, made.width, made.height, made.notes)

@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from typing import Any
 
 from PIL import ExifTags, Image, ImageFilter, UnidentifiedImageError
 
@@ -35,15 +34,8 @@ from image_pipeline.imaging.formats import (
 )
 from image_pipeline.imaging.reasons import undecoded, unopened
 from image_pipeline.imaging.recipe import Recipe
-
-# What Pillow does not know before it is told. It would import all of its
-# forty formats to look for one; a worker that is about to make JPEGs of
-# JPEGs starts sooner without any of them.
-_LATE = {
-    "AVIF": "PIL.AvifImagePlugin",
-    "TIFF": "PIL.TiffImagePlugin",
-    "WEBP": "PIL.WebPImagePlugin",
-}
+from image_pipeline.outcome import CannotMake as CannotMake
+from image_pipeline.outcome import Unfit
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -58,14 +50,9 @@ _TURNS = {
 # picture is a little sharper still, for a tenth more CPU.
 _MARGIN = 1.4
 _SHARPEN = 1.25 / 24  # the least error against resizing the whole picture
-_LYING = (5, 6, 7, 8)  # these swap width and height
 
 
-class CannotMake(Exception):
-    """No thumbnail can be made of this image; the text says why."""
-
-
-class NotAnImage(CannotMake):
+class NotAnImage(Unfit):
     """The bytes do not even claim to be an image."""
 
 
@@ -137,18 +124,25 @@ def make_thumbnails(data: bytes, recipe: Recipe) -> Made:
 
 @cache
 def _learn(name: str) -> None:
-    if name == "HEIF":
-        try:
-            import pillow_heif
-        except ImportError:
-            raise CannotMake(HEIC_UNREAD) from None
-        pillow_heif.options.DECODE_THREADS = 1
-        pillow_heif.register_heif_opener(thumbnails=False)
-    if name not in _LATE:
-        return
-    module: Any = import_module(_LATE[name])
-    if name == "AVIF":  # or it takes a thread for every core
-        module.DEFAULT_MAX_THREADS = 1
+    """Load what Pillow does not know yet, with one thread instead of many.
+
+    Pillow would load all of its forty formats to look for one; a worker that
+    is about to make JPEGs of JPEGs starts sooner without any of them.
+    """
+    match name:
+        case "AVIF":
+            from PIL import AvifImagePlugin
+
+            AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+        case "HEIF":
+            try:
+                import pillow_heif
+            except ImportError:
+                raise CannotMake(HEIC_UNREAD) from None
+            pillow_heif.options.DECODE_THREADS = 1
+            pillow_heif.register_heif_opener(thumbnails=False)
+        case "WEBP":
+            import_module("PIL.WebPImagePlugin")
 
 
 def _make(data: bytes, name: str, recipe: Recipe) -> Made:
@@ -157,12 +151,7 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
     if name == "TIFF":
         from image_pipeline.imaging import tiff
 
-        try:
-            layout = tiff.look(data)
-        except tiff.Unreadable as error:
-            raise CannotMake(f"{Kind.DAMAGED}: TIFF: {error}") from error
-        if layout.trouble:
-            raise CannotMake(layout.trouble)
+        layout = tiff.look(data)
         if layout.embedded:
             notes.append("camera raw: made from its embedded picture")
             data, name = layout.embedded, "JPEG"
@@ -183,7 +172,7 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
             # have its EXIF at the end, and would load itself to get there.
             image.load()
         orientation = _orientation(image, notes)
-        lying = orientation in _LYING
+        lying = orientation in (5, 6, 7, 8)  # they swap width and height
         width, height = image.size
         parts = []  # of each thumbnail: what it shows, and its size
         for box in recipe.sizes:

@@ -7,16 +7,20 @@ picture is the largest JPEG in the file, if that is about as large as the raw.
 """
 
 import io
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import TiffImagePlugin
 
 from image_pipeline.imaging.formats import Kind
+from image_pipeline.outcome import CannotMake
+
+Folder = dict[int, Any]  # an image file directory: what each tag says
 
 _MAX_FOLDERS = 64
 _ABOUT = 0.9  # of the longest side in the file: a full-size preview
-_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+_ODD_SAMPLES = {2: "signed", 3: "floating-point"}
 _JPEG = (6, 7)
 _CODECS = {34712: "JPEG 2000", 34887: "LERC", 50001: "WebP", 50002: "JPEG XL"}
 _MAKERS_RAW = (50706, 50649, 33421)  # DNG, Canon, colour filter array
@@ -26,15 +30,14 @@ _NUMBERS = {254, 256, 257, 259, 262, 277, 284, 513, 514}
 _LISTS = {258, 273, 279, 330, 338, 339}
 
 
-class Unreadable(Exception):
-    """The file does not even have the structure of a TIFF."""
+class Unreadable(CannotMake):
+    """It is damaged, or Pillow would read it wrong; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a TIFF is to be read as; `trouble` if it is not."""
+    """What a TIFF is to be read as."""
 
-    trouble: str = ""
     embedded: bytes = b""  # a JPEG that is the picture
     page: int = 0
     inverted: bool = False  # Pillow leaves black and white exchanged
@@ -44,18 +47,18 @@ def look(data: bytes) -> Layout:
     """Raises Unreadable."""
     pages, below = _folders(data)
     first = pages[0]
-    everything = pages + below
-    longest = max(_longest(folder) for folder in everything)
+    everything = sorted(pages + below, key=_longest, reverse=True)
+    longest = _longest(everything[0])
     is_raw = data[8:10] == b"CR" or any(
         tag in folder for folder in everything for tag in _MAKERS_RAW
     )
     if is_raw or (first.get(254, 0) & 1 and below):
-        for folder in sorted(everything, key=_longest, reverse=True):
+        for folder in everything:
             jpeg = _jpeg(data, folder)
             if jpeg and _longest(folder) >= _ABOUT * longest:
                 return Layout(embedded=jpeg)
         if is_raw or _longest(first) < longest:
-            return Layout(
+            raise Unreadable(
                 f"{Kind.NOT_READ}: camera raw, of which only a preview of "
                 f"{first.get(256)} x {first.get(257)} pixels could be shown"
             )
@@ -64,67 +67,57 @@ def look(data: bytes) -> Layout:
     )
     folder = pages[page]
     if why := _unread(folder):
-        return Layout(f"{Kind.NOT_READ}: TIFF with {why}")
+        raise Unreadable(f"{Kind.NOT_READ}: TIFF with {why}")
     deep = max(folder.get(258, (1,))) > 8
     return Layout(page=page, inverted=folder.get(262) == 0 and deep)
 
 
-def _folders(
-    data: bytes,
-) -> tuple[list[dict[int, Any]], list[dict[int, Any]]]:
+def _folders(data: bytes) -> tuple[list[Folder], list[Folder]]:
     """Return the tags of all pages, and of the folders below them."""
-    pages: list[dict[int, Any]] = []
-    below: list[dict[int, Any]] = []
+    pages: list[Folder] = []
+    below: list[Folder] = []
     file = io.BytesIO(data)
-    try:
+    with suppress(Exception):  # what it has before the damage is enough
         header = data[: 16 if 43 in data[2:4] else 8]  # 43: BigTIFF
         reader = TiffImagePlugin.ImageFileDirectory_v2(header)
-        seen: set[int] = set()
-        next_page = reader.next
-        todo = []
-        while (
-            next_page and next_page not in seen and len(seen) < _MAX_FOLDERS
-        ):
-            seen.add(next_page)
-            file.seek(next_page)
+        seen = {0}  # which means that no page follows
+        todo: list[int] = []
+        while reader.next not in seen and len(seen) <= _MAX_FOLDERS:
+            seen.add(reader.next)
+            file.seek(reader.next)
             reader.load(file)
             pages.append(_tags(reader))
             todo += pages[-1].get(330, ())
-            next_page = reader.next
-        for offset in todo[:_MAX_FOLDERS]:
+        for offset in dict.fromkeys(todo[:_MAX_FOLDERS]):
             if offset not in seen:
-                seen.add(offset)
                 file.seek(offset)
                 reader.load(file)
                 below.append(_tags(reader))
-    except Exception as error:
-        if not pages:
-            raise Unreadable("its header makes no sense") from error
     if not pages or 256 not in pages[0]:
-        raise Unreadable("its header makes no sense")
+        raise Unreadable(f"{Kind.DAMAGED}: TIFF: its header makes no sense")
     return pages, below
 
 
-def _tags(reader: TiffImagePlugin.ImageFileDirectory_v2) -> dict[int, Any]:
+def _tags(reader: TiffImagePlugin.ImageFileDirectory_v2) -> Folder:
     """Return the tags, but none that lacks the numbers it should have."""
-    tags: dict[int, Any] = {}
+    tags: Folder = {}
     for tag in reader:
         value = reader[tag]
         if tag in _NUMBERS | _LISTS:
             numbers = value if isinstance(value, tuple) else (value,)
-            if not numbers or {type(each) for each in numbers} != {int}:
+            if {type(each) for each in numbers} != {int}:
                 continue
             value = numbers if tag in _LISTS else numbers[0]
         tags[tag] = value
     return tags
 
 
-def _longest(folder: dict[int, Any]) -> int:
+def _longest(folder: Folder) -> int:
     longest: int = max(folder.get(256, 0), folder.get(257, 0))
     return longest
 
 
-def _jpeg(data: bytes, folder: dict[int, Any]) -> bytes:
+def _jpeg(data: bytes, folder: Folder) -> bytes:
     """Return the JPEG in one piece that `folder` is, or nothing."""
     start, length = folder.get(513), folder.get(514)
     if not start and folder.get(259) in _JPEG and 256 in folder:
@@ -137,11 +130,11 @@ def _jpeg(data: bytes, folder: dict[int, Any]) -> bytes:
     return jpeg if jpeg[:3] == b"\xff\xd8\xff" else b""
 
 
-def _unread(folder: dict[int, Any]) -> str:
+def _unread(folder: Folder) -> str:
     """Return what is special about a page that Pillow would read wrong."""
     colour = folder.get(262, 1)
     bits = set(folder.get(258, (1,)))
-    formats = set(folder.get(339, (_UNSIGNED,)))
+    formats = set(folder.get(339, (1,)))
     samples = folder.get(277, 1)
     planes = folder.get(284, 1) == 2
     packed = folder.get(259, 1) != 1
@@ -150,12 +143,11 @@ def _unread(folder: dict[int, Any]) -> str:
     if len(bits) > 1 or len(formats) > 1:
         return "samples of several kinds"
     depth, kind = bits.pop(), formats.pop()
-    if kind in (_SIGNED, _FLOAT):
+    if kind in _ODD_SAMPLES:
         fine = depth == 32 and samples == 1 and colour == 1
         fine = fine and not (planes or packed)
-        names = {_SIGNED: "signed", _FLOAT: "floating-point"}
-        return "" if fine else f"{names[kind]} samples of {depth} bits"
-    if kind not in (_UNSIGNED, 4):
+        return "" if fine else f"{_ODD_SAMPLES[kind]} samples of {depth} bits"
+    if kind not in (1, 4):
         return "complex samples"
     if depth not in {
         0: (1, 2, 4, 8, 16),
