@@ -3,6 +3,7 @@
 import re
 
 from image_pipeline.imaging.formats import Kind
+from image_pipeline.imaging.size import extents
 
 # What Pillow says where it does not know a sound variant. Where nothing of
 # this fits, and nothing of _BROKEN, the reason leaves it open.
@@ -16,10 +17,7 @@ def unopened(name: str, data: bytes, max_pixels: int) -> str:
         return f"{Kind.NOT_READ}: TIFF of a rare layout"
     if name not in ("AVIF", "HEIF"):
         return f"{Kind.DAMAGED}: {name}: its header makes no sense"
-    for box in re.finditer(
-        rb"ispe.{4}(.{4})(.{4})", data[:65_536], re.DOTALL
-    ):
-        width, height = map(int.from_bytes, box.groups())
+    for width, height in extents(data[:65_536]):
         if width * height > max_pixels:
             return (
                 f"{Kind.TOO_BIG}: its {width} x {height} pixels are more "
@@ -30,6 +28,8 @@ def unopened(name: str, data: bytes, max_pixels: int) -> str:
 
 def undecoded(name: str, error: Exception) -> str:
     """Tell damage from what Pillow does not know, where that is clear."""
+    if isinstance(error, MemoryError):
+        return f"{Kind.TOO_BIG}: it needs more memory than there is"
     text = str(error) or type(error).__name__
     if re.search(r"Unsupported BMP .*\([0-9]{3,}\)", text):
         return f"{Kind.DAMAGED}: {name}: its header makes no sense"

@@ -15,23 +15,8 @@ from importlib import import_module
 
 from PIL import ExifTags, Image, ImageFilter, UnidentifiedImageError
 
-from image_pipeline.imaging import jpeg, png, warnings
-from image_pipeline.imaging.color import (
-    ADOBE_RGB,
-    encode,
-    plain_colours,
-    profile_of,
-    profile_told,
-    to_srgb,
-)
-from image_pipeline.imaging.formats import (
-    HEAD_BYTES,
-    HEIC_UNREAD,
-    Kind,
-    no_image,
-    sniff,
-    sniff_unread,
-)
+from image_pipeline.imaging import color, formats, jpeg, png, warnings
+from image_pipeline.imaging.formats import Kind
 from image_pipeline.imaging.reasons import undecoded, unopened
 from image_pipeline.imaging.recipe import Recipe
 from image_pipeline.outcome import CannotMake as CannotMake
@@ -87,12 +72,12 @@ def make_thumbnails(data: bytes, recipe: Recipe) -> Made:
     Raises NotAnImage when the first bytes are those of no format we read,
     and CannotMake for anything else that is wrong with the image.
     """
-    head = data[:HEAD_BYTES]
-    name = sniff(head)
+    head = data[: formats.HEAD_BYTES]
+    name = formats.sniff(head)
     if name is None:
-        if other := sniff_unread(head):
+        if other := formats.sniff_unread(head):
             raise CannotMake(f"{Kind.NOT_READ}: {other}")
-        raise NotAnImage(no_image(head))
+        raise NotAnImage(formats.no_image(head))
     if len(data) > recipe.max_bytes:
         raise CannotMake(
             f"{Kind.TOO_BIG}: its {len(data)} bytes are more than "
@@ -106,13 +91,8 @@ def make_thumbnails(data: bytes, recipe: Recipe) -> Made:
         except CannotMake:
             raise
         except UnidentifiedImageError:
-            raise CannotMake(
-                unopened(name, data, recipe.max_pixels)
-            ) from None
-        except MemoryError:
-            raise CannotMake(
-                f"{Kind.TOO_BIG}: it needs more memory than there is"
-            ) from None
+            why = unopened(name, data, recipe.max_pixels)
+            raise CannotMake(why) from None
         except Exception as error:
             # Decoders raise anything; it is about this one image.
             raise CannotMake(undecoded(name, error)) from error
@@ -138,7 +118,7 @@ def _learn(name: str) -> None:
             try:
                 import pillow_heif
             except ImportError:
-                raise CannotMake(HEIC_UNREAD) from None
+                raise CannotMake(formats.HEIC_UNREAD) from None
             pillow_heif.options.DECODE_THREADS = 1
             pillow_heif.register_heif_opener(thumbnails=False)
         case "WEBP":
@@ -182,18 +162,16 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
             parts.append((share, size))
         draft = None
         if name != "JPEG" or not jpeg.is_lossless(data):
-            wide = max(size[0] / share[0] for share, size in parts)
-            high = max(size[1] / share[1] for share, size in parts)
-            draft = image.draft(
-                None, (math.ceil(_MARGIN * wide), math.ceil(_MARGIN * high))
-            )
-        profile = profile_told(image, name, original, notes)
+            wide = _MARGIN * max(size[0] / share[0] for share, size in parts)
+            high = _MARGIN * max(size[1] / share[1] for share, size in parts)
+            draft = image.draft(None, (math.ceil(wide), math.ceil(high)))
+        profile = color.profile_told(image, name, original, notes)
         profile = profile or _told_by_exif(image)
         image.load()
         whole: Image.Image = image
         if name == "PNG":
             whole = png.transparent_colour(image, data)
-        whole = plain_colours(whole)
+        whole = color.plain_colours(whole)
         if is_inverted:
             whole = whole.point(lambda grey: 255 - grey)
         thumbnails = []
@@ -214,8 +192,8 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
                 small = _sharpened(small, size[0] / (across * right))
             if orientation in _TURNS:
                 small = small.transpose(_TURNS[orientation])
-            small = to_srgb(small, profile, notes)
-            thumbnails.append(encode(small, recipe))
+            small = color.to_srgb(small, profile, notes)
+            thumbnails.append(color.encode(small, recipe))
     if lying:
         width, height = height, width
     return Made(thumbnails, width, height, list(dict.fromkeys(notes)))
@@ -270,5 +248,5 @@ def _told_by_exif(image: Image.Image) -> bytes:
     except Exception:  # noqa: BLE001 - as in `_orientation`, which notes it
         return b""
     if image.mode in ("RGB", "RGBA") and told in ("R03", b"R03"):
-        return profile_of(ADOBE_RGB)
+        return color.profile_of(color.ADOBE_RGB)
     return b""

@@ -147,7 +147,7 @@ def _unread(folder: Folder) -> str:
         fine = depth == 32 and samples == 1 and colour == 1
         fine = fine and not (planes or packed)
         return "" if fine else f"{_ODD_SAMPLES[kind]} samples of {depth} bits"
-    if kind not in (1, 4):
+    if kind not in (1, 4):  # unsigned, or not said
         return "complex samples"
     if depth not in {
         0: (1, 2, 4, 8, 16),
