@@ -101,8 +101,7 @@ def _folders(data: bytes) -> tuple[list[Folder], list[Folder]]:
 def _tags(reader: TiffImagePlugin.ImageFileDirectory_v2) -> Folder:
     """Return the tags, but none that lacks the numbers it should have."""
     tags: Folder = {}
-    for tag in reader:
-        value = reader[tag]
+    for tag, value in reader.items():
         if tag in _NUMBERS | _LISTS:
             numbers = value if isinstance(value, tuple) else (value,)
             if {type(each) for each in numbers} != {int}:
@@ -119,13 +118,11 @@ def _longest(folder: Folder) -> int:
 
 def _jpeg(data: bytes, folder: Folder) -> bytes:
     """Return the JPEG in one piece that `folder` is, or nothing."""
-    start, length = folder.get(513), folder.get(514)
+    start, length = folder.get(513, 0), folder.get(514, 0)
     if not start and folder.get(259) in _JPEG and 256 in folder:
         starts, lengths = folder.get(273, ()), folder.get(279, ())
         if len(starts) == len(lengths) == 1:
             (start,), (length,) = starts, lengths
-    if not (start and length):
-        return b""
     jpeg = data[start : start + length]
     return jpeg if jpeg[:3] == b"\xff\xd8\xff" else b""
 
