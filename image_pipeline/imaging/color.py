@@ -6,7 +6,7 @@ import struct
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, cast
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from image_pipeline.imaging.recipe import Recipe
 
@@ -45,9 +45,9 @@ def plain_colours(image: Image.Image) -> Image.Image:
 
 # Red, green and blue of colour spaces that a file may name instead of having
 # a profile, as XYZ adapted to D50. The numbers are those of ITU-T H.273.
-ADOBE_RGB, _BT2020, _P3 = -1, 9, 12
+_ADOBE_RGB, _BT2020, _P3 = -1, 9, 12
 _PRIMARIES = {
-    ADOBE_RGB: (
+    _ADOBE_RGB: (
         (0.60974, 0.31111, 0.01947),
         (0.20528, 0.62567, 0.06087),
         (0.14919, 0.06322, 0.74457),
@@ -85,20 +85,33 @@ def profile_told(
 ) -> bytes:
     """Return the profile in the file, or one for what it names instead."""
     profile: bytes = image.info.get("icc_profile") or b""
+    space = 0
     primaries, transfer = told_by_number(name, data, profile)
     if transfer in _HDR:
         notes.append(
             f"HDR ({_HDR[transfer]}), which is not tone-mapped: it looks flat"
         )
-        return profile
-    counts = name == "PNG" or not profile  # PNG ranks it above a profile
-    if counts and primaries in _PRIMARIES and image.mode in ("RGB", "RGBA"):
-        return profile_of(primaries)
+    elif name == "PNG" or not profile:  # PNG ranks it above a profile
+        space = primaries
+    if not profile and space not in _PRIMARIES:
+        space = _told_by_exif(image)
+    if space in _PRIMARIES and image.mode in ("RGB", "RGBA"):
+        return _profile_of(space)
     return profile
 
 
+def _told_by_exif(image: Image.Image) -> int:
+    """Return the colour space that cameras tell by EXIF, or 0."""
+    try:
+        interop = image.getexif().get_ifd(ExifTags.IFD.Interop)
+        told = interop.get(ExifTags.Interop.InteropIndex)
+    except Exception:  # noqa: BLE001 - noted with the orientation
+        return 0
+    return _ADOBE_RGB if told in ("R03", b"R03") else 0
+
+
 @cache
-def profile_of(space: int) -> bytes:
+def _profile_of(space: int) -> bytes:
     """Return an ICC profile of these primaries."""
 
     def fixed(*values: float) -> bytes:
@@ -107,7 +120,7 @@ def profile_of(space: int) -> bytes:
         )
 
     d50 = (0.9642, 1.0, 0.8249)
-    if space == ADOBE_RGB:
+    if space == _ADOBE_RGB:
         curve = b"curv" + struct.pack(">IIHH", 0, 1, 563, 0)
     else:  # that of sRGB
         numbers = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)

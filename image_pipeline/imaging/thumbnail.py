@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 
-from PIL import ExifTags, Image, ImageFilter, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from image_pipeline.imaging import color, formats, jpeg, png, warnings
 from image_pipeline.imaging.formats import Kind
@@ -22,15 +22,6 @@ from image_pipeline.imaging.recipe import Recipe
 from image_pipeline.outcome import CannotMake as CannotMake
 from image_pipeline.outcome import Unfit
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 # JPEG is decoded at least so many times larger than the thumbnail. With 2 the
 # picture is a little sharper still, for a tenth more CPU.
 _MARGIN = 1.4
@@ -59,8 +50,6 @@ def prepare() -> None:
     """Set what Pillow keeps for the whole process; call it once, early.
 
     Our limits replace Pillow's, which cannot be set for each image.
-    Pillow's warnings are collected for the image that caused them instead
-    of being printed.
     """
     Image.MAX_IMAGE_PIXELS = None
     warnings.listen()
@@ -166,7 +155,6 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
             high = _MARGIN * max(size[1] / share[1] for share, size in parts)
             draft = image.draft(None, (math.ceil(wide), math.ceil(high)))
         profile = color.profile_told(image, name, original, notes)
-        profile = profile or _told_by_exif(image)
         image.load()
         whole: Image.Image = image
         if name == "PNG":
@@ -190,8 +178,9 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
             )
             if width > 7 * right:  # at 1/8 the decoder takes the average
                 small = _sharpened(small, size[0] / (across * right))
-            if orientation in _TURNS:
-                small = small.transpose(_TURNS[orientation])
+            small.info = {}  # only the orientation counts, of all its EXIF
+            small.getexif()[ExifTags.Base.Orientation] = orientation
+            small = ImageOps.exif_transpose(small)
             small = color.to_srgb(small, profile, notes)
             thumbnails.append(color.encode(small, recipe))
     if lying:
@@ -230,23 +219,10 @@ def _check_pixels(image: Image.Image, limit: int) -> None:
 
 
 def _orientation(image: Image.Image, notes: list[str]) -> int:
-    if image.format == "TIFF":
-        return 1  # Pillow turns a TIFF itself, while loading it
+    """Return how it is to be turned; of a TIFF, Pillow has done it."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # noqa: BLE001 - EXIF is written by anybody's firmware
         notes.append("its EXIF cannot be read, so it is shown as stored")
         return 1
     return value if isinstance(value, int) else 1
-
-
-def _told_by_exif(image: Image.Image) -> bytes:
-    """Return a profile for the colour space that cameras tell by EXIF."""
-    try:
-        interop = image.getexif().get_ifd(ExifTags.IFD.Interop)
-        told = interop.get(ExifTags.Interop.InteropIndex)
-    except Exception:  # noqa: BLE001 - as in `_orientation`, which notes it
-        return b""
-    if image.mode in ("RGB", "RGBA") and told in ("R03", b"R03"):
-        return color.profile_of(color.ADOBE_RGB)
-    return b""
