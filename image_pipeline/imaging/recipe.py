@@ -78,10 +78,6 @@ class Box:
             return f"{self.width}x{self.height}"
         return "x".join(sides)
 
-    def turned(self) -> "Box":
-        """The box for an image that is stored lying on its side."""
-        return Box(self.height, self.width)
-
     def fit(self, width: float, height: float) -> tuple[int, int]:
         """Return the size of width x height fitted into the box.
 

@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, ImageFilter, ImageOps, UnidentifiedImageError
 from image_pipeline.imaging import color, formats, jpeg, png, warnings
 from image_pipeline.imaging.formats import Kind
 from image_pipeline.imaging.reasons import undecoded, unopened
-from image_pipeline.imaging.recipe import Recipe
+from image_pipeline.imaging.recipe import Box, Recipe
 from image_pipeline.outcome import CannotMake as CannotMake
 from image_pipeline.outcome import Unfit
 
@@ -145,7 +145,7 @@ def _make(data: bytes, name: str, recipe: Recipe) -> Made:
         width, height = image.size
         parts = []  # of each thumbnail: what it shows, and its size
         for box in recipe.sizes:
-            box = box.turned() if lying else box
+            box = Box(box.height, box.width) if lying else box
             share = box.share(width, height) if recipe.fill else (1.0, 1.0)
             size = box.fit(width * share[0], height * share[1])
             parts.append((share, size))
