@@ -78,9 +78,8 @@ def harm(data: bytes) -> str:
             min_factor=8,
         )
     except KeyError:  # a subsampling that it has no name for
-        return ""
+        pass
     except ValueError as error:
-        if any(word in str(error) for word in _CANNOT_CHECK):
-            return ""
-        return f"{Kind.DAMAGED}: JPEG: strict: {error}"
+        if not any(word in str(error) for word in _CANNOT_CHECK):
+            return f"{Kind.DAMAGED}: JPEG: strict: {error}"
     return ""
