@@ -20,6 +20,10 @@ LIMITS: Final = {
     "cpu_seconds": "RLIMIT_CPU",
     "open_files": "RLIMIT_NOFILE",
 }
+KINDS: Final[dict[str, type]] = {
+    "argv": list, "limits": dict, "env": dict, "pass_env": list,
+    "may_read": list, "sandbox": bool, "target": str,
+}  # fmt: skip
 
 
 class BadRegistration(ValueError):
@@ -122,24 +126,18 @@ def read(path: Path) -> Registration:
         table = tomllib.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise BadRegistration(f"{path}: {error}") from None
-    argv = _take(table, path, "argv", list)
-    limits = _take(table, path, "limits", dict)
-    env = _take(table, path, "env", dict)
-    pass_env = _take(table, path, "pass_env", list)
-    may_read = _take(table, path, "may_read", list)
-    sandbox = _take(table, path, "sandbox", bool)
+    given = {name: _take(table, path, name) for name in KINDS}
     memory = _bytes(table.pop("memory", None), path)
-    target = _take(table, path, "target", str)
-    start_timeout = table.pop("start_timeout", 10.0)
-    leave_timeout = table.pop("leave_timeout", 0.5)
+    start_timeout = table.pop("start_timeout", Registration.start_timeout)
+    leave_timeout = table.pop("leave_timeout", Registration.leave_timeout)
+    limits = given.pop("limits")
     unknown = [*table, *(name for name in limits if name not in LIMITS)]
     if unknown:
         raise BadRegistration(f"{path}: nobody knows {', '.join(unknown)}")
+    texts = [*given["argv"], *given["pass_env"], *given["may_read"]]
+    texts += given["env"].values()
     if (
-        not all(
-            type(text) is str
-            for text in (*argv, *pass_env, *may_read, *env.values())
-        )
+        not all(type(each) is str for each in texts)
         or not all(_is_number(each, 1) for each in limits.values())
         or not _is_number(start_timeout, 0.001)
         or not _is_number(leave_timeout, 0)
@@ -149,18 +147,12 @@ def read(path: Path) -> Registration:
         raise BadRegistration(f"{path}: {why}")
     return Registration(
         path.stem,
-        target=target,
-        argv=tuple(argv),
-        pass_env=tuple(pass_env),
-        sandbox=sandbox,
-        may_read=tuple(may_read),
         folder=path.parent.absolute(),
-        env=env,
-        limits=memory
-        | {LIMITS[name]: int(value) for name, value in limits.items()},
+        limits=memory | {LIMITS[k]: int(n) for k, n in limits.items()},
         start_timeout=float(start_timeout),
         leave_timeout=float(leave_timeout),
         source=str(path),
+        **given,
     )
 
 
@@ -181,8 +173,9 @@ def _bytes(value: Any, path: Path) -> dict[str, int]:
     raise BadRegistration(f"{path}: {why}")
 
 
-def _take(table: dict[str, Any], path: Path, name: str, kind: Any) -> Any:
+def _take(table: dict[str, Any], path: Path, name: str) -> Any:
+    kind = KINDS[name]
     value = table.pop(name, kind())
     if type(value) is not kind:
         raise BadRegistration(f"{path}: {name} must be a {kind.__name__}")
-    return value
+    return tuple(value) if isinstance(value, list) else value
