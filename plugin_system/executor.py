@@ -11,8 +11,8 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, Future, InvalidStateError
-from contextlib import ExitStack, suppress
+from concurrent.futures import Future
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -27,7 +27,7 @@ from plugin_system.host.incarnation import Host, Request
 from plugin_system.host.output import OutputReader
 from plugin_system.host.restarts import RestartPolicy
 from plugin_system.host.runtime_folder import RuntimeFolder
-from plugin_system.host.spawner import Spawner
+from plugin_system.host.spawner import Spawner, fulfil
 from plugin_system.host.supervisor import Status, Supervisor
 from plugin_system.registry import Registration, discover
 
@@ -126,18 +126,11 @@ class Executor:
         The future can be cancelled while the call waits for others. One
         that runs ends by its deadline, and holds its plugin no longer.
         """
-        deadline = _deadline(timeout)
-        request = (method, arguments, keywords)
         future: Future[Any] = Future()
-
-        def begin() -> None:
-            if not future.set_running_or_notify_cancel():
-                raise CancelledError
-
-        def call() -> Any:
-            return self._call(plugin, request, deadline, begin)
-
-        return _in_thread(plugin, call, future)
+        begins = future.set_running_or_notify_cancel
+        request = (method, arguments, keywords)
+        more = (request, _deadline(timeout), begins)
+        return _in_thread(future, self._call, plugin, *more)
 
     def ping(self, plugin: str, *, timeout: float = 5.0) -> None:
         """Return when the plugin has answered; raises as `call` does."""
@@ -157,7 +150,7 @@ class Executor:
             return None
 
         names = plugins or tuple(self._supervisors)
-        tried = [_in_thread(n, partial(attempt, n), Future()) for n in names]
+        tried = [_in_thread(Future(), attempt, name) for name in names]
         return dict(zip(names, (t.result() for t in tried), strict=True))
 
     def stop(self, plugin: str, *, timeout: float = 5.0) -> None:
@@ -256,15 +249,9 @@ def _close_all() -> None:
 
 
 def _in_thread(
-    plugin: str, act: Callable[[], T], future: Future[T]
+    future: Future[T], act: Callable[..., T], plugin: str, *more: Any
 ) -> Future[T]:
-    def run() -> None:
-        with suppress(InvalidStateError):  # it was cancelled
-            try:
-                future.set_result(act())
-            except BaseException as error:  # noqa: BLE001 - it is handed over
-                future.set_exception(error)
-
+    run = partial(fulfil, future, act, plugin, *more)
     try:
         threading.Thread(target=run, name=plugin, daemon=True).start()
     except RuntimeError as error:  # no thread is left

@@ -8,7 +8,9 @@ And no signal handler runs in it, so nothing that is half made is lost.
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -17,14 +19,13 @@ from plugin_system.host.log_queue import join
 LEAVING_S = 0.5  # an order under way may be a slow start
 
 T = TypeVar("T")
-Order = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...]]
 
 
 class Spawner:
     """Raises RuntimeError where the system refuses a thread."""
 
     def __init__(self) -> None:
-        self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        self._orders: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         # A signal handler may close it while its own thread is in `run`.
         self._lock = threading.RLock()
         self._closed = False
@@ -42,21 +43,28 @@ class Spawner:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the executor is closed")
-            self._orders.put((future, function, arguments))
+            self._orders.put(partial(fulfil, future, function, *arguments))
         return future.result()
 
     def close(self, last: Callable[[], object]) -> None:
         """End the thread with `last`, which may wait longer than we do."""
         with self._lock:
             self._closed = True
-            self._orders.put((Future(), last, ()))
+            self._orders.put(partial(fulfil, Future(), last))
             self._orders.put(None)
         join(self._thread, LEAVING_S)
 
     def _run(self) -> None:
         while order := self._orders.get():
-            future, function, arguments = order
-            try:
-                future.set_result(function(*arguments))
-            except BaseException as error:  # noqa: BLE001 - it is handed over
-                future.set_exception(error)
+            order()
+
+
+def fulfil(
+    future: Future[T], function: Callable[..., T], *arguments: Any
+) -> None:
+    """Hand over what `function` returns or raises."""
+    with suppress(InvalidStateError):  # it was cancelled
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:  # noqa: BLE001 - it is handed over
+            future.set_exception(error)

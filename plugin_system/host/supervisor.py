@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,7 +33,7 @@ from plugin_system.host.restarts import RestartBudget, RestartPolicy
 from plugin_system.registry import Registration
 
 log = logging.getLogger(__name__)
-Begin = Callable[[], None] | None  # told that the wait is over
+Begin = Callable[[], bool] | None  # when the wait is over: is it wanted?
 
 
 class State(StrEnum):
@@ -134,8 +134,8 @@ class Supervisor:
         self._budget = RestartBudget(self._budget.policy)
 
     def _call(self, deadline: float, request: Request, begin: Begin) -> Any:
-        if begin:
-            begin()
+        if begin and not begin():
+            raise CancelledError
         method = request[0]
         for last_try in (False, True):
             plugin = self._living(deadline)
