@@ -24,7 +24,6 @@ from zmq.constants import Event
 from plugin_system import values
 from plugin_system.call import Caller, Outcome
 from plugin_system.errors import (
-    PluginCrashed,
     PluginError,
     PluginProtocolError,
     PluginTimeout,
@@ -80,10 +79,9 @@ class Incarnation:
         self.idempotent: dict[str, bool] = {}  # by the name of the method
         self._ids = host.ids
         self._nonce = secrets.randbits(63) + 1
-        path = host.folder.made() / str(next(host.ids))
-        self._endpoint = f"ipc://{path}"
+        self._path = host.folder.made() / str(next(host.ids))
         environment = {
-            "PLUGIN_ENDPOINT": self._endpoint,
+            "PLUGIN_ENDPOINT": f"ipc://{self._path}",
             "PLUGIN_INCARNATION": str(self._nonce),
             "PLUGIN_PROTOCOL": f"{values.PROTOCOL}..{values.PROTOCOL}",
         }
@@ -97,11 +95,8 @@ class Incarnation:
                 self._requests.get_monitor_socket(CONNECTION_LOST)
             )
             born.callback(self._requests.disable_monitor)
-            born.callback(_remove, path)
-            flood = Flood(path, most=FLOOD_BYTES)
-            self.process = Process(
-                registration, environment, host.output, flood
-            )
+            born.callback(_remove, self._path)
+            self.process = Process(registration, environment, host.output)
             born.callback(self.process.end)
             grace = registration.leave_timeout
             made = (self._requests, self._monitor, self.process, grace)
@@ -110,8 +105,8 @@ class Incarnation:
 
     @property
     def ended(self) -> bool:
-        """Whether `end` has been called."""
-        return self._requests.closed
+        """Whether the process was ended; `end` may still have work."""
+        return self.process.ended
 
     def end(self) -> None:
         """Kill the plugin if it still runs, and tidy up."""
@@ -120,22 +115,13 @@ class Incarnation:
     def wait_ready(self, deadline: float) -> None:
         """Wait until the plugin is bound, then connect.
 
-        Raises as `Process.wait_ready`, and has ended unless that goes on.
+        Raises as `Process.wait_ready`.
         """
         if self.ready:
             return
-        try:
-            self.ready = self.process.wait_ready(deadline)
-        except BaseException:
-            if self.process.ended:
-                self.end()
-            raise
+        self.ready = self.process.wait_ready(deadline)
         self.idempotent = {m.name: m.idempotent for m in self.ready.methods}
-        self._requests.connect(self._endpoint)
-
-    def died_idle(self) -> PluginCrashed:
-        """Describe, and tidy up, the end of one that had nothing to do."""
-        return self._crashed("between two calls", maybe_done=False)
+        self._requests.connect(f"ipc://{self._path}")
 
     def call(self, request: Request, deadline: float) -> Any:
         """Return what the method returned.
@@ -160,7 +146,7 @@ class Incarnation:
             # Sent, it would have to be killed for not having answered.
             why = "the deadline passed before it was sent the call"
             raise PluginTimeout(self.name, why)
-        self.process.begins(asked)
+        self.process.begins(asked, Flood(self._path, most=FLOOD_BYTES))
         try:
             reply = self._exchange(frame, call.method, deadline)
             return self._checked(reply, asked)
@@ -180,11 +166,10 @@ class Incarnation:
             case Outcome.REPLY:
                 return answer.reply
             case Outcome.CRASHED:
-                raise self._crashed(doing, maybe_done=answer.sent)
+                raise self.process.crashed(doing, maybe_done=answer.sent)
             case Outcome.PROTOCOL_ERROR:
                 raise self._lied(f"{answer.reason} {doing}", answer.sent)
             case Outcome.TIMEOUT:
-                self.end()
                 why = f"{answer.reason} {doing} before the deadline, so it "
                 why += "was killed"
                 raise PluginTimeout(self.name, why, maybe_done=answer.sent)
@@ -207,11 +192,6 @@ class Incarnation:
             raise self._lied(f"it answered {error}", True) from None
         why = reply.failure
         raise PluginError(self.name, why.type, why.message, why.traceback)
-
-    def _crashed(self, doing: str, *, maybe_done: bool) -> PluginCrashed:
-        crashed = self.process.crashed(doing, maybe_done=maybe_done)
-        self.end()
-        return crashed
 
     def _lied(self, what: str, maybe_done: bool) -> Exception:
         self.end()

@@ -94,14 +94,11 @@ def reap(pidfd: int) -> int | None:
 
     None where the host's own code has reaped it, or it has not ended.
     """
-    try:
-        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
-    except ChildProcessError:
-        return None
-    if ended is None:
-        return None
-    by_itself = ended.si_code == os.CLD_EXITED
-    return ended.si_status if by_itself else -ended.si_status
+    with suppress(ChildProcessError):
+        if ended := os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG):
+            by_itself = ended.si_code == os.CLD_EXITED
+            return ended.si_status if by_itself else -ended.si_status
+    return None
 
 
 @dataclass
@@ -118,9 +115,6 @@ class Flood:
     looks: int = 5  # a message that is allowed has ended before the last
     _least: int = sys.maxsize
     _seen: int = 0
-
-    def reset(self) -> None:
-        self._least, self._seen = sys.maxsize, 0
 
     def rises(self) -> bool:
         now = _resident_bytes()

@@ -43,10 +43,7 @@ class Process:
         registration: Registration,
         environment: dict[str, str],
         output: OutputReader,
-        flood: linux.Flood,
     ) -> None:
-        self.floods = flood.rises  # asked while a call waits for its reply
-        self._flood = flood
         self.name = registration.name
         self.ended = False  # by `end`
         self._latest = time.monotonic() + registration.start_timeout
@@ -55,7 +52,7 @@ class Process:
         self._streams: list[Stream] = []
         self._output = output
         self.code: int | None = None  # how it ended, once `ended`
-        self._reaped = False
+        self._reaped = False  # by us; gevent's Popen sets returncode itself
         # For a signal handler, too, that closes the executor meanwhile.
         self._reaping = threading.RLock()
         # What is begun here is undone in reverse, by `end` or by a failure.
@@ -103,8 +100,8 @@ class Process:
             elif time.monotonic() >= deadline:
                 raise PluginTimeout(self.name, STARTING)
 
-    def begins(self, call_id: int) -> None:
-        self._flood.reset()
+    def begins(self, call_id: int, flood: linux.Flood) -> None:
+        self.floods = flood.rises  # asked while the call waits for its reply
         printed = self._printed.poll(0)  # mostly nothing, so ask once
         for stream in self._streams:
             if printed:

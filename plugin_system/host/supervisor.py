@@ -106,9 +106,7 @@ class Supervisor:
                 try:
                     return act(deadline, *more)
                 finally:
-                    if self._incarnation and self._incarnation.ended:
-                        self._incarnation.end()  # all: Ctrl-C may strike
-                        self._incarnation = None
+                    self._tidy_up()  # also where Ctrl-C strikes
             finally:  # last: until then no signal handler closes the plugin
                 self._caller = 0
         except CallError as error:
@@ -174,7 +172,8 @@ class Supervisor:
             # A new one each time: an exception collects tracebacks.
             raise IncompatiblePlugin(self._name, self._incompatible)
         if plugin and plugin.ready:
-            self._lost(plugin.died_idle())
+            idle = "between two calls"
+            self._lost(plugin.process.crashed(idle, maybe_done=False))
             plugin = None
         if plugin is None:
             self._wait_for_leave_to_start(deadline)
@@ -221,7 +220,12 @@ class Supervisor:
         self._host.output.lines.put(log, logging.WARNING, str(error))
         self._last_error = str(error)
         self._budget.died(time.monotonic())
-        self._incarnation = None
+        self._tidy_up()
+
+    def _tidy_up(self) -> None:
+        if self._incarnation and self._incarnation.ended:
+            self._incarnation.end()
+            self._incarnation = None
 
     def _closed(self, maybe_done: bool = False) -> PluginUnavailable:
         why = "the executor is closed"
