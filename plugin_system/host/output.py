@@ -37,13 +37,11 @@ class Stream:
     ) -> None:
         os.set_blocking(pipe.fileno(), False)
         self.pipe = pipe
-        self.ended = False  # at its end of file
         self.call_id = 0
         self._name = name
         self._log = logging.getLogger(f"plugin_system.plugin.{name}")
         self._level = level
-        self._left = LINES_PER_S
-        self._surplus = 0
+        self._seen = 0  # lines, since `_renewed`
         self._renewed = time.monotonic()
         self._lines = lines
         self._kept: deque[bytes] = deque(maxlen=KEPT_LINES)
@@ -60,18 +58,17 @@ class Stream:
         self._kept += (line[-MAX_LINE_BYTES:] for line in lines[-KEPT_LINES:])
         if time.monotonic() - self._renewed >= 1 or not data:
             self._tell_surplus()
-        for line in lines[: self._left]:
+        for line in lines[: max(0, LINES_PER_S - self._seen)]:
             for at in range(0, len(line) or 1, MAX_LINE_BYTES):
                 self._put(_text(line[at : at + MAX_LINE_BYTES]))
-        self._surplus += max(0, len(lines) - self._left)
-        self._left = max(0, self._left - len(lines))
+        self._seen += len(lines)
 
     def _tell_surplus(self) -> None:
-        if self._surplus:
+        if self._seen > LINES_PER_S:
+            surplus = self._seen - LINES_PER_S
             why = f"{LINES_PER_S} a second are logged"
-            self._put(f"... and {self._surplus} lines more; {why}")
-        self._left, self._surplus = LINES_PER_S, 0
-        self._renewed = time.monotonic()
+            self._put(f"... and {surplus} lines more; {why}")
+        self._seen, self._renewed = 0, time.monotonic()
 
     def _put(self, text: str) -> None:
         fields = {"plugin": self._name, "call_id": self.call_id}
@@ -105,8 +102,7 @@ class OutputReader:
         """Read what was printed so far, however late our thread is."""
         with self._lock:
             for _ in range(LAST_READS):
-                done = stream.pipe.closed or stream.ended
-                if done or not self._read(stream):
+                if stream.pipe.closed or not self._read(stream):
                     break
 
     def drop(self, stream: Stream) -> None:
@@ -142,7 +138,6 @@ class OutputReader:
             return False
         stream.feed(data)
         if not data:
-            stream.ended = True
             self._forget(stream)
         return bool(data)
 

@@ -110,11 +110,9 @@ def _lock(folder: Path) -> int | None:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
         return None
-    try:
+    with suppress(OSError):  # owned, or removed since
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(fd), folder.stat()):
             return fd
-    except OSError:
-        pass  # owned, or removed since
     os.close(fd)
     return None

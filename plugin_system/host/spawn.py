@@ -7,7 +7,7 @@ import sys
 import threading
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from weakref import WeakSet
 
 from plugin_system.host import launcher
@@ -44,16 +44,13 @@ os.register_at_fork(
 )
 
 
-class Spawned(NamedTuple):
-    process: subprocess.Popen[bytes]
-    death: int  # its pidfd
-    ready_fd: int  # our end of the pipe for its PluginReady
-
-
-def spawn(registration: Registration, environment: dict[str, str]) -> Spawned:
+def spawn(
+    registration: Registration, environment: dict[str, str]
+) -> tuple[subprocess.Popen[bytes], int, int]:
     """Start it in a session of its own.
 
-    Raises OSError when the system has no process or descriptor left.
+    Return it, its pidfd, and our end of the pipe for its PluginReady. Raises
+    OSError when the system has no process or descriptor left.
     """
     frozen = getattr(sys, "frozen", False)
     if frozen or not (sys.executable and Path(launcher.__file__).is_file()):
@@ -117,4 +114,4 @@ def spawn(registration: Registration, environment: dict[str, str]) -> Spawned:
             process.communicate()
             raise
         failed.pop_all()
-    return Spawned(process, death, ready_fd)
+    return process, death, ready_fd
