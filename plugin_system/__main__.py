@@ -20,6 +20,7 @@ from plugin_system import __version__
 from plugin_system.errors import CallError, PluginError, printable
 
 if TYPE_CHECKING:
+    from plugin_system.check import Row
     from plugin_system.registry import Registration
 
 folders = click.option(
@@ -183,15 +184,13 @@ def check(plugin: str, json: bool, plugins: tuple[Path, ...]) -> None:
     if plugin not in found:
         names = ", ".join(found)
         raise click.UsageError(f"no such plugin: {plugin}; there are {names}")
-    rows, where = [], ""
+    rows: list[Row] = []
     for row in run(found[plugin], plugin == "chaos"):
+        if not json:
+            if not rows or row.where != rows[-1].where:
+                click.echo(row.heading())  # the first has scrolled away
+            click.echo(row.line())
         rows.append(row)
-        if json:
-            continue
-        if row.where != where:  # again, since the first has scrolled away
-            where = row.where
-            click.echo(row.heading())
-        click.echo(row.line())
     bad = [row for row in rows if not row.good]
     if json:
         _print_json([vars(row) for row in rows])

@@ -97,12 +97,7 @@ def check(registration: Registration, inside: bool) -> Iterator[Row]:
     with Executor([registration], policy=policy) as executor:
         name = registration.name
         executor.ping(name, timeout=LONG_S)
-        for fault, number in (
-            ("killed between two calls", signal.SIGKILL),
-            ("stopped before a call", signal.SIGSTOP),
-            ("killed while stopped in a call", signal.SIGKILL),
-        ):
-            yield _from_outside(executor, name, fault, number)
+        yield from _from_outside(executor, name)
         row = partial(_row, executor, name, where="IN A CALL")
         for expected, faults in CALLS.items() if inside else ():
             wait = PATIENCE_S if expected == "PluginTimeout" else LONG_S
@@ -119,29 +114,31 @@ def check(registration: Registration, inside: bool) -> Iterator[Row]:
             yield row(fault, expected, ping, recovers=expected == "result")
 
 
-def _from_outside(
-    executor: Executor, name: str, fault: str, number: signal.Signals
-) -> Row:
-    pid = executor.status(name).pid
-    assert pid  # noqa: S101  (it has just answered)
+def _from_outside(executor: Executor, name: str) -> Iterator[Row]:
+    row = partial(_row, executor, name)
     ping = partial(executor.ping, name, timeout=LONG_S)
-    if fault == "killed while stopped in a call":
-        os.kill(pid, signal.SIGSTOP)
-        killer = threading.Timer(PATIENCE_S, os.kill, (pid, number))
-        killer.start()
-        row = _row(executor, name, fault, "PluginCrashed", ping)
-        killer.join()  # it was not hurt until then
-        return replace(row, after_ms=row.after_ms - PATIENCE_S * 1000)
-    death = os.pidfd_open(pid)
-    os.kill(pid, number)
-    if number is signal.SIGSTOP:
-        expected = "PluginTimeout"
-        ping = partial(executor.ping, name, timeout=PATIENCE_S)
-    else:  # it takes a moment to die
-        expected = "result"
-        select.select([death], [], [], LONG_S)
+
+    def send(number: signal.Signals) -> int:
+        pid = executor.status(name).pid
+        assert pid  # noqa: S101  (it has just answered)
+        os.kill(pid, number)
+        return pid
+
+    death = os.pidfd_open(send(signal.SIGKILL))
+    select.select([death], [], [], LONG_S)  # it takes a moment to die
     os.close(death)
-    return _row(executor, name, fault, expected, ping)
+    yield row("killed between two calls", "result", ping)
+
+    send(signal.SIGSTOP)
+    hang = partial(executor.ping, name, timeout=PATIENCE_S)
+    yield row("stopped before a call", "PluginTimeout", hang)
+
+    pid = send(signal.SIGSTOP)
+    killer = threading.Timer(PATIENCE_S, os.kill, (pid, signal.SIGKILL))
+    killer.start()
+    killed = row("killed while stopped in a call", "PluginCrashed", ping)
+    killer.join()  # it was not hurt until then
+    yield replace(killed, after_ms=killed.after_ms - PATIENCE_S * 1000)
 
 
 def _row(
