@@ -29,15 +29,8 @@ from typing import Any, TypeVar
 
 import zmq
 
+from plugin_system import values
 from plugin_system.messages_pb2 import PluginCall, PluginReady, PluginReply
-from plugin_system.values import (
-    MAGIC,
-    MAX_MESSAGE_BYTES,
-    PROTOCOL,
-    decode,
-    encode,
-    frame,
-)
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 Leaving = TypeVar("Leaving", bound=Callable[[], object])
@@ -118,7 +111,7 @@ class Plugin:
             why = "a plugin is started by its host; try `python -m "
             sys.exit(f"{missing} is not set: {why}plugin_system call`")
         with zmq.Context() as context, context.socket(zmq.REP) as replies:
-            replies.maxmsgsize = MAX_MESSAGE_BYTES
+            replies.maxmsgsize = values.MAX_MESSAGE_BYTES
             # The host reads at once or is gone: no reply is worth a wait.
             replies.linger = 1000
             replies.rcvtimeo = NAP_MS
@@ -147,8 +140,8 @@ class Plugin:
             reply.id = call.id
             if call.incarnation != incarnation or not call.id:
                 raise ValueError("the call was not meant for this process")
-            encode(self._perform(call), reply.result)
-            return frame(reply, "the result")
+            values.encode(self._perform(call), reply.result)
+            return values.frame(reply, "the result")
         except (SystemExit, KeyboardInterrupt):
             raise  # what asks for the end of the process gets it
         except BaseException as error:  # noqa: BLE001
@@ -163,14 +156,14 @@ class Plugin:
         if time.monotonic_ns() > call.deadline_ns:
             raise DeadlinePassed("nobody waits for this call any more")
         self._deadline_ns = call.deadline_ns
-        given = call.keywords.entries[:] if call.HasField("keywords") else ()
-        named = {each.key: decode(each.value) for each in given}
-        # Of a copy: the container itself is iterated with an exception.
-        return method(*[decode(each) for each in call.arguments[:]], **named)
+        # Of copies: a container itself is iterated with an exception.
+        arguments, given = call.arguments[:], call.keywords.entries[:]
+        named = {each.key: values.decode(each.value) for each in given}
+        return method(*map(values.decode, arguments), **named)
 
     def _announce(self, ready_fd: int) -> None:
-        ready = PluginReady(magic=MAGIC, version=self.version)
-        ready.protocol_min = ready.protocol_max = PROTOCOL
+        ready = PluginReady(magic=values.MAGIC, version=self.version)
+        ready.protocol_min = ready.protocol_max = values.PROTOCOL
         for name in self._methods:
             ready.methods.add(name=name, idempotent=name in self._idempotent)
         message = ready.SerializeToString()
