@@ -22,12 +22,12 @@ def run(pause: float = PAUSE_S, events: str = "") -> Iterator[str]:
     """Yield the lines of the demo as things happen."""
     with Executor(samples(), events=events) as executor:
         begun = time.monotonic()
-        for error in executor.start().values():
+        tried = executor.start()
+        for error in tried.values():
             if error:
                 raise error
-        names = [sample.name for sample in samples()]
-        yield f"{len(names)} plugins, {len(names)} processes: {_since(begun)}"
-        pids = (f"{each} (pid {executor.status(each).pid})" for each in names)
+        yield f"{len(tried)} plugins, {len(tried)} processes: {_since(begun)}"
+        pids = (f"{each} (pid {executor.status(each).pid})" for each in tried)
         yield "    " + "   ".join(pids)
         words = executor.call("text", "count", "to be or not to be")["words"]
         size = executor.call("image", "info", _picture())

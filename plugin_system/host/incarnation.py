@@ -87,20 +87,18 @@ class Incarnation:
         }
         # What is begun here is undone in reverse, by `end` or by a failure.
         with ExitStack() as born:
-            self._requests = born.enter_context(host.context.socket(zmq.REQ))
-            self._requests.linger = 0
-            self._requests.maxmsgsize = values.MAX_MESSAGE_BYTES
-            self._requests.reconnect_ivl = NEVER_MS
-            self._monitor = born.enter_context(
-                self._requests.get_monitor_socket(CONNECTION_LOST)
-            )
-            born.callback(self._requests.disable_monitor)
+            requests = born.enter_context(host.context.socket(zmq.REQ))
+            requests.linger = 0
+            requests.maxmsgsize = values.MAX_MESSAGE_BYTES
+            requests.reconnect_ivl = NEVER_MS
+            lost = requests.get_monitor_socket(CONNECTION_LOST)
+            born.enter_context(lost)
+            born.callback(requests.disable_monitor)
             born.callback(_remove, self._path)
             self.process = Process(registration, environment, host.output)
             born.callback(self.process.end)
             grace = registration.leave_timeout
-            made = (self._requests, self._monitor, self.process, grace)
-            self._caller = Caller(*made)
+            self._caller = Caller(requests, lost, self.process, grace)
             self._undo = born.pop_all()
 
     @property
@@ -121,7 +119,7 @@ class Incarnation:
             return
         self.ready = self.process.wait_ready(deadline)
         self.idempotent = {m.name: m.idempotent for m in self.ready.methods}
-        self._requests.connect(f"ipc://{self._path}")
+        self._caller.requests.connect(f"ipc://{self._path}")
 
     def call(self, request: Request, deadline: float) -> Any:
         """Return what the method returned.

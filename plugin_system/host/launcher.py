@@ -111,7 +111,6 @@ def main(
     sys.argv = [target, *rest]
     # In private: a program that the plugin runs may be another Python's.
     sys.path[:] = os.environ.pop(PATH).split("\n")
-    # Lazily: the exec above must not wait for it.
     if how != "run":
         import runpy
 

@@ -115,12 +115,12 @@ class Process:
     def crashed(self, doing: str, *, maybe_done: bool) -> PluginCrashed:
         """End it, and describe how it had ended by itself."""
         self.end()
-        code = self.code
+        exit_code, signal_name = _told_apart(self.code)
         return PluginCrashed(
             self.name,
             doing,
-            exit_code=code if code is not None and code >= 0 else None,
-            signal_name=_signal_name(code),
+            exit_code=exit_code,
+            signal_name=signal_name,
             stderr=self._streams[1].last_lines(),
             maybe_done=maybe_done,
         )
@@ -178,10 +178,10 @@ class Process:
         return IncompatiblePlugin(self.name, why + handshake.SEE)
 
 
-def _signal_name(code: int | None) -> str | None:
+def _told_apart(code: int | None) -> tuple[int | None, str | None]:
     if code is None or code >= 0:
-        return None
+        return code, None
     try:
-        return signal.Signals(-code).name
+        return None, signal.Signals(-code).name
     except ValueError:
-        return f"signal {-code}"
+        return None, f"signal {-code}"
