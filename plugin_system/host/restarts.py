@@ -30,10 +30,13 @@ class RestartBudget:
 
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     jitter: random.Random = field(default_factory=random.Random)
-    broken: bool = False
     _deaths: deque[float] = field(default_factory=deque)
     _not_before: float = 0.0
-    _failed_probes: int = 0
+    _pauses: int = 0  # since it broke: one, and one more a failed probe
+
+    @property
+    def broken(self) -> bool:
+        return self._pauses > 0
 
     def wait(self, now: float) -> float:
         """Return the seconds until the plugin may be started."""
@@ -41,33 +44,26 @@ class RestartBudget:
 
     def died(self, now: float) -> None:
         """Note a death, or a start that failed."""
+        policy = self.policy
         self._deaths.append(now)
-        while self._deaths[0] <= now - self.policy.window:
+        while self._deaths[0] <= now - policy.window:
             self._deaths.popleft()
-        if self.broken:
-            self._failed_probes += 1
-        self.broken = self.broken or len(self._deaths) >= self.policy.deaths
-        if self.broken:
-            longest = self.policy.longest_pause
-            times = self._failed_probes
-            delay = self._doubled(self.policy.pause, times, longest)
-        elif len(self._deaths) == 1:
-            delay = 0.0
+        if self.broken or len(self._deaths) >= policy.deaths:
+            first, longest = policy.pause, policy.longest_pause
+            times = self._pauses
+            self._pauses += 1
         else:
-            longest = self.policy.longest_backoff
+            first, longest = policy.backoff, policy.longest_backoff
             times = len(self._deaths) - 2
-            delay = self._doubled(self.policy.backoff, times, longest)
-        self._not_before = now + delay
+        self._not_before = now
+        if times >= 0:  # the first restart is at once
+            # Between half and all of it, so that many hosts do not agree.
+            whole = min(longest, first * 2.0 ** min(times, 30))
+            self._not_before += whole * self.jitter.uniform(0.5, 1.0)
 
     def answered(self) -> None:
         """Note a good reply: it closes the case of a broken plugin."""
         if self.broken:
-            self.broken = False
-            self._failed_probes = 0
+            self._pauses = 0
             self._deaths.clear()
             self._not_before = 0.0
-
-    def _doubled(self, first: float, times: int, longest: float) -> float:
-        # Between half and all of it, so that many hosts do not agree.
-        whole = min(longest, first * 2.0 ** min(times, 30))
-        return whole * self.jitter.uniform(0.5, 1.0)
