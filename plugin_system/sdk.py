@@ -133,8 +133,7 @@ class Plugin:
 
     def answer(self, request: bytes, incarnation: int) -> bytes:
         """Return the serialised reply to a serialised call."""
-        reply = PluginReply()
-        reply.incarnation = incarnation
+        reply = PluginReply(incarnation=incarnation)
         try:
             call = PluginCall.FromString(request)
             reply.id = call.id

@@ -115,8 +115,6 @@ class Incarnation:
 
         Raises as `Process.wait_ready`.
         """
-        if self.ready:
-            return
         self.ready = self.process.wait_ready(deadline)
         self.idempotent = {m.name: m.idempotent for m in self.ready.methods}
         self._caller.requests.connect(f"ipc://{self._path}")
@@ -128,14 +126,11 @@ class Incarnation:
         and PluginTimeout when it is too late to, and lives on. After all
         else it has ended.
         """
-        call = PluginCall()
-        call.id = asked = next(self._ids)
-        call.incarnation = self._nonce
+        call = PluginCall(id=next(self._ids), incarnation=self._nonce)
         call.method, arguments, keywords = request
         call.deadline_ns = int(deadline * 1e9)
-        into = call.arguments
         for argument in arguments:
-            values.encode(argument, into.add())
+            values.encode(argument, call.arguments.add())
         for name, argument in keywords.items():
             entry = call.keywords.entries.add(key=name)
             values.encode(argument, entry.value)
@@ -144,10 +139,10 @@ class Incarnation:
             # Sent, it would have to be killed for not having answered.
             why = "the deadline passed before it was sent the call"
             raise PluginTimeout(self.name, why)
-        self.process.begins(asked, Flood(self._path, most=FLOOD_BYTES))
+        self.process.begins(call.id, Flood(self._path, most=FLOOD_BYTES))
         try:
             reply = self._exchange(frame, call.method, deadline)
-            return self._checked(reply, asked)
+            return self._checked(reply, call.id)
         except PluginError:
             raise
         except BaseException:

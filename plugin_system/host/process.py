@@ -59,6 +59,7 @@ class Process:
         with ExitStack() as born:
             made = spawn(registration, environment)
             self._process, self.death, self._ready_fd = made
+            self.pid = self._process.pid
             born.callback(os.close, self._ready_fd)
             born.callback(os.close, self.death)
             self._death_poll = select.poll()
@@ -74,10 +75,6 @@ class Process:
                     self._printed.register(pipe, select.POLLIN)
                     output.add(stream)
             self._undo = born.pop_all()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def wait_ready(self, deadline: float) -> PluginReady:
         """Return what the plugin says of itself, once it is bound.

@@ -165,13 +165,13 @@ class Supervisor:
     def _living(self, deadline: float) -> Incarnation:
         if self._host.closing.is_set():
             raise self._closed()
-        plugin = self._incarnation
-        if plugin and plugin.ready and not plugin.process.has_died():
-            return plugin
         if self._incompatible:
             # A new one each time: an exception collects tracebacks.
             raise IncompatiblePlugin(self._name, self._incompatible)
+        plugin = self._incarnation
         if plugin and plugin.ready:
+            if not plugin.process.has_died():
+                return plugin
             idle = "between two calls"
             self._lost(plugin.process.crashed(idle, maybe_done=False))
             plugin = None
