@@ -95,16 +95,10 @@ def lie(how: str) -> None:
     plugin.lie = LIES[how]
 
 
-def _other(**changes: Any) -> Lie:
-    def alter(reply: bytes) -> bytes:
-        altered = PluginReply.FromString(reply)
-        for name, value in changes.items():
-            setattr(altered, name, value)
-        if not changes:
-            altered.ClearField("outcome")
-        return altered.SerializeToString()
-
-    return alter
+def _with(**changes: Any) -> Lie:
+    # Where a field is there twice, protobuf takes the last one.
+    more = PluginReply(**changes).SerializeToString()
+    return lambda reply: reply + more
 
 
 def send_raw(reply: bytes) -> None:
@@ -127,9 +121,9 @@ def _last_words(reply: bytes) -> bytes:
 LIES: dict[str, Lie] = {
     "noise": lambda _: b"\xff\xfe\xfd beyond all reading",
     "nothing": lambda _: b"",
-    "wrong id": _other(id=2**60),
-    "wrong incarnation": _other(incarnation=1),
-    "no outcome": _other(),
+    "wrong id": _with(id=2**60),
+    "wrong incarnation": _with(incarnation=1),
+    "no outcome": lambda reply: reply[:18],  # id and incarnation
     "too much": lambda _: bytes(values.MAX_MESSAGE_BYTES + 1),
     "raw bytes": _raw,
     "silence": lambda _: hang("asleep"),
