@@ -263,8 +263,7 @@ def _fail(sentence: str, code: int) -> NoReturn:
         columns = get_terminal_size().columns
         lines = [short for line in lines for short in wrap(line, columns)]
     with suppress(OSError):  # the code is told all the same
-        for line in lines:
-            click.echo(line, err=True)
+        click.echo("\n".join(lines), err=True)
     sys.exit(code)
 
 

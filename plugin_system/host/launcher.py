@@ -20,11 +20,11 @@ import sys
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PATH = "PLUGIN_SYS_PATH"  # what the host can import, one a line
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with(host_pid: int) -> None:
     """Ask for SIGKILL at the host's death; exit if it has died already."""
-    libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
         sys.exit(f"prctl: {os.strerror(ctypes.get_errno())}")
     if os.getppid() != host_pid:
@@ -53,7 +53,6 @@ def shut_in(readable: str) -> None:
     import stat
     import struct
 
-    libc = ctypes.CDLL(None, use_errno=True)
     version = libc.syscall(444, None, 0, 1)
     if version < 1:
         sys.exit("a sandbox needs landlock (Linux 5.13), not to be had here")
