@@ -99,8 +99,7 @@ class Plugin:
         Exits with a sentence when no host has started this process. Dies
         also with what started it, such as a shell, which dies with the host.
         """
-        prctl = ctypes.CDLL(None).prctl
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         try:
             # Taken out: what a method starts is no plugin.
             endpoint = os.environ.pop("PLUGIN_ENDPOINT")
@@ -194,8 +193,7 @@ def _leave_at_end_of_stdin(leaving: threading.Event) -> None:
     # or dies. A signal, since nothing else interrupts a blocking recv.
     # A host in a shell's background passes SIGINT on as ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    main = threading.main_thread().ident
-    assert main is not None  # noqa: S101  (it runs, so it has one)
+    main = threading.get_ident()  # `signal` works in no other thread
     # For methods, and for what they start, stdin is at its end.
     hosts = os.dup(0)
     with open(os.devnull) as nothing:  # noqa: PTH123

@@ -102,7 +102,7 @@ class OutputReader:
         """Read what was printed so far, however late our thread is."""
         with self._lock:
             for _ in range(LAST_READS):
-                if stream.pipe.closed or not self._read(stream):
+                if not self._read(stream):
                     break
 
     def drop(self, stream: Stream) -> None:
@@ -127,14 +127,13 @@ class OutputReader:
                 if stream is None:
                     return
                 with self._lock:
-                    if not stream.pipe.closed:
-                        self._read(stream)
+                    self._read(stream)
 
     def _read(self, stream: Stream) -> bool:
         """Return whether there was something; to be called with the lock."""
         try:
             data = os.read(stream.pipe.fileno(), READ_BYTES)
-        except BlockingIOError:
+        except (BlockingIOError, ValueError):  # nothing yet, or it is closed
             return False
         stream.feed(data)
         if not data:

@@ -68,13 +68,10 @@ def sweep(base: Path) -> None:
     One that holds anything else is no work of ours, and stays.
     """
     for path in base.glob(f"{PREFIX}*"):
-        try:
-            found = path.lstat()
-        except FileNotFoundError:
-            continue  # its owner has just removed it
-        if path.is_symlink() or found.st_uid != os.getuid():
-            continue
-        lock = _lock(path)
+        lock = None
+        with suppress(FileNotFoundError):  # its owner has just removed it
+            if path.lstat().st_uid == os.getuid():
+                lock = _lock(path)
         if lock is not None:
             with suppress(OSError):  # another host was quicker, or see above
                 for each in path.iterdir():
@@ -106,6 +103,7 @@ def _check(base: Path) -> None:
 
 
 def _lock(folder: Path) -> int | None:
+    """Lock a folder; None where it is owned, a link, or no more."""
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
