@@ -20,10 +20,12 @@ LIMITS: Final = {
     "cpu_seconds": "RLIMIT_CPU",
     "open_files": "RLIMIT_NOFILE",
 }
-KINDS: Final[dict[str, type]] = {
-    "argv": list, "limits": dict, "env": dict, "pass_env": list,
-    "may_read": list, "sandbox": bool, "target": str,
-}  # fmt: skip
+KINDS: Final[dict[str, type]] = {  # of what a TOML file may say
+    **dict.fromkeys(("argv", "pass_env", "may_read"), list),
+    **dict.fromkeys(("env", "limits"), dict),
+    "sandbox": bool,
+    "target": str,
+}
 
 
 class BadRegistration(ValueError):
