@@ -1,6 +1,6 @@
 """Every figure of the talk, measured in one run beside the alternatives.
 
-Contenders take turns, round by round, so that other work on the machine
+Programs take turns, round by round, so that other work on the machine
 slows all of them alike. Compare the ratios: times belong to a machine.
 """
 
@@ -18,7 +18,7 @@ PACKAGES = ("pingpong", "image_pipeline", "plugin_system")
 def measure(
     package: str, say: Callable[[str], None] = lambda _: None
 ) -> "Bench":
-    """Measure one package; raise DeckError where a contender fails."""
+    """Measure one package; raise DeckError where a program fails."""
     from zmq import ZMQError
 
     from plugin_system.errors import CallError

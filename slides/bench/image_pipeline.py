@@ -1,6 +1,6 @@
 """Thumbnails of many photographs: `run` beside other programs.
 
-Each contender is a whole command, its start included, that turns the same
+Each program is a whole command, its start included, that turns the same
 files into thumbnails; the median of its rounds counts.
 """
 
@@ -36,7 +36,7 @@ RUN = "run, ipc"
 POOL = "ProcessPoolExecutor"
 DECODE = "decoding alone"
 VIPS = "pyvips, 2 threads"
-# What the ratio of each rival is to reach.
+# What the ratio of each baseline is to reach.
 LIMITS = {
     "vipsthumbnail": 1.67,
     VIPS: 1.05,
@@ -147,7 +147,7 @@ def missing(program: str) -> str:
 
 
 def compare(bench: Bench, photographs: Path, rounds: int, say: Say) -> None:
-    contenders: dict[str, Command] = {
+    programs: dict[str, Command] = {
         RUN: partial(run, "ipc"),
         "run, tcp with keys": partial(run, "tcp"),
         "run, inproc": partial(run, "inproc"),
@@ -158,13 +158,13 @@ def compare(bench: Bench, photographs: Path, rounds: int, say: Say) -> None:
     for name in ("vipsthumbnail", VIPS):
         if why := missing(name):
             bench.left_out[name] = why
-            del contenders[name]
+            del programs[name]
     count = len(files(photographs))
-    taken: dict[str, list[Taken]] = {name: [] for name in contenders}
+    taken: dict[str, list[Taken]] = {name: [] for name in programs}
     taken[DECODE] = []
     for number in range(rounds):
         say(f"round {number + 1} of {rounds} over {count} photographs")
-        for name, command in contenders.items():
+        for name, command in programs.items():
             taken[name].append(once(command, photographs))
         cpu = float(taken_by(in_python(decode, photographs)).output)
         taken[DECODE].append(Taken(cpu, cpu, 0, ""))
@@ -172,12 +172,12 @@ def compare(bench: Bench, photographs: Path, rounds: int, say: Say) -> None:
 
 
 def take_turns(
-    bench: Bench, source: Path, rounds: int, contenders: dict[str, Command]
+    bench: Bench, source: Path, rounds: int, programs: dict[str, Command]
 ) -> None:
     """What a start costs, and what a file costs beside its pixels."""
-    taken: dict[str, list[Taken]] = {name: [] for name in contenders}
+    taken: dict[str, list[Taken]] = {name: [] for name in programs}
     for _ in range(rounds):
-        for name, command in contenders.items():
+        for name, command in programs.items():
             taken[name].append(once(command, source))
     add_rows(bench, taken, len(files(source)))
 

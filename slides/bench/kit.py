@@ -26,7 +26,7 @@ Say = Callable[[str], None]  # hears of the progress
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One contender. `ratio` is its median to that of the first row."""
+    """One program. `ratio` is its median to that of the first row."""
 
     name: str
     median_s: float
@@ -93,7 +93,7 @@ def until(error: type[Exception], act: Callable[[], Any]) -> float:
 
 
 def row(name: str, taken: list[float], ratio: float | None = None) -> Row:
-    """The row of a contender whose single calls took so many seconds."""
+    """The row of a program whose single calls took so many seconds."""
     ordered = sorted(taken)
     p99 = ordered[len(ordered) * 99 // 100]
     return Row(name, median(ordered), len(ordered), ratio, p99)

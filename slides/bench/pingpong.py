@@ -1,7 +1,7 @@
 """How long a ping takes over each transport, and over raw TCP, HTTP, gRPC.
 
-Each server is a process, except over inproc. A contender is a function that
-sends so many pings, one by one, and returns the seconds that each took.
+Each server is a process, except over inproc. Each program gets a function
+that sends so many pings, one by one, and returns the seconds of each.
 """
 
 import os
@@ -24,14 +24,14 @@ from pingpong.messages_pb2 import Ping
 from pingpong.server import serve
 from pingpong.support.process import running, server_command
 from pingpong.support.stop import Stop
-from slides.bench import kit, rivals
+from slides.bench import baselines, kit
 from slides.bench.kit import Bench, Say, in_python, new, row, seconds
 
 Measure = Callable[[int], list[float]]
 
 ROUNDS = 10
 WARM_UP = 20  # pings at the start of each round that do not count
-BASELINE = "REQ/REP, tcp"
+OURS = "REQ/REP, tcp"
 C_TWIN = Path(pingpong.__file__).parent / "c" / "build"
 
 
@@ -39,13 +39,13 @@ def measure(count: int, size: int = 64, say: Say = lambda _: None) -> Bench:
     """Send `count` pings of `size` bytes by every means that is at hand."""
     bench = new("grpcio", **kit.libzmq_of_c())
     with ExitStack() as stack:
-        contenders = line_up(stack, size, bench.left_out)
-        times: dict[str, list[float]] = {name: [] for name in contenders}
+        programs = line_up(stack, size, bench.left_out)
+        times: dict[str, list[float]] = {name: [] for name in programs}
         for number in range(ROUNDS):
             say(f"round {number + 1} of {ROUNDS}")
-            for name, ping in contenders.items():
+            for name, ping in programs.items():
                 times[name] += ping(count // ROUNDS + WARM_UP)[WARM_UP:]
-    base = median(times[BASELINE])
+    base = median(times[OURS])
     bench.rows = [
         row(k, each, median(each) / base) for k, each in times.items()
     ]
@@ -59,36 +59,38 @@ def line_up(
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     payload = os.urandom(size)
     enter = stack.enter_context
-    http = partial(rival, payload, rivals.http_client)
-    contenders = {
-        BASELINE: enter(req_rep("tcp://127.0.0.1:*", payload)),
+    http = partial(baseline, payload, baselines.http_client)
+    programs = {
+        OURS: enter(req_rep("tcp://127.0.0.1:*", payload)),
         "REQ/REP, ipc": enter(req_rep(f"ipc://{folder}/py", payload)),
         "REQ/REP, inproc": enter(req_rep_inproc(payload)),
-        "HTTP/1.1 keep-alive": enter(http(python(rivals.serve, "http"))),
+        "HTTP/1.1 keep-alive": enter(http(python(baselines.serve, "http"))),
     }
     cores = sorted(os.sched_getaffinity(0))
     left_out["raw TCP socket, two cores"] = "there is only one"
     for core, where in zip(cores, ("one core", "two cores"), strict=False):
         name = f"raw TCP socket, {where}"
         left_out.pop(name, None)
-        server = python(rivals.serve, "tcp", core)
-        ping = enter(rival(payload, rivals.tcp_client, server))
-        contenders[name] = pinned(ping, cores[0])
+        server = python(baselines.serve, "tcp", core)
+        ping = enter(baseline(payload, baselines.tcp_client, server))
+        programs[name] = pinned(ping, cores[0])
     try:
-        server = rivals.nginx(Path(folder))
-        contenders["nginx and uWSGI"] = enter(http(server))
+        server = baselines.nginx(Path(folder))
+        programs["nginx and uWSGI"] = enter(http(server))
     except ChildProcessError as error:
         left_out["nginx and uWSGI"] = str(error)
     if (C_TWIN / "client").exists():
-        contenders["C on libzmq, tcp"] = enter(c_twin(size))
+        programs["C on libzmq, tcp"] = enter(c_twin(size))
     else:
         left_out["C on libzmq"] = "not built; run `make pingpong-c`"
     if find_spec("grpc"):
-        server = python(rivals.serve_grpc)
-        contenders["gRPC"] = enter(rival(payload, rivals.grpc_client, server))
+        server = python(baselines.serve_grpc)
+        programs["gRPC"] = enter(
+            baseline(payload, baselines.grpc_client, server)
+        )
     else:
         left_out["gRPC"] = "grpcio is not installed"
-    return contenders
+    return programs
 
 
 def pinned(ping: Measure, core: int) -> Measure:
@@ -146,15 +148,15 @@ def req_rep_inproc(payload: bytes) -> Iterator[Measure]:
 
 @contextmanager
 def python(serve: Callable[..., None], *arguments: object) -> Iterator[str]:
-    """Run a server of the rivals in its own process; yield its port."""
+    """Run a server of the baselines in its own process; yield its port."""
     with running(*in_python(serve, *arguments)) as (_, address):
         yield address
 
 
 @contextmanager
-def rival(
+def baseline(
     payload: bytes,
-    connect: Callable[[str], AbstractContextManager[rivals.Ask]],
+    connect: Callable[[str], AbstractContextManager[baselines.Ask]],
     server: AbstractContextManager[str],
 ) -> Iterator[Measure]:
     request = Ping(id=1, payload=payload).SerializeToString()

@@ -1,7 +1,7 @@
 """What a call costs, and a fault, beside other ways to call a process.
 
 A ratio is the median of the ratios of neighbouring turns of a hundred calls,
-as the pace of a machine changes between two rounds. The rivals' servers die
+as the pace of a machine changes between two rounds. The other servers die
 with the bench, however it dies, and Ctrl-C does not reach them.
 """
 
@@ -28,7 +28,7 @@ from plugin_system.host.launcher import die_with
 from plugin_system.host.restarts import RestartPolicy
 from plugin_system.host.runtime_folder import RuntimeFolder
 from plugin_system.registry import Registration
-from slides.bench import rivals
+from slides.bench import baselines
 from slides.bench.kit import (
     Bench,
     Row,
@@ -138,8 +138,8 @@ def line_up(
             ).result(),
         }
         if find_spec("grpc"):
-            enter(running(*in_python(rivals.serve_grpc, grpc, "echo")))
-            ask = enter(rivals.grpc_client(grpc))
+            enter(running(*in_python(baselines.serve_grpc, grpc, "echo")))
+            ask = enter(baselines.grpc_client(grpc))
             ways["gRPC over a Unix socket"] = partial(ask, DATA)
         else:
             left_out["gRPC"] = "grpcio is not installed"

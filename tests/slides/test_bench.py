@@ -8,12 +8,12 @@ from click.testing import CliRunner
 
 from slides import bench
 from slides.__main__ import main
-from slides.bench import kit, pingpong, rivals, soak
+from slides.bench import baselines, kit, pingpong, soak
 
 pytestmark = pytest.mark.slow
 
 
-def test_pingpong_has_a_row_or_a_reason_for_every_contender() -> None:
+def test_pingpong_has_a_row_or_a_reason_for_every_program() -> None:
     result = pingpong.measure(20)
     rows = {row.name: row for row in result.rows}
     assert {
@@ -22,23 +22,23 @@ def test_pingpong_has_a_row_or_a_reason_for_every_contender() -> None:
     } <= set(rows)
     assert {"cores", "cpu", "load before"} <= set(result.machine)
     assert {"python", "pyzmq", "libzmq"} <= set(result.versions)
-    for contender, row in (
+    for program, row in (
         ("raw TCP socket, two cores", "raw TCP socket, two cores"),
         ("C on libzmq", "C on libzmq, tcp"),
         ("gRPC", "gRPC"),
         ("nginx and uWSGI", "nginx and uWSGI"),
     ):
-        assert (contender in result.left_out) != (row in rows)
+        assert (program in result.left_out) != (row in rows)
     assert ("gRPC" in rows) == bool(find_spec("grpc"))
     for each in result.rows:
         assert each.p99_s and 0 < each.median_s <= each.p99_s < 10
     assert rows["REQ/REP, tcp"].ratio == 1
 
 
-def test_a_rival_that_is_not_installed_is_left_out_with_the_reason(
+def test_a_baseline_that_is_not_installed_is_left_out_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rivals, "UWSGI", ())
+    monkeypatch.setattr(baselines, "UWSGI", ())
     result = pingpong.measure(10)
     assert result.left_out["nginx and uWSGI"] == "not installed"
 

@@ -60,7 +60,7 @@ def test_what_does_not_end_is_killed_with_all_that_it_started(
         assert ended
 
 
-def test_every_contender_gets_a_row_and_the_rivals_a_limit() -> None:
+def test_every_program_gets_a_row_and_the_baselines_a_limit() -> None:
     said: list[str] = []
     result = measure(4, 1, said.append, tiny=20)
     names = [row.name for row in result.rows]
@@ -70,14 +70,14 @@ def test_every_contender_gets_a_row_and_the_rivals_a_limit() -> None:
         assert row.cpu_ms and row.ratio and row.median_s > 0
     assert any(row.at_least for row in result.rows)
     assert {"run, one image", "run, 20 tiny"} <= set(names)
-    for rival in ("vipsthumbnail", bench.VIPS):
-        assert (rival in names) != (rival in result.left_out)
+    for baseline in ("vipsthumbnail", bench.VIPS):
+        assert (baseline in names) != (baseline in result.left_out)
     as_json = json.loads(json.dumps(result.as_dict()))
     assert {"machine", "versions", "rows"} <= as_json.keys()
     assert said
 
 
-def test_a_rival_that_is_not_there_is_named_as_left_out(
+def test_a_baseline_that_is_not_there_is_named_as_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bench, "missing", "no {} here".format)

@@ -1,4 +1,4 @@
-"""The rivals of REQ/REP: raw TCP, HTTP/1.1 keep-alive, nginx, gRPC.
+"""The baselines of REQ/REP: raw TCP, HTTP/1.1 keep-alive, nginx, gRPC.
 
 All carry the same serialized Ping to the same `answer` and back, so that
 only the transport differs. A server announces its address on stdout and runs
@@ -162,7 +162,7 @@ def nginx(folder: Path) -> Iterator[str]:
     uwsgi = [
         *(program, "--socket", f"{folder}/app", "--need-app"),
         *("--virtualenv", sys.prefix, "--pythonpath", str(Path.cwd())),
-        *("--module", "slides.bench.rivals:application"),
+        *("--module", "slides.bench.baselines:application"),
         "--disable-logging",
     ]
     with socket.create_server((HOST, 0)) as free:
