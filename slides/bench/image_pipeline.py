@@ -45,6 +45,7 @@ LIMITS = {
 }
 
 Command = Callable[[Path, Path], list[str]]
+Measure = Callable[[Path], Taken]
 
 
 def measure(
@@ -63,18 +64,17 @@ def measure(
         source.mkdir()
         say(f"making {photographs} photographs")
         taken_by(in_python(fill, source, photographs))
-        compare(bench, source, rounds, say)
+        programs = line_up(bench.left_out)
+        take_turns(bench, source, rounds, programs, say)
         say(f"one photograph, and {tiny} tiny ones")
         first, small = Path(name) / "one", Path(name) / "tiny"
         first.mkdir()
         Path(files(source)[0]).rename(first / "one.jpg")
         fill_tiny(small, tiny)
-        ours: Command = partial(run, "ipc")
-        bare: Command = partial(in_python, pool)
+        ours, bare = programs[RUN], programs[POOL]
         take_turns(bench, first, rounds, {"run, one image": ours})
-        names = f"run, {tiny} tiny", f"{POOL}, {tiny} tiny"
-        turns = dict(zip(names, (ours, bare), strict=True))
-        take_turns(bench, small, rounds, turns)
+        pair = {f"run, {tiny} tiny": ours, f"{POOL}, {tiny} tiny": bare}
+        take_turns(bench, small, rounds, pair)
     return bench
 
 
@@ -146,62 +146,61 @@ def missing(program: str) -> str:
     return "" if shutil.which(program) else "not on the PATH"
 
 
-def compare(bench: Bench, photographs: Path, rounds: int, say: Say) -> None:
-    programs: dict[str, Command] = {
-        RUN: partial(run, "ipc"),
-        "run, tcp with keys": partial(run, "tcp"),
-        "run, inproc": partial(run, "inproc"),
-        POOL: partial(in_python, pool),
-        "vipsthumbnail": vipsthumbnail,
-        VIPS: partial(in_python, vips_threads),
+def line_up(left_out: dict[str, str]) -> dict[str, Measure]:
+    programs: dict[str, Measure] = {
+        RUN: partial(once, partial(run, "ipc")),
+        "run, tcp with keys": partial(once, partial(run, "tcp")),
+        "run, inproc": partial(once, partial(run, "inproc")),
+        POOL: partial(once, partial(in_python, pool)),
+        "vipsthumbnail": partial(once, vipsthumbnail),
+        VIPS: partial(once, partial(in_python, vips_threads)),
+        DECODE: decoding,
     }
     for name in ("vipsthumbnail", VIPS):
         if why := missing(name):
-            bench.left_out[name] = why
+            left_out[name] = why
             del programs[name]
-    count = len(files(photographs))
-    taken: dict[str, list[Taken]] = {name: [] for name in programs}
-    taken[DECODE] = []
-    for number in range(rounds):
-        say(f"round {number + 1} of {rounds} over {count} photographs")
-        for name, command in programs.items():
-            taken[name].append(once(command, photographs))
-        cpu = float(taken_by(in_python(decode, photographs)).output)
-        taken[DECODE].append(Taken(cpu, cpu, 0, ""))
-    add_rows(bench, taken, count)
+    return programs
 
 
 def take_turns(
-    bench: Bench, source: Path, rounds: int, programs: dict[str, Command]
+    bench: Bench,
+    source: Path,
+    rounds: int,
+    programs: dict[str, Measure],
+    say: Say = lambda _: None,
 ) -> None:
-    """What a start costs, and what a file costs beside its pixels."""
+    """Measure all `programs` in each round; the first has ratio 1."""
+    count = len(files(source))
     taken: dict[str, list[Taken]] = {name: [] for name in programs}
-    for _ in range(rounds):
-        for name, command in programs.items():
-            taken[name].append(once(command, source))
-    add_rows(bench, taken, len(files(source)))
-
-
-def once(command: Command, source: Path) -> Taken:
-    """Run `command` into a fresh folder; it must fill it."""
-    with tempfile.TemporaryDirectory(dir=source.parent) as name:
-        target = Path(name)
-        argv = command(source, target)
-        taken = taken_by(argv)
-        if taken.code or not any(target.iterdir()):
-            raise OSError(f"{argv[:4]} failed: {taken.output[-400:]}")
-        return taken
-
-
-def add_rows(bench: Bench, taken: dict[str, list[Taken]], count: int) -> None:
-    base = median(each.wall_s for each in next(iter(taken.values())))
+    for number in range(rounds):
+        say(f"round {number + 1} of {rounds} over {count} photographs")
+        for name, measure in programs.items():
+            taken[name].append(measure(source))
+    base = 0.0
     for name, runs in taken.items():
         wall = median(each.wall_s for each in runs)
+        base = base or wall
         cpu_ms = median(each.cpu_s for each in runs) / count * 1e3
         limit = LIMITS.get(name)
         bench.rows.append(
             Row(name, wall, count, wall / base, None, cpu_ms, limit)
         )
+
+
+def once(command: Command, source: Path) -> Taken:
+    """Run `command` into a fresh folder; it must fill it."""
+    with tempfile.TemporaryDirectory(dir=source.parent) as name:
+        argv = command(source, Path(name))
+        taken = taken_by(argv)
+        if not any(Path(name).iterdir()):
+            raise OSError(f"{argv[:4]} made nothing: {taken.output[-400:]}")
+        return taken
+
+
+def decoding(source: Path) -> Taken:
+    cpu = float(taken_by(in_python(decode, source)).output)
+    return Taken(cpu, cpu, "")
 
 
 def fill(folder: str, count: str) -> None:

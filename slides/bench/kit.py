@@ -146,12 +146,11 @@ class Taken:
 
     wall_s: float
     cpu_s: float
-    code: int
     output: str
 
 
 def taken_by(argv: Sequence[str], timeout: float = 600) -> Taken:
-    """Run `argv` and measure it, or raise TimeoutError."""
+    """Run `argv` and measure it; raises OSError if it fails."""
     began = perf_counter()
     with (
         tempfile.TemporaryFile() as output,
@@ -176,6 +175,6 @@ def taken_by(argv: Sequence[str], timeout: float = 600) -> Taken:
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         said = output.read().decode(errors="replace")
-    return Taken(
-        wall, usage.ru_utime + usage.ru_stime, process.returncode, said
-    )
+    if process.returncode:
+        raise OSError(f"{argv[:4]} failed: {said[-400:]}")
+    return Taken(wall, usage.ru_utime + usage.ru_stime, said)

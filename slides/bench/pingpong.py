@@ -32,14 +32,15 @@ Measure = Callable[[int], list[float]]
 ROUNDS = 10
 WARM_UP = 20  # pings at the start of each round that do not count
 OURS = "REQ/REP, tcp"
+PAYLOAD = os.urandom(64)
 C_TWIN = Path(pingpong.__file__).parent / "c" / "build"
 
 
-def measure(count: int, size: int = 64, say: Say = lambda _: None) -> Bench:
-    """Send `count` pings of `size` bytes by every means that is at hand."""
+def measure(count: int, say: Say = lambda _: None) -> Bench:
+    """Send `count` pings by every means that is at hand."""
     bench = new("grpcio", **kit.libzmq_of_c())
     with ExitStack() as stack:
-        programs = line_up(stack, size, bench.left_out)
+        programs = line_up(stack, bench.left_out)
         times: dict[str, list[float]] = {name: [] for name in programs}
         for number in range(ROUNDS):
             say(f"round {number + 1} of {ROUNDS}")
@@ -52,42 +53,36 @@ def measure(count: int, size: int = 64, say: Say = lambda _: None) -> Bench:
     return bench
 
 
-def line_up(
-    stack: ExitStack, size: int, left_out: dict[str, str]
-) -> dict[str, Measure]:
+def line_up(stack: ExitStack, left_out: dict[str, str]) -> dict[str, Measure]:
     """Start every server; return how to measure each."""
     folder = stack.enter_context(tempfile.TemporaryDirectory())
-    payload = os.urandom(size)
     enter = stack.enter_context
-    http = partial(baseline, payload, baselines.http_client)
+    http = partial(baseline, baselines.http_client)
     programs = {
-        OURS: enter(req_rep("tcp://127.0.0.1:*", payload)),
-        "REQ/REP, ipc": enter(req_rep(f"ipc://{folder}/py", payload)),
-        "REQ/REP, inproc": enter(req_rep_inproc(payload)),
+        OURS: enter(req_rep("tcp://127.0.0.1:*")),
+        "REQ/REP, ipc": enter(req_rep(f"ipc://{folder}/py")),
+        "REQ/REP, inproc": enter(req_rep_inproc()),
         "HTTP/1.1 keep-alive": enter(http(python(baselines.serve, "http"))),
     }
     cores = sorted(os.sched_getaffinity(0))
-    left_out["raw TCP socket, two cores"] = "there is only one"
     for core, where in zip(cores, ("one core", "two cores"), strict=False):
-        name = f"raw TCP socket, {where}"
-        left_out.pop(name, None)
         server = python(baselines.serve, "tcp", core)
-        ping = enter(baseline(payload, baselines.tcp_client, server))
-        programs[name] = pinned(ping, cores[0])
+        ping = enter(baseline(baselines.tcp_client, server))
+        programs[f"raw TCP socket, {where}"] = pinned(ping, cores[0])
+    if len(cores) == 1:
+        left_out["raw TCP socket, two cores"] = "there is only one"
     try:
         server = baselines.nginx(Path(folder))
         programs["nginx and uWSGI"] = enter(http(server))
     except ChildProcessError as error:
         left_out["nginx and uWSGI"] = str(error)
     if (C_TWIN / "client").exists():
-        programs["C on libzmq, tcp"] = enter(c_twin(size))
+        programs["C on libzmq, tcp"] = enter(c_twin())
     else:
         left_out["C on libzmq"] = "not built; run `make pingpong-c`"
     if find_spec("grpc"):
         server = python(baselines.serve_grpc)
-        programs["gRPC"] = enter(
-            baseline(payload, baselines.grpc_client, server)
-        )
+        programs["gRPC"] = enter(baseline(baselines.grpc_client, server))
     else:
         left_out["gRPC"] = "grpcio is not installed"
     return programs
@@ -107,41 +102,40 @@ def pinned(ping: Measure, core: int) -> Measure:
     return times
 
 
-def clocked(client: Client, payload: bytes) -> Measure:
+def clocked(client: Client) -> Measure:
     """Time what a user calls: `ask`, with its checks and its deadline."""
 
     def times(count: int) -> list[float]:
-        pings = [Ping(id=n + 1, payload=payload) for n in range(count)]
+        pings = [Ping(id=n + 1, payload=PAYLOAD) for n in range(count)]
         return [seconds(partial(client.ask, ping)) for ping in pings]
 
     return times
 
 
 @contextmanager
-def req_rep(endpoint: str, payload: bytes) -> Iterator[Measure]:
+def req_rep(endpoint: str) -> Iterator[Measure]:
     with (
         running(*server_command(endpoint)) as (_, real),
         zmq.Context() as context,
         Stop() as stop,
         Client(context, real, stop) as client,
     ):
-        yield clocked(client, payload)
+        yield clocked(client)
 
 
 @contextmanager
-def req_rep_inproc(payload: bytes) -> Iterator[Measure]:
+def req_rep_inproc() -> Iterator[Measure]:
     with (
         zmq.Context() as context,
         Stop() as stop,
         context.socket(zmq.REP) as rep,
         ThreadPoolExecutor(1) as pool,
-        Stop() as never,
-        Client(context, "inproc://bench", never) as client,
+        Client(context, "inproc://bench", stop) as client,
     ):
         rep.bind("inproc://bench")
         pool.submit(serve, rep, stop)
         try:
-            yield clocked(client, payload)
+            yield clocked(client)
         finally:
             stop.set()
 
@@ -155,11 +149,10 @@ def python(serve: Callable[..., None], *arguments: object) -> Iterator[str]:
 
 @contextmanager
 def baseline(
-    payload: bytes,
     connect: Callable[[str], AbstractContextManager[baselines.Ask]],
     server: AbstractContextManager[str],
 ) -> Iterator[Measure]:
-    request = Ping(id=1, payload=payload).SerializeToString()
+    request = Ping(id=1, payload=PAYLOAD).SerializeToString()
     with server as address, connect(address) as ask:
         yield lambda count: [
             seconds(lambda: ask(request)) for _ in range(count)
@@ -167,13 +160,16 @@ def baseline(
 
 
 @contextmanager
-def c_twin(size: int) -> Iterator[Measure]:
+def c_twin() -> Iterator[Measure]:
     with running(str(C_TWIN / "server"), "tcp://127.0.0.1:*") as (_, real):
 
         def times(count: int) -> list[float]:
-            command = [str(C_TWIN / "client"), real, str(count), str(size)]
+            numbers = str(count), str(len(PAYLOAD))
             output = subprocess.run(
-                command, capture_output=True, text=True, timeout=600
+                [C_TWIN / "client", real, *numbers],
+                capture_output=True,
+                text=True,
+                timeout=600,
             ).stdout
             taken = re.findall(r"^pong .* time=(.*) ms$", output, re.M)
             if len(taken) < count:

@@ -23,6 +23,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -42,7 +43,6 @@ from plugin_system.registry import Registration
 from slides.bench.image_pipeline import fill_tiny
 from slides.bench.plugin_system import POLICY, TARGET
 
-IMAGES, CALLS, PINGS = 200_000, 200_000, 1_000_000
 WORKERS = 3
 CALLS_TO_A_CRASH = 100
 ENDS = "SIGKILL", "in order", 3  # by sys.exit and by os._exit
@@ -111,13 +111,15 @@ class Soak:
 class Role:
     """A process of the pipeline, and what it says on stdout."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, stack: ExitStack, *arguments: object) -> None:
         self.said = tempfile.TemporaryFile()  # noqa: SIM115
+        command = [sys.executable, "-m", "image_pipeline"]
         self.process = subprocess.Popen(
-            tied([sys.executable, "-m", "image_pipeline", *arguments]),
+            tied([*command, *map(str, arguments)]),
             stdout=self.said,
             stderr=subprocess.DEVNULL,
         )
+        stack.callback(self.kill)
 
     def is_at_work(self) -> bool:
         """Whether it has said more than its greeting."""
@@ -138,19 +140,13 @@ def images(soak: Soak) -> None:
             f"--{name}=ipc://{folder}/{name}"
             for name in ("tasks", "results", "receipts")
         )
-
-        def start(*arguments: object) -> Role:
-            role = Role(*map(str, arguments))
-            stack.callback(role.kill)
-            return role
-
-        sink = "sink", target, results, receipts
-        worker = "worker", tasks, results
+        sink = partial(Role, stack, "sink", target, results, receipts)
+        worker = partial(Role, stack, "worker", tasks, results)
         report = folder / "report"
-        collecting = start(*sink)
-        workers = deque(start(*worker) for _ in range(WORKERS))
-        sending = start(
-            *("ventilator", source, tasks, results, receipts),
+        collecting = sink()
+        workers = deque(worker() for _ in range(WORKERS))
+        sending = Role(
+            *(stack, "ventilator", source, tasks, results, receipts),
             *("--workers", 1, "--quiet", "--report", report),
         )
         while not report.exists():  # it begins with the batch
@@ -164,7 +160,7 @@ def images(soak: Soak) -> None:
             if workers[0].is_at_work():
                 workers.popleft().kill()
                 soak.killed["worker"] += 1
-                workers.append(start(*worker))
+                workers.append(worker())
             told = lines.read()
             heard += told.count("\n")
             soak.done += len(WELL.findall(told))
@@ -172,7 +168,7 @@ def images(soak: Soak) -> None:
                 del restarts[0]
                 collecting.kill()
                 soak.killed["sink"] += 1
-                collecting = start(*sink)
+                collecting = sink()
         stored = sum(1 for _ in target.glob("*.jpg"))
         soak.done = min(len(WELL.findall(report.read_text())), stored)
 
@@ -194,7 +190,7 @@ def calls(soak: Soak) -> None:
 
 def pings(soak: Soak) -> None:
     with (
-        mortal_server(lambda: soak.killed.update(["server"])) as endpoint,
+        mortal_server(soak.killed) as endpoint,
         zmq.Context() as context,
         Stop() as stop,
         Client(context, endpoint, stop) as client,
@@ -205,7 +201,7 @@ def pings(soak: Soak) -> None:
 
 
 @contextmanager
-def mortal_server(killed: Callable[[], None]) -> Iterator[str]:
+def mortal_server(killed: Counter[str]) -> Iterator[str]:
     """A server that is killed every so often, and started again there."""
     over, where = Event(), SimpleQueue[str]()
 
@@ -215,7 +211,7 @@ def mortal_server(killed: Callable[[], None]) -> Iterator[str]:
             with running(*server_command(endpoint)) as (_, endpoint):
                 where.put(endpoint)
                 if not over.wait(SERVER_S):
-                    killed()  # by `running`, at its end
+                    killed["server"] += 1  # by `running`, at its end
 
     thread = Thread(target=serve)
     thread.start()
@@ -232,9 +228,9 @@ def mortal_server(killed: Callable[[], None]) -> Iterator[str]:
 def main(scale: float, examples: tuple[str, ...]) -> None:
     """Let EXAMPLES work for long, all three if left out."""
     soaks: dict[str, tuple[Callable[[Soak], None], int]] = {
-        "image_pipeline": (images, IMAGES),
-        "plugin_system": (calls, CALLS),
-        "pingpong": (pings, PINGS),
+        "image_pipeline": (images, 200_000),
+        "plugin_system": (calls, 200_000),
+        "pingpong": (pings, 1_000_000),
     }
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     well = True
