@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from io import BytesIO
@@ -72,32 +73,21 @@ class Files(Handler):
 
     timeout = 5.0  # seconds in which a connection says or takes nothing
 
-    def do_GET(self) -> None:  # noqa: N802
-        try:
-            super().do_GET()
-        except ValueError:  # a path that is none, such as //[
-            self.send_error(HTTPStatus.NOT_FOUND)
-
     def send_head(self) -> BytesIO | BinaryIO | None:
         host, _, _ = self.headers.get("Host", "").partition(":")
         if host not in ("127.0.0.1", "localhost"):
             self.send_error(HTTPStatus.FORBIDDEN)
-        elif not self._is_inside():
-            self.send_error(HTTPStatus.NOT_FOUND)
-        else:
-            return super().send_head()
-        return None
-
-    def _is_inside(self) -> bool:
-        try:
+            return None
+        with suppress(ValueError):  # NUL, or http://[
             path = os.path.realpath(self.translate_path(self.path))
-        except ValueError:  # NUL
-            return False
-        return Path(path).is_relative_to(os.path.realpath(self.directory))
+            if Path(path).is_relative_to(os.path.realpath(self.directory)):
+                return super().send_head()
+        self.send_error(HTTPStatus.NOT_FOUND)
+        return None
 
 
 def server(live: Live, port: int) -> Server:
     """Bind `port` on loopback (0: any) and return the server, not running."""
     live.version()
-    here = partial(Files, live.version, directory=str(live.out))
-    return Server(("127.0.0.1", port), here)
+    here = partial(Files, directory=str(live.out))
+    return Server(live.version, ("127.0.0.1", port), here)

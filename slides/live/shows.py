@@ -42,8 +42,8 @@ class News:
 class Show:
     """One show: no process at first, then one at most."""
 
-    def __init__(self, module: str, *arguments: str) -> None:
-        self._argv = [sys.executable, "-m", module, *arguments]
+    def __init__(self, *module: str) -> None:
+        self._argv = [sys.executable, "-m", *module]
         self._process: subprocess.Popen[str] | None = None
         self._changed = Condition()
         self._events: list[Event] = []
@@ -76,15 +76,13 @@ class Show:
         process = self._process
         if process and process.stdin:
             with suppress(OSError, ValueError):
-                process.stdin.write(command + "\n")
-                process.stdin.flush()
+                print(command, file=process.stdin, flush=True)
 
     def workers(self) -> set[str]:
         """Name those who are alive, as the show has told last."""
         with self._changed:
-            crews = [e for e in self._events if e["kind"] == "crew"]
-            is_over = any(e["kind"] == "over" for e in self._events)
-        return set(crews[-1]["workers"]) if crews and not is_over else set()
+            told = [e for e in self._events if e["kind"] in ("crew", "over")]
+        return set(told[-1].get("workers", ())) if told else set()
 
     def since(self, run: int, seen: int, patience: float) -> News:
         """Return what is new to one who has `seen` so many of `run`."""
@@ -108,8 +106,6 @@ class Show:
             news = self.since(self._run, seen, TICK_S)
             yield from news.events
             seen += len(news.events)
-            if any(event["kind"] == "over" for event in news.events):
-                return
             if is_over and not news.events:
                 return
 
@@ -137,17 +133,3 @@ class Show:
                         self._began = time.monotonic()
                     events.append(json.loads(line))
                     self._changed.notify_all()
-
-
-class Shows:
-    """All of them, by name; none outlives this object's `close`."""
-
-    def __init__(self) -> None:
-        self._shows = {name: Show(*argv) for name, argv in COMMANDS.items()}
-
-    def get(self, name: str) -> Show | None:
-        return self._shows.get(name)
-
-    def close(self) -> None:
-        for show in self._shows.values():
-            show.end()
