@@ -25,7 +25,7 @@ SEND = RECEIVE = 4  # high-water marks
 RATES = ("8", "4", "2", "1")  # messages a second, for the slider
 INTERVAL_S = 0.25  # of the senders
 SENDING_S = 40.0
-LAST_S = 0.5  # of silence, after the senders have ended
+LAST_MS = 500  # of silence, after the senders have ended
 TICK_MS = 50
 LANES = {"PUSH": (zmq.PUSH, zmq.PULL), "PUB": (zmq.XPUB, zmq.SUB)}
 
@@ -68,10 +68,9 @@ class MarksShow(Play):
             sender.linger = 0
             sender.sndhwm, receiver.rcvhwm = SEND, RECEIVE
             sender.bind(f"inproc://{lane}")
-            if into == zmq.SUB:
-                receiver.subscribe(b"")
             receiver.connect(f"inproc://{lane}")
             if into == zmq.SUB:
+                receiver.subscribe(b"")
                 sender.recv()  # the subscription: now it is no late one
             taking = Thread(target=self._receive, args=(receiver, lane))
             taking.start()
@@ -92,21 +91,17 @@ class MarksShow(Play):
             sender.send(b"%d" % number)
 
     def _receive(self, receiver: zmq.SyncSocket, lane: str) -> None:
-        last, seen_at = 0, time.monotonic()
+        last = 0
         with closing(receiver):
             while True:
-                if receiver.poll(TICK_MS):
+                if receiver.poll(LAST_MS):
                     number = int(receiver.recv())
-                    seen_at = time.monotonic()
                     lost = number - last - 1
                     self.tell("made", lane=lane, number=number, lost=lost)
                     self._made[lane] += 1
                     last = number
                     self._be_slow()
-                elif (
-                    self._over.is_set()
-                    and time.monotonic() > seen_at + LAST_S
-                ):
+                elif self._over.is_set():
                     return
 
     def _be_slow(self) -> None:

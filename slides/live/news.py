@@ -45,8 +45,7 @@ class NewsShow(Play):
         self._wanted: set[tuple[str, str]] = set()  # window, topic
         self._last: dict[bytes, list[bytes]] = {}
         self._sends_last = False
-        self._passed = self._missed = 0
-        self._got = {"window 1": 0, LATE: 0, "again": 0}
+        self._passed = self._made = self._missed = self._again = 0
 
     def play(self) -> None:
         self.tell("begin", total=0)
@@ -67,8 +66,9 @@ class NewsShow(Play):
             names = (*TOPICS, LATE, SNAPSHOT)
             self.tell("crew", workers=dict.fromkeys(names, 0))
             self._proxy()
-        counts = {"made": self._got["window 1"], "again": self._got["again"]}
-        self.tell("over", **counts, lost=self._missed, total=self._passed)
+        counts = {"made": self._made, "again": self._again}
+        lost = self._missed - self._again
+        self.tell("over", **counts, lost=lost, total=self._passed)
 
     def click(self, verb: str, name: str) -> None:
         self._clicks.put("" if verb == "end" else name)
@@ -143,9 +143,8 @@ class NewsShow(Play):
     def _arrive(self, window: str, number: int, again: bool) -> None:
         if again and window != LATE:
             return  # it had that one
-        self._got[window] += 1
-        self._got["again"] += again
-        self._missed -= again
+        self._made += window != LATE
+        self._again += again
         self.tell("got", window=window, number=number, again=again)
 
 

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -46,34 +47,30 @@ COUNT = 45
 WORKERS = 3
 MAKE = "slides.live.paced:make"
 
-Tell = Callable[..., None]
-
 
 @dataclass
 class OnePhotograph:
     """A source whose files are all the same one; it counts what is read."""
 
     count: int
-    tell: Tell
+    tell: Callable[..., None]
     timeout: float = 30.0
     force: bool = True
     instructions: bytes = encode(Recipe())
+    data: bytes = field(default_factory=partial(photograph, 1))
     reads: Counter[int] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        self._bytes = photograph(1)
 
     @property
     def names(self) -> Sequence[bytes]:
-        return [b"%d.jpg" % number for number in range(1, self.count + 1)]
+        return [b"%d" % number for number in range(1, self.count + 1)]
 
     def measure(self, number: int) -> tuple[int, int, int]:  # noqa: ARG002
-        return len(self._bytes), 1, 0
+        return len(self.data), 1, 0
 
     def read(self, number: int) -> bytes:
         self.reads[number] += 1
         self.tell("sent", number=number, again=self.reads[number] > 1)
-        return self._bytes
+        return self.data
 
     def unfit(self, number: int, reason: str) -> Unreadable:  # noqa: ARG002
         return Unreadable(Outcome.FAILED, reason)
@@ -106,7 +103,7 @@ class PipelineShow(Play):
         self._workers: Processes | Threads | None = None
         self._crew: dict[str, int] = {}
         self._told: set[tuple[int, str]] = set()  # started, by whom
-        self.records: list[FileRecord] = []
+        self._made: list[bool] = []  # of each file: whether sent again
 
     def play(self) -> None:
         self.tell("begin", total=self._count, transport=self._transport.value)
@@ -123,13 +120,8 @@ class PipelineShow(Play):
                 record=self._record,
                 watch=self._watch,
             )
-        made = [r for r in self.records if r.outcome is Outcome.MADE]
-        self.tell(
-            "over",
-            made=len(made),
-            again=sum(r.attempts > 1 for r in made),
-            lost=self._count - len(made),
-        )
+        counts = {"made": len(self._made), "again": sum(self._made)}
+        self.tell("over", **counts, lost=self._count - len(self._made))
 
     def click(self, verb: str, name: str) -> None:
         if verb != "kill" or name not in self._crew:
@@ -159,7 +151,7 @@ class PipelineShow(Play):
             self.tell("crew", workers=crew)
         for worker, (name, _) in status.workers.items():
             if name:
-                self._started(_number(name), worker)
+                self._started(int(name), worker)
 
     def _started(self, number: int, worker: str) -> None:
         if (number, worker) not in self._told:
@@ -167,20 +159,12 @@ class PipelineShow(Play):
             self.tell("started", number=number, worker=worker)
 
     def _record(self, record: FileRecord) -> None:
-        self.records.append(record)
         if record.outcome is Outcome.MADE:
-            number = _number(record.source)
+            number, again = int(record.source), record.attempts > 1
+            self._made.append(again)
             self._started(number, record.worker)  # no tick has seen it
-            self.tell(
-                "made",
-                number=number,
-                worker=record.worker,
-                again=record.attempts > 1,
-            )
-
-
-def _number(name: bytes) -> int:
-    return int(name.partition(b".")[0])
+            more = {"worker": record.worker, "again": again}
+            self.tell("made", number=number, **more)
 
 
 if __name__ == "__main__":

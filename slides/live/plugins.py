@@ -16,6 +16,7 @@ nobody has clicked for a while.
 import queue
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from plugin_system.errors import (
     CallError,
@@ -62,21 +63,16 @@ class PluginShow(Play):
             executor.start()
             pids = {name: executor.status(name).pid for name in CALLS}
             self.tell("crew", workers=pids)
-            while name := self._next():
-                if name not in self._busy:
-                    self._busy.add(name)
-                    pool.submit(self._call, executor, name)
+            with suppress(queue.Empty):  # nobody has clicked for a while
+                while name := self._clicks.get(timeout=IDLE_S):
+                    if name not in self._busy:
+                        self._busy.add(name)
+                        pool.submit(self._call, executor, name)
         self.tell("over", **self._counts)
 
     def click(self, verb: str, name: str) -> None:
         if verb == "end" or name in CALLS:
             self._clicks.put("" if verb == "end" else name)
-
-    def _next(self) -> str:
-        try:
-            return self._clicks.get(timeout=IDLE_S)
-        except queue.Empty:
-            return ""
 
     def _call(self, executor: Executor, name: str) -> None:
         method, argument = CALLS[name]

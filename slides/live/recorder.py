@@ -13,32 +13,32 @@ LONGEST_S = 120
 HAND_S = 1.5  # from what is seen to the click
 # What is clicked, and after how many events of a kind.
 CLICKS = {
-    "pipeline-tcp": [(12, "made", "kill worker 2")],
-    "pipeline-inproc": [(12, "made", "kill thread 2")],
-    "ping": [(14, "made", "kill server")],
-    "marks": [
-        (16, "made", "slow 4"),
-        (30, "made", "slow 2"),
-        (50, "made", "slow 1"),
-        (70, "made", "slow 8"),
-        (130, "made", "end all"),
-    ],
-    "news": [
-        (1, "crew", "tick pingpong"),
-        (4, "got", "tick plugin.reply"),
-        (10, "got", "tick plugin.PluginCrashed"),
-        (16, "got", "tick snapshot"),
-        (20, "got", "tick window 2"),
-        (40, "got", "end all"),
-    ],
-    "plugins": [
-        (1, "crew", "call ask"),
-        (1, "outcome", "call crash"),
-        (2, "outcome", "call lie"),
-        (3, "outcome", "call hang"),
-        (4, "outcome", "call ask"),
-        (5, "outcome", "end all"),
-    ],
+    "pipeline-tcp": {(12, "made"): "kill worker 2"},
+    "pipeline-inproc": {(12, "made"): "kill thread 2"},
+    "ping": {(14, "made"): "kill server"},
+    "marks": {
+        (16, "made"): "slow 4",
+        (30, "made"): "slow 2",
+        (50, "made"): "slow 1",
+        (70, "made"): "slow 8",
+        (130, "made"): "end all",
+    },
+    "news": {
+        (1, "crew"): "tick pingpong",
+        (4, "got"): "tick plugin.reply",
+        (10, "got"): "tick plugin.PluginCrashed",
+        (16, "got"): "tick snapshot",
+        (20, "got"): "tick window 2",
+        (40, "got"): "end all",
+    },
+    "plugins": {
+        (1, "crew"): "call ask",
+        (1, "outcome"): "call crash",
+        (2, "outcome"): "call lie",
+        (3, "outcome"): "call hang",
+        (4, "outcome"): "call ask",
+        (5, "outcome"): "end all",
+    },
 }
 
 
@@ -51,14 +51,13 @@ def record(recording: Path) -> str:
     show = Show(*COMMANDS[name])
     show.start()
     events: list[Event] = []
-    clicks = {(many, kind): what for many, kind, what in CLICKS[name]}
     seen: Counter[str] = Counter()
     try:
         for event in show.follow(LONGEST_S):
             events.append(event)
             kind = event["kind"]
             seen[kind] += 1
-            if what := clicks.get((seen[kind], kind)):
+            if what := CLICKS[name].get((seen[kind], kind)):
                 time.sleep(HAND_S)
                 show.tell(what)
     finally:
