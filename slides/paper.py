@@ -12,25 +12,30 @@ NAMES = ("chromium-headless-shell", "chromium", "google-chrome", "chrome")
 LONGEST_S = 60
 
 
+def chromium() -> list[str]:
+    """Return the Chromium that is here, as a command; empty without one."""
+    found = next(filter(None, map(shutil.which, NAMES)), "")
+    needs = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return [found, *needs] if found else []
+
+
 def print_to(pdf: Path, page: Path) -> None:
     """Write `page` of the built deck to `pdf`.
 
     Raises `DeckError` when there is no Chromium, or when it fails, and
     `OSError` when there is no room for what it made.
     """
-    chromium = next(filter(None, map(shutil.which, NAMES)), None)
-    if chromium is None:
+    command = chromium()
+    if not command:
         raise DeckError("There is no Chromium here to print with.")
     pdf.parent.mkdir(parents=True, exist_ok=True)
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "slides.pdf"
         try:
             printed = subprocess.run(
                 [
-                    chromium,
+                    *command,
                     "--headless",
-                    *sandbox,
                     f"--user-data-dir={scratch}/profile",
                     "--no-pdf-header-footer",
                     "--generate-pdf-document-outline",
@@ -43,10 +48,10 @@ def print_to(pdf: Path, page: Path) -> None:
             )
         except subprocess.TimeoutExpired:
             raise DeckError(
-                f"{chromium} had not printed after {LONGEST_S} s."
+                f"{command[0]} had not printed after {LONGEST_S} s."
             ) from None
         # On a full disk Chromium cuts the file off and exits with 0.
         if not made.exists() or b"%%EOF" not in made.read_bytes()[-16:]:
             said = printed.stderr[-300:]
-            raise DeckError(f"{chromium} did not print: {said}")
+            raise DeckError(f"{command[0]} did not print: {said}")
         shutil.copyfile(made, pdf)

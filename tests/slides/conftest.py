@@ -1,14 +1,12 @@
 """One Chromium for all tests of the deck, and one deck built for it."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from slides.paper import NAMES
+from slides.paper import chromium
 from slides.site import build
 from tests.support import PATIENCE_S, made_once, skip_or_fail
 
@@ -27,13 +25,12 @@ expect.set_options(timeout=PATIENCE_S * 1000)
 # no test that comes later could start another.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if not found:
+    if not (command := chromium()):
         skip_or_fail("not installed: chromium")
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    program, *options = command
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=found, args=[OFFLINE, *sandbox]
+            executable_path=program, args=[OFFLINE, *options]
         )
         yield browser
         browser.close()
