@@ -11,12 +11,13 @@ below it.
 import ast
 import re
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 from slides import DeckError
 
-MARK = re.compile(r"\s*(#|//) (region \w|endregion)")
-COMMENT = re.compile(r"\s*(#|//)")
+COMMENT = r"\s*(#|//)"
+MARK = rf"{COMMENT} (region \w|endregion)"
 
 Block = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Definition = Block | ast.Assign | ast.AnnAssign
@@ -40,22 +41,24 @@ def quote(path: Path, name: str, part: str = "") -> list[str]:
     if "," in name:
         each = [quote(path, one, part) for one in name.split(",")]
         return "\n\n".join("\n".join(one) for one in each).splitlines()
-    found = _regions(lines, name)
+    region = rf"{COMMENT} region {re.escape(name)}$"
+    found = _between(lines, region, rf"{COMMENT} endregion")
     if path.suffix == ".py":
         found += _symbols(path, lines, name, part)
     elif path.suffix in (".proto", ".c"):
-        found += _braced(lines, name)
+        kinds, function = r"(message|enum|service)", r"\w[\w *]*\b"
+        begins = rf"{kinds} {name} \{{|{function}{name}\([^;]*$"
+        found += _between(lines, begins, r"\}$")
     if len(found) != 1:
         raise DeckError(f"{path} has {len(found)} things named {name}.")
     left_out = COMMENT if part == "code" else MARK
-    shown = [line for line in found[0] if not left_out.match(line)]
+    shown = [line for line in found[0] if not re.match(left_out, line)]
     return textwrap.dedent("\n".join(shown)).splitlines()
 
 
 def line_of(path: Path, name: str) -> tuple[int, str]:
     """Return where the function `name` begins, and its first sentence."""
-    source = "\n".join(quote(path, ""))
-    nodes = _definitions(path, source, name)
+    nodes = _definitions(path, quote(path, ""), name)
     if len(nodes) != 1:
         raise DeckError(f"{path} has {len(nodes)} things named {name}.")
     [node] = nodes
@@ -63,27 +66,24 @@ def line_of(path: Path, name: str) -> tuple[int, str]:
     return node.lineno, (said or "").partition("\n")[0]
 
 
-def _definitions(path: Path, source: str, name: str) -> list[Definition]:
-    *outer, last = name.split(".")
+def _definitions(path: Path, lines: list[str], name: str) -> list[Definition]:
     try:
-        bodies: list[list[ast.stmt]] = [ast.parse(source).body]
+        tree = ast.parse("\n".join(lines))
     except SyntaxError as error:
         raise DeckError(
             f"{path}:{error.lineno or 1}: {error.msg}."
         ) from error
-    for part in outer:
-        bodies = [
-            node.body
-            for body in bodies
-            for node in body
-            if isinstance(node, Block) and node.name == part
-        ]
-    return [
-        node
-        for body in bodies
-        for node in body
-        if isinstance(node, Definition) and last in _names(node)
-    ]
+    return list(_named(tree.body, name))
+
+
+def _named(body: list[ast.stmt], name: str) -> Iterator[Definition]:
+    first, _, inner = name.partition(".")
+    for node in body:
+        if isinstance(node, Definition) and first in _names(node):
+            if not inner:
+                yield node
+            elif isinstance(node, Block):
+                yield from _named(node.body, inner)
 
 
 def _names(node: Definition) -> list[str]:
@@ -97,18 +97,17 @@ def _symbols(
     path: Path, lines: list[str], name: str, part: str
 ) -> list[list[str]]:
     found = []
-    for node in _definitions(path, "\n".join(lines), name):
+    for node in _definitions(path, lines, name):
         first, last = node.lineno, node.end_lineno
         if not isinstance(node, Block):
             found.append(lines[first - 1 : last])
             continue
         if node.decorator_list:
             first = node.decorator_list[0].lineno
+        inner = node.body[0]
+        head = lines[first - 1 : inner.lineno - 1]
         documented = ast.get_docstring(node) is not None
-        head = lines[first - 1 : node.body[0].lineno - 1]
-        code = (
-            node.body[0].end_lineno if documented else len(head) + first - 1
-        )
+        code = inner.end_lineno if documented else inner.lineno - 1
         body = lines[code:last]
         whole = lines[first - 1 : last]
         found.append({"body": body, "bare": head + body}.get(part, whole))
@@ -129,25 +128,12 @@ def _excerpt(lines: list[str], names: list[str]) -> list[str]:
     return shown
 
 
-def _braced(lines: list[str], name: str) -> list[list[str]]:
-    begins = re.compile(
-        rf"(message|enum|service) {name} \{{|\w[\w *]*\b{name}\([^;]*$"
-    )
+def _between(lines: list[str], begins: str, ends: str) -> list[list[str]]:
+    """Return the lines from each that begins so to the next that ends so."""
     found = []
-    for number, line in enumerate(lines):
-        if begins.match(line) and "}" in lines[number:]:
-            end = lines.index("}", number)
-            found.append(lines[number : end + 1])
-    return found
-
-
-def _regions(lines: list[str], name: str) -> list[list[str]]:
-    begins = re.compile(rf"\s*(#|//) region {re.escape(name)}$")
-    ends = re.compile(r"\s*(#|//) endregion")
-    found = []
-    for number, line in enumerate(lines):
-        if begins.match(line):
-            rest = lines[number + 1 :]
-            length = next((i for i, x in enumerate(rest) if ends.match(x)), 0)
-            found.append(rest[:length])
+    for first, line in enumerate(lines):
+        if re.match(begins, line):
+            rest = enumerate(lines[first:], first + 1)
+            last = next((n for n, each in rest if re.match(ends, each)), 0)
+            found += [lines[first:last]] if last else []
     return found
