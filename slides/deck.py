@@ -25,6 +25,7 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from markdown_it.tree import SyntaxTreeNode
 
 from slides import DeckError
 
@@ -81,9 +82,7 @@ def read(deck: Path) -> list[Slide]:
         tokens = MARKDOWN.parse(deck.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise DeckError(f"The deck cannot be read: {error}.") from error
-    slides = [
-        _slide(part, f"{deck.name}:{_line(part)}") for part in _split(tokens)
-    ]
+    slides = [_slide(part, deck.name) for part in _split(tokens)]
     _continue_chapters(slides)
     slugs = [slide.slug for slide in slides]
     twins = {slug for slug in slugs if slugs.count(slug) > 1}
@@ -101,56 +100,43 @@ def _continue_chapters(slides: list[Slide]) -> None:
             slide.head[:0] = chapter
 
 
-def _split(tokens: list[Token]) -> Iterator[list[Token]]:
-    part: list[Token] = []
-    for token in tokens:
-        if token.type == "hr":
+def _split(tokens: list[Token]) -> Iterator[list[SyntaxTreeNode]]:
+    """Group top-level nodes (paragraph, list, fence, ...) into slides."""
+    part: list[SyntaxTreeNode] = []
+    for node in SyntaxTreeNode(tokens).children:
+        if node.type == "hr":
             yield part
             part = []
         else:
-            part.append(token)
+            part.append(node)
     yield part
 
 
-def _line(part: list[Token]) -> int:
-    return next((t.map[0] + 1 for t in part if t.map), 0)
-
-
-def _slide(part: list[Token], where: str) -> Slide:
-    slide = Slide(line=_line(part))
+def _slide(part: list[SyntaxTreeNode], name: str) -> Slide:
+    slide = Slide(next((node.map[0] + 1 for node in part if node.map), 0))
+    where = f"{name}:{slide.line}"
     into = slide.head
-    for block in _blocks(part):
-        first = block[0]
-        if first.markup in ("=", "-") and first.type == "heading_open":
+    for node in part:
+        block = node.to_tokens()
+        if node.type == "heading" and node.markup in ("=", "-"):
             raise DeckError(f"{where}: a rule needs a blank line before it.")
-        if first.type == "html_block" and first.content.startswith("<!--"):
-            slide.settings |= _settings(first.content, where)
+        if node.type == "html_block" and node.content.startswith("<!--"):
+            slide.settings |= _settings(node.content, where)
         elif into is slide.notes:
             into.extend(block)
         elif _text(block) == "Notes:":
             into = slide.notes
         elif claims := _claims(block, where):
             slide.claims.extend(claims)
-        elif into is slide.head and first.type != "heading_open":
-            into = slide.body
-            into.extend(block)
         else:
+            if into is slide.head and node.type != "heading":
+                into = slide.body
             into.extend(block)
     if not slide.titles:
         raise DeckError(f"{where}: a slide needs a heading.")
     if not SECONDS.fullmatch(slide.settings.get("time", "")):
         raise DeckError(f"{where}: a slide needs its time in seconds.")
     return slide
-
-
-def _blocks(part: list[Token]) -> Iterator[list[Token]]:
-    """Group tokens into top-level blocks (paragraph, list, fence, ...)."""
-    block: list[Token] = []
-    for token in part:
-        block.append(token)
-        if token.level == 0 and token.nesting <= 0:
-            yield block
-            block = []
 
 
 def _settings(comment: str, where: str) -> dict[str, str]:
