@@ -37,6 +37,7 @@ STAYS = "console stays"  # a command that goes on until its slide is over
 CONSOLES = ("console", STAYS)
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
+NO_TEXT = Token("inline", "", 0)  # of what is no paragraph
 
 
 @dataclass(frozen=True)
@@ -118,15 +119,16 @@ def _slide(part: list[SyntaxTreeNode], name: str) -> Slide:
     into = slide.head
     for node in part:
         block = node.to_tokens()
+        text = block[1] if node.type == "paragraph" else NO_TEXT
         if node.type == "heading" and node.markup in ("=", "-"):
             raise DeckError(f"{where}: a rule needs a blank line before it.")
         if node.type == "html_block" and node.content.startswith("<!--"):
             slide.settings |= _settings(node.content, where)
         elif into is slide.notes:
             into.extend(block)
-        elif _text(block) == "Notes:":
+        elif text.content.strip() == "Notes:":
             into = slide.notes
-        elif claims := _claims(block, where):
+        elif claims := _claims(text.children or [], where):
             slide.claims.extend(claims)
         else:
             if into is slide.head and node.type != "heading":
@@ -148,17 +150,8 @@ def _settings(comment: str, where: str) -> dict[str, str]:
     return found
 
 
-def _text(block: list[Token]) -> str:
-    if block[0].type != "paragraph_open":
-        return ""
-    return block[1].content.strip()
-
-
-def _claims(block: list[Token], where: str) -> list[Claim]:
-    if block[0].type != "paragraph_open":
-        return []
+def _claims(inline: list[Token], where: str) -> list[Claim]:
     claims = []
-    inline = block[1].children or []
     for token, label in pairwise(inline):
         href = str(token.attrs.get("href", ""))
         if token.type != "link_open" or not href.startswith(TESTS):

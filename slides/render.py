@@ -19,6 +19,8 @@ from slides.live.stage import stage
 from slides.numbers import text
 from slides.quote import line_of, quote
 
+RAW = "html_block"  # a token that is rendered as it is
+
 
 def section(
     slide: Slide, number: int, read: set[Path], address: str = ""
@@ -72,15 +74,13 @@ def _resolve(tokens: list[Token], read: set[Path]) -> list[Token]:
             resolved[-1] = _raw(made)  # in the place of its paragraph
         elif token.type == "fence":
             resolved.append(_raw(_commands(token)))
-        elif token.type != "paragraph_close" or resolved[-1].type != "raw":
+        elif token.type != "paragraph_close" or resolved[-1].type != RAW:
             resolved.append(token)
-    for token in resolved:
-        token.type = "html_block" if token.type == "raw" else token.type
     return resolved
 
 
 def _raw(content: str) -> Token:
-    return Token("raw", "", 0, content=content)
+    return Token(RAW, "", 0, content=content)
 
 
 def _commands(fence: Token) -> str:
@@ -105,10 +105,9 @@ def _directive(token: Token, read: set[Path]) -> str:
     ):
         if first.type == "link_open" and last.type == "link_close":
             _number(first, label, last, read)
-    ends = [each.type for each in children if each.type == "link_close"]
-    if not ends or len(ends) > 1 or children[0].tag != "a":
-        return ""
-    if children[-1].type != "link_close":
+    kinds = [each.type for each in children]
+    is_link = kinds[-1:] == ["link_close"] and kinds.count(kinds[-1]) == 1
+    if not is_link or children[0].tag != "a":
         return ""
     href, _, name = unquote(str(children[0].attrs["href"])).partition("#")
     if not href.startswith(("../", "recordings/")):
