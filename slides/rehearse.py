@@ -91,9 +91,8 @@ def rehearse(
             scratch = stage.enter_context(tempfile.TemporaryDirectory())
             left: list[tuple[Step, Running]] = []
             for step in filter(chosen, steps(slide)):
-                running = stage.enter_context(
-                    Running(step.command, Path(scratch), environment)
-                )
+                running = Running(step.command, Path(scratch), environment)
+                stage.callback(running.kill)
                 if step.stays:
                     fault = running.fault_in_starting()
                     left.append((step, running))
@@ -111,28 +110,25 @@ def rehearse(
                 yield Done(slide, step, running.seconds, fault)
 
 
+@dataclass
 class Running:
-    """A command as it runs. Leaving `with` kills it and all it started."""
+    """A command as it runs, from the moment that this object is made."""
 
-    def __init__(
-        self,
-        command: str,
-        folder: Path,
-        environment: Mapping[str, str] | None,
-    ) -> None:
-        self.command = command
-        self._folder, self._environment = folder, environment
+    command: str
+    folder: Path
+    environment: Mapping[str, str] | None
+
+    def __post_init__(self) -> None:
         self._start()
 
     def _start(self) -> None:
         self._began = time.monotonic()
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        argv, env = typed(
-            DRY.get(self.command, self.command), self._environment
-        )
+        command = DRY.get(self.command, self.command)
+        argv, env = typed(command, self.environment)
         self.process = subprocess.Popen(
             argv,
-            cwd=ROOT if argv[0] == "make" else self._folder,
+            cwd=ROOT if argv[0] == "make" else self.folder,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -143,10 +139,8 @@ class Running:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def __enter__(self) -> "Running":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def kill(self) -> None:
+        """Kill it and all that it has started."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from slides import ROOT, DeckError
 
-LONGEST_S = 120
+LONGEST_S = 120  # a demo takes 5 to 15 s
 TYPED = "$ "
 
 VOLATILE = [
@@ -108,8 +108,6 @@ def _run(command: str) -> str:
 
 # -- the demos, in the order of the talk ------------------------------
 
-# A demo takes 5 to 15 s. One that is not done by then is stuck.
-LIMIT_S = 120.0
 GRACE_S = 5.0
 
 
@@ -166,7 +164,7 @@ class Played:
         return "all well" if self.well else f"failed, exit {self.exit_code}"
 
 
-def play(demo: Demo, limit: float = LIMIT_S) -> Played:
+def play(demo: Demo, limit: float = LONGEST_S) -> Played:
     """Run one demo to its end, for at most `limit` seconds.
 
     Ctrl-C reaches the demo by way of the terminal; this waits for it to
