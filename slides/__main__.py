@@ -2,6 +2,8 @@
 
 import signal
 import sys
+import tempfile
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,10 +11,9 @@ from pathlib import Path
 
 import click
 
-from slides import DeckError
+from slides import DECK, HERE, TALK_S, DeckError
 from slides.bench import PACKAGES
 
-DEFAULT_OUT = Path("build/slides")
 INTERRUPTED, TERMINATED = 130, 143  # what a shell reports for the signals
 
 
@@ -48,7 +49,7 @@ def main() -> None:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    default=DEFAULT_OUT,
+    default=Path("build/slides"),
     show_default=True,
     help="Folder to write.",
 )
@@ -76,9 +77,6 @@ def build(out: Path) -> None:
 @click.option("--open", "show", is_flag=True, help="Open a browser on it.")
 def serve(port: int, show: bool) -> None:
     """Show the deck on loopback; it reloads when a source changes."""
-    import tempfile
-    import webbrowser
-
     from slides.serve import Live, server
 
     with _explained("serve"), tempfile.TemporaryDirectory() as out:
@@ -110,8 +108,6 @@ def serve(port: int, show: bool) -> None:
 )
 def pdf(pdf: Path, handout: bool) -> None:
     """Print the deck into the file PDF, if Chromium is there."""
-    import tempfile
-
     from slides.paper import print_to
     from slides.site import build as write
 
@@ -125,7 +121,6 @@ def pdf(pdf: Path, handout: bool) -> None:
 @main.command()
 def check() -> None:
     """Check that claims have tests, quotes their code, and slides a time."""
-    from slides import DECK, TALK_S
     from slides.check import faults
     from slides.deck import read
 
@@ -151,20 +146,19 @@ def record(names: tuple[str, ...]) -> None:
     NAMES are those of files in slides/recordings and of live shows, all of
     them if left out.
     """
-    from slides import HERE
     from slides.live.recorder import record as play
     from slides.live.shows import COMMANDS
     from slides.live.stage import TRACES
     from slides.terminal import record as run
 
     folder = HERE / "recordings"
-    makers = dict.fromkeys(sorted(folder.glob("*.txt")), run)
-    makers |= {TRACES / f"{name}.json": play for name in COMMANDS}
-    by_name = {path.stem: path for path in makers}
-    for name in names or by_name:
+    paths = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+    paths |= {name: TRACES / f"{name}.json" for name in COMMANDS}
+    for name in names or paths:
         with _explained(f"record {name}"):
-            path = by_name.get(name, folder / f"{name}.txt")
-            path.write_text(makers.get(path, run)(path), encoding="utf-8")
+            path = paths.get(name, folder / f"{name}.txt")
+            made = play(path) if name in COMMANDS else run(path)
+            path.write_text(made, encoding="utf-8")
         click.echo(f"recorded {name}")
 
 
@@ -174,8 +168,8 @@ def chart() -> None:
     from slides.numbers import draw
 
     with _explained("draw"):
-        for path in draw():
-            click.echo(f"drew {path.stem}")
+        for name in draw():
+            click.echo(f"drew {name}")
 
 
 @main.command()
@@ -197,7 +191,6 @@ def demo() -> None:
 @main.command()
 def rehearse() -> None:
     """Type every command of the deck, in order, and see that it works."""
-    from slides import DECK
     from slides.deck import read
     from slides.rehearse import rehearse as type_all
 

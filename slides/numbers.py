@@ -9,7 +9,7 @@ import html
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
+from operator import itemgetter
 from typing import Any
 
 from slides import BENCH, DECK, HERE, ROOT, DeckError
@@ -23,7 +23,6 @@ UNITS: dict[str, Callable[[Any], str]] = {
     "s": lambda seconds: f"{seconds:,.1f} s",
     "": str,
 }
-
 
 # As a number stands in deck.md, so that it also reads well on GitHub.
 LINK = re.compile(r'\[[^]]*(\]\(<data/bench\.json#([^>]+)>(?: "(\w+)")?\))')
@@ -145,8 +144,8 @@ STYLE = """
 """
 
 
-def draw() -> list[Path]:
-    """Write a chart for each table of bench.json; return what was written.
+def draw() -> list[str]:
+    """Write a chart for each table of bench.json; return their names.
 
     The numbers in the text of the deck follow.
     """
@@ -154,12 +153,10 @@ def draw() -> list[Path]:
     DECK.write_text(written(deck), encoding="utf-8")
     bench = json.loads(BENCH.read_text(encoding="utf-8"))
     CHARTS.mkdir(exist_ok=True)
-    drawn = []
     for name, table in bench.items():
-        path = CHARTS / f"{name}.svg"
-        path.write_text(chart(name, table), encoding="utf-8")
-        drawn.append(path)
-    return drawn
+        drawn = chart(name, table)
+        (CHARTS / f"{name}.svg").write_text(drawn, encoding="utf-8")
+    return list(bench)
 
 
 def chart(name: str, table: Table) -> str:
@@ -167,8 +164,9 @@ def chart(name: str, table: Table) -> str:
 
     The row that the ratios are taken from (ratio 1) is the one of ours.
     """
-    rows = sorted(_alternatives(table["rows"]), key=_seconds)[:MOST_ROWS]
-    longest = _seconds(rows[-1])
+    rows = _alternatives(table["rows"])
+    rows = sorted(rows, key=itemgetter("median_s"))[:MOST_ROWS]
+    longest = rows[-1]["median_s"]
     unit = next(u for u in ("s", "ms", "us") if longest >= FROM[u])
     pitch = min(64, (HEIGHT - 92) // len(rows))
     top = (HEIGHT - 92 - pitch * len(rows)) // 2
@@ -216,12 +214,8 @@ def _alternatives(rows: list[Table]) -> list[Table]:
     return found
 
 
-def _seconds(row: Table) -> float:
-    return float(row["median_s"])
-
-
 def _bar(row: Table, unit: str, longest: float, top: int, pitch: int) -> str:
-    median, ratio = _seconds(row), row["ratio"]
+    median, ratio = row["median_s"], row["ratio"]
     length = max(4, round(BARS * median / longest))
     middle = top + pitch // 2 + 9
     group = ' class="ours"' if ratio == 1 else ""

@@ -49,10 +49,9 @@ ASSETS = {
 
 TEMPLATES = ("index.html", "print.html", "read.html")
 STYLES = ("theme.css", "deck.css", "read.css")
-PLAYED = ("pipeline", "ping", "plugins", "marks", "news")
 SHOWS = (
     "live/live.css",
-    *(f"live/{name}.js" for name in ("player", *PLAYED)),
+    *(f"live/{path.name}" for path in (HERE / "live").glob("*.js")),
 )
 # On paper a link into the folder of the build would name a path of ours.
 LOCAL = re.compile(r'<a href="source/[^>]*>')
@@ -119,7 +118,7 @@ def asset(name: str, digest: str) -> Path:
 
 
 def _carried(name: str) -> str:
-    package, _, last = name.partition("/")[0], "", name.rpartition("/")[2]
+    package, *_, last = name.split("/")
     if last == "LICENSE":
         return f"LICENSE-{package}"
     return last.replace("[wdth,wght]", "")
