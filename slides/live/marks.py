@@ -14,8 +14,9 @@ kernel stands beside the queues. In each pair they hold SEND + RECEIVE.
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from threading import Event, Thread
+from threading import Event
 
 import zmq
 
@@ -35,24 +36,16 @@ class MarksShow(Play):
         super().__init__()
         self._rate = RATES[0]
         self._over = Event()
-        self._sent = dict.fromkeys(LANES, 0)
-        self._made = dict.fromkeys(LANES, 0)
 
     def play(self) -> None:
         self.tell("begin", total=0, mark=SEND + RECEIVE)
         self.tell("crew", workers=dict.fromkeys(RATES, 0))
-        with zmq.Context() as context:
-            lanes = [
-                Thread(target=self._lane, args=(context, lane), daemon=True)
-                for lane in LANES
-            ]
-            for each in lanes:
-                each.start()
+        with zmq.Context() as context, ThreadPoolExecutor() as pool:
+            lanes = [pool.submit(self._lane, context, lane) for lane in LANES]
             self._over.wait(SENDING_S)
             self._over.set()
-            for each in lanes:
-                each.join()
-        total, made = sum(self._sent.values()), sum(self._made.values())
+            counts = [lane.result() for lane in lanes]
+        total, made = map(sum, zip(*counts, strict=True))
         self.tell("over", total=total, made=made, again=0, lost=total - made)
 
     def click(self, verb: str, name: str) -> None:
@@ -62,7 +55,8 @@ class MarksShow(Play):
             self._rate = name
             self.tell("slow", rate=name)
 
-    def _lane(self, context: zmq.SyncContext, lane: str) -> None:
+    def _lane(self, context: zmq.SyncContext, lane: str) -> tuple[int, int]:
+        """Return how many messages were sent, and how many received."""
         out, into = LANES[lane]
         with context.socket(out) as sender, context.socket(into) as receiver:
             sender.linger = 0
@@ -72,37 +66,35 @@ class MarksShow(Play):
             if into == zmq.SUB:
                 receiver.subscribe(b"")
                 sender.recv()  # the subscription: now it is no late one
-            taking = Thread(target=self._receive, args=(receiver, lane))
-            taking.start()
-            self._send(sender, lane)
-            taking.join()
+            with ThreadPoolExecutor() as pool:
+                taking = pool.submit(self._receive, receiver, lane)
+                return self._send(sender, lane), taking.result()
 
-    def _send(self, sender: zmq.SyncSocket, lane: str) -> None:
+    def _send(self, sender: zmq.SyncSocket, lane: str) -> int:
         number = 0
         while not self._over.wait(INTERVAL_S):
             if not sender.poll(0, zmq.POLLOUT):
                 self.tell("waits", lane=lane)
             while not sender.poll(TICK_MS, zmq.POLLOUT):
                 if self._over.is_set():
-                    return
+                    return number
             number += 1
-            self._sent[lane] = number
             self.tell("sent", lane=lane, number=number)
             sender.send(b"%d" % number)
+        return number
 
-    def _receive(self, receiver: zmq.SyncSocket, lane: str) -> None:
-        last = 0
+    def _receive(self, receiver: zmq.SyncSocket, lane: str) -> int:
+        last = made = 0
         with closing(receiver):
             while True:
                 if receiver.poll(LAST_MS):
                     number = int(receiver.recv())
                     lost = number - last - 1
                     self.tell("made", lane=lane, number=number, lost=lost)
-                    self._made[lane] += 1
-                    last = number
+                    last, made = number, made + 1
                     self._be_slow()
                 elif self._over.is_set():
-                    return
+                    return made
 
     def _be_slow(self) -> None:
         began = time.monotonic()

@@ -43,7 +43,7 @@ class NewsShow(Play):
         self._clicks: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._windows: dict[str, zmq.SyncSocket] = {}
         self._wanted: set[tuple[str, str]] = set()  # window, topic
-        self._last: dict[bytes, list[bytes]] = {}
+        self._last: dict[bytes, bytes] = {}  # number of its news, by topic
         self._sends_last = False
         self._passed = self._made = self._missed = self._again = 0
 
@@ -85,8 +85,7 @@ class NewsShow(Play):
 
     def _proxy(self) -> None:
         poller = zmq.Poller()
-        sockets = (self._xsub, self._xpub, *self._windows.values())
-        for each in sockets:
+        for each in (self._xsub, self._xpub, *self._windows.values()):
             poller.register(each, zmq.POLLIN)
         until = time.monotonic() + IDLE_S
         while time.monotonic() < until:
@@ -99,7 +98,7 @@ class NewsShow(Play):
             if self._xpub in ready:
                 self._subscribe(self._xpub.recv())
             if self._xsub in ready:
-                self._pass_on(self._xsub.recv_multipart())
+                self._pass_on(self._xsub.recv_multipart()[0])
             for window, sub in self._windows.items():
                 if sub in ready:
                     _, number, again = sub.recv_multipart()
@@ -129,16 +128,15 @@ class NewsShow(Play):
         self.tell("subscribed", topic=topic.decode(), on=on)
         self._xsub.send(message)
         if on and self._sends_last:
-            for name, news in self._last.items():
+            for name, number in self._last.items():
                 if name.startswith(topic):
-                    self._xpub.send_multipart([*news, b"again"])
+                    self._xpub.send_multipart([name, number, b"again"])
 
-    def _pass_on(self, frames: list[bytes]) -> None:
-        topic = frames[0]
+    def _pass_on(self, topic: bytes) -> None:
         self._passed += 1
         self.tell("passed", number=self._passed, topic=topic.decode())
-        self._last[topic] = [topic, b"%d" % self._passed]
-        self._xpub.send_multipart([*self._last[topic], b""])
+        self._last[topic] = number = b"%d" % self._passed
+        self._xpub.send_multipart([topic, number, b""])
 
     def _arrive(self, window: str, number: int, again: bool) -> None:
         if again and window != LATE:
