@@ -74,9 +74,8 @@ def keep(fresh: dict[str, Table]) -> None:
         tables = json.loads(BENCH.read_text(encoding="utf-8"))
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     tables |= {name: {"date": today, **fresh[name]} for name in fresh}
-    text = json.dumps(tables, indent=1)
     BENCH.parent.mkdir(exist_ok=True)
-    BENCH.write_text(text + "\n", encoding="utf-8")
+    BENCH.write_text(json.dumps(tables, indent=1) + "\n", encoding="utf-8")
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     README.write_text(

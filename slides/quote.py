@@ -98,12 +98,11 @@ def _symbols(
 ) -> list[list[str]]:
     found = []
     for node in _definitions(path, lines, name):
-        first, last = node.lineno, node.end_lineno
+        last = node.end_lineno
         if not isinstance(node, Block):
-            found.append(lines[first - 1 : last])
+            found.append(lines[node.lineno - 1 : last])
             continue
-        if node.decorator_list:
-            first = node.decorator_list[0].lineno
+        first = min(each.lineno for each in (node, *node.decorator_list))
         inner = node.body[0]
         head = lines[first - 1 : inner.lineno - 1]
         documented = ast.get_docstring(node) is not None

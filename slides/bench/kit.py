@@ -34,7 +34,6 @@ class Row:
     ratio: float | None = None
     p99_s: float | None = None
     cpu_ms: float | None = None  # for one image
-
     at_least: float | None = None  # the ratio that is to be reached
 
 
@@ -135,9 +134,9 @@ def libzmq_of_c() -> dict[str, str]:
 def in_python(function: Callable[..., None], *arguments: object) -> list[str]:
     """Return the command that calls `function` in a process of its own."""
     name = function.__name__
-    call = f"{name}({', '.join(map(repr, map(str, arguments)))})"
-    program = f"from {function.__module__} import {name}; {call}"
-    return [sys.executable, "-c", program]
+    load = f"import sys; from {function.__module__} import {name}"
+    program = f"{load}; {name}(*sys.argv[1:])"
+    return [sys.executable, "-c", program, *map(str, arguments)]
 
 
 @dataclass(frozen=True, slots=True)
