@@ -40,7 +40,6 @@ IDLE_S = 300.0
 class NewsShow(Play):
     def __init__(self) -> None:
         super().__init__()
-        self._clicks: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._windows: dict[str, zmq.SyncSocket] = {}
         self._wanted: set[tuple[str, str]] = set()  # window, topic
         self._last: dict[bytes, bytes] = {}  # number of its news, by topic
@@ -70,9 +69,6 @@ class NewsShow(Play):
         lost = self._missed - self._again
         self.tell("over", **counts, lost=lost, total=self._passed)
 
-    def click(self, verb: str, name: str) -> None:
-        self._clicks.put("" if verb == "end" else name)
-
     def _start_programs(self, stack: ExitStack, events: str) -> None:
         server = server_command("tcp://127.0.0.1:*")
         _, endpoint = stack.enter_context(running(*server))
@@ -90,7 +86,7 @@ class NewsShow(Play):
         until = time.monotonic() + IDLE_S
         while time.monotonic() < until:
             with suppress(queue.Empty):
-                if not (name := self._clicks.get_nowait()):
+                if not (name := self.clicks.get_nowait()):
                     return
                 self._obey(name)
                 until = time.monotonic() + IDLE_S

@@ -12,6 +12,7 @@ server. All shows tell the same frame around their own events:
 
 import json
 import os
+import queue
 import sys
 import time
 from contextlib import suppress
@@ -20,9 +21,14 @@ from typing import Any
 
 
 class Play:
-    """One run of a show; `play` tells what happens in it, to its end."""
+    """One run of a show; `play` tells what happens in it, to its end.
+
+    The names that are clicked wait in `clicks`, and "" stands for the end. A
+    show that obeys at once overrides `click`.
+    """
 
     def __init__(self) -> None:
+        self.clicks: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._began = time.monotonic()
         self._one_at_a_time = Lock()
 
@@ -35,7 +41,7 @@ class Play:
         raise NotImplementedError
 
     def click(self, verb: str, name: str) -> None:
-        raise NotImplementedError
+        self.clicks.put("" if verb == "end" else name)
 
     def end(self) -> None:
         """Kill what does not die with this process."""

@@ -48,8 +48,7 @@ CHAOS = "plugin_system.samples.chaos:plugin"
 class PluginShow(Play):
     def __init__(self) -> None:
         super().__init__()
-        self._clicks: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._busy: set[str] = set()
+        self._idle = set(CALLS)
         self._counts = {"total": 0, "made": 0, "again": 0, "lost": 0}
 
     def play(self) -> None:
@@ -64,15 +63,11 @@ class PluginShow(Play):
             pids = {name: executor.status(name).pid for name in CALLS}
             self.tell("crew", workers=pids)
             with suppress(queue.Empty):  # nobody has clicked for a while
-                while name := self._clicks.get(timeout=IDLE_S):
-                    if name not in self._busy:
-                        self._busy.add(name)
+                while name := self.clicks.get(timeout=IDLE_S):
+                    if name in self._idle:
+                        self._idle.remove(name)
                         pool.submit(self._call, executor, name)
         self.tell("over", **self._counts)
-
-    def click(self, verb: str, name: str) -> None:
-        if verb == "end" or name in CALLS:
-            self._clicks.put("" if verb == "end" else name)
 
     def _call(self, executor: Executor, name: str) -> None:
         method, argument = CALLS[name]
@@ -92,7 +87,7 @@ class PluginShow(Play):
         else:
             self._counts["lost"] += 1
             self._ask_again(executor, name)
-        self._busy.discard(name)
+        self._idle.add(name)
 
     def _ask_again(self, executor: Executor, name: str) -> None:
         began = time.perf_counter()
