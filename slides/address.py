@@ -15,7 +15,7 @@ MISSING = (
     " [project.urls] of pyproject.toml, or git remote add origin, to a public"
     " https address."
 )
-SCP = re.compile(r"(?:[\w.-]+@)?([\w.-]+):(?!//)(.+)")  # git@host:owner/name
+SCP = re.compile(r"^(?:[\w.-]+@)?([\w.-]+):(?!//)(.+)$")  # git@host:a/b
 PRIVATE = ("local", "localdomain", "lan", "internal", "home", "localhost")
 GIT_S = 10
 
@@ -45,9 +45,8 @@ def look_up(root: Path = ROOT) -> str:
 
 def public(remote: str) -> str:
     """Return a remote as https without user, or "" if it is not public."""
-    scp = SCP.fullmatch(remote)
     try:
-        parts = urlsplit(f"ssh://{scp[1]}/{scp[2]}" if scp else remote)
+        parts = urlsplit(SCP.sub(r"ssh://\1/\2", remote))
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return ""
