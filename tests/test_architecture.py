@@ -38,9 +38,9 @@ OVER = {
     "pingpong": 1_280,  # --events
     "image_pipeline": 8_096,
     "plugin_system": 3_512,  # sandbox, flood watch, events
-    "slides": 2_017,  # the server's checks, the address and its QR code
-    "slides/bench": 1_247,  # the soak
-    "slides/live": 1_214,  # five shows instead of two
+    "slides": 1_951,  # the server's checks, the address and its QR code
+    "slides/bench": 1_238,  # the soak
+    "slides/live": 1_138,  # five shows instead of two
 }
 MESSAGING = (  # what works for any bytes in and any bytes out
     "ventilator",
