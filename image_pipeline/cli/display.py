@@ -49,7 +49,7 @@ def show_batch(
     stop: Stop,
     *,
     report: Path | None = None,
-    keep_sheet: Callable[[list[FileRecord]], None] | None = None,
+    sheet: list[FileRecord] | None = None,
     quiet: bool = False,
     events: str = "",
 ) -> ExitCode:
@@ -60,12 +60,10 @@ def show_batch(
     second Ctrl-C raises, stops it at once.
     """
     with ExitStack() as stack:
-        account = Account(found.total)
+        account = Account(found.total, sheet=sheet)
         account.events = stack.enter_context(closing(_events(events)))
         if report:
             account.report = stack.enter_context(closing(_opened(report)))
-        if keep_sheet:
-            account.sheet = []
         display = stack.enter_context(Display(account, quiet, stop))
         for ended in found.ended:
             account.record(ended)
@@ -86,8 +84,6 @@ def show_batch(
     if trouble:
         say(f"stopped: {trouble}", err=True)
     say(account.summary())
-    if keep_sheet and account.sheet is not None:
-        keep_sheet(account.sheet)
     code = account.tally.exit_code(stop.is_set())
     if account.report and account.report.trouble:
         say(f"{report} is not complete: {account.report.trouble}", err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from image_pipeline.cli.options import INCOMPLETE, MAKE, fail, say
+from image_pipeline.cli.options import MAKE, say
 
 if TYPE_CHECKING:
     from image_pipeline.cli.display import Deliver
@@ -18,22 +18,18 @@ if TYPE_CHECKING:
 
 
 def start_workers(transport: str, workers: int | None) -> "Supervisor":
-    from image_pipeline.outcome import Incomplete
     from image_pipeline.supervision.processes import Processes
 
     count = workers or len(os.sched_getaffinity(0))
     # What is loaded by now stays. A collector that walks it again and again
     # finds nothing, and copies for each forked worker the pages it shares.
     gc.freeze()
-    try:
-        if transport == "inproc":
-            from image_pipeline.supervision.threads import Threads
+    if transport == "inproc":
+        from image_pipeline.supervision.threads import Threads
 
-            return Threads(count, MAKE)
-        say_whether_shut_in()
-        return Processes(count, MAKE)
-    except Incomplete as error:
-        fail(error, INCOMPLETE)
+        return Threads(count, MAKE)
+    say_whether_shut_in()
+    return Processes(count, MAKE)
 
 
 def say_whether_shut_in() -> None:

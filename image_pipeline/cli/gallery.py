@@ -18,7 +18,12 @@ from string import Template
 from urllib.parse import quote_from_bytes
 
 from image_pipeline.imaging.recipe import Box
-from image_pipeline.outcome import FileRecord, Outcome
+from image_pipeline.outcome import (
+    CannotKeep,
+    FileRecord,
+    Outcome,
+    TargetError,
+)
 from image_pipeline.storage.names import shown
 from image_pipeline.storage.store import Store
 
@@ -41,11 +46,12 @@ def is_in_the_way(target: Path) -> bool:
         return error.errno not in _NOTHING_THERE
 
 
-def keep(
-    store: Store, source: Path, target: Path, records: Iterable[FileRecord]
-) -> None:
-    """Write the page; raises TargetError and CannotKeep."""
-    store.write(PAGE, contact_sheet(records, source, target))
+def keep(store: Store, source: Path, records: Iterable[FileRecord]) -> None:
+    """Write the page; raises TargetError."""
+    try:
+        store.write(PAGE, contact_sheet(records, source, store.target))
+    except CannotKeep as error:
+        raise TargetError(f"no gallery in {store.target}: {error}") from None
 
 
 def contact_sheet(

@@ -7,7 +7,6 @@ workers before it imports anything more.
 import os
 import sys
 from contextlib import closing, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from image_pipeline.cli import roles
 from image_pipeline.cli.engines import here, on_cluster, start_workers
 from image_pipeline.cli.options import (
     FOLDER,
-    INCOMPLETE,
-    INTERRUPTED,
+    Command,
     Number,
     Options,
     fail,
@@ -28,9 +26,12 @@ from image_pipeline.cli.options import (
     say,
     show_version,
 )
+from image_pipeline.outcome import ExitCode, FileRecord
 
 
 class _Group(click.Group):
+    command_class = Command
+
     def main(self, *arguments: Any, **options: Any) -> Any:
         try:
             return super().main(*arguments, **options)
@@ -38,13 +39,13 @@ class _Group(click.Group):
             # Python must not try the failed write again when it ends.
             sys.stdout = None
             name = f"{error.filename}: " if error.filename else ""
-            fail(f"cannot go on: {name}{error.strerror or error}", INCOMPLETE)
+            fail(f"cannot go on: {name}{error.strerror or error}")
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
+            sys.exit(ExitCode.INTERRUPTED)
 
 
 @click.group(
@@ -144,13 +145,10 @@ def run(
 
     stop = click.get_current_context().with_resource(stop_on_signals())
 
-    from image_pipeline.storage.scan import BadFolders, check_folders
+    from image_pipeline.storage.scan import check_folders
 
     asked = Options.read(src=src, dst=dst, **chosen)
-    try:
-        check_folders(src, dst)
-    except BadFolders as error:
-        raise click.UsageError(str(error)) from None
+    check_folders(src, dst)
     if gallery:
         check_gallery(dst)
     if dry_run:
@@ -165,41 +163,34 @@ def run(
     supervisor = None if scheduler else start_workers(transport, workers)
 
     from image_pipeline.cli.display import show_batch
-    from image_pipeline.outcome import CannotKeep, Incomplete, TargetError
     from image_pipeline.storage.store import Store
-    from image_pipeline.transport.endpoints import Unusable
 
-    try:
-        with (
-            closing(supervisor) if supervisor else nullcontext(),
-            Store(dst, overwrite) as store,
-            here(store, supervisor, transport)
-            if supervisor
-            else on_cluster(store, scheduler or "") as deliver,
-        ):
-            found, files = asked.find(store.folding())
-            keep_sheet = None
-            if gallery:
-                from image_pipeline.cli.gallery import keep
+    with (
+        closing(supervisor) if supervisor else nullcontext(),
+        Store(dst, overwrite) as store,
+        here(store, supervisor, transport)
+        if supervisor
+        else on_cluster(store, scheduler or "") as deliver,
+    ):
+        found, files = asked.find(store.folding())
+        sheet: list[FileRecord] | None = [] if gallery else None
+        code = show_batch(
+            deliver,
+            files,
+            found,
+            stop,
+            report=asked.report,
+            sheet=sheet,
+            quiet=asked.quiet,
+            events=events,
+        )
+        if sheet is not None:
+            from image_pipeline.cli.gallery import keep
 
-                keep_sheet = partial(keep, store, src, dst)
-            code = show_batch(
-                deliver,
-                files,
-                found,
-                stop,
-                report=asked.report,
-                keep_sheet=keep_sheet,
-                quiet=asked.quiet,
-                events=events,
-            )
-            if prune and not stop.is_set():
-                remove_orphans(store, src)
-            ignore_signals()
-    except (TargetError, Incomplete, Unusable) as error:
-        fail(error, INCOMPLETE)
-    except CannotKeep as error:
-        fail(f"no gallery in {dst}: {error}", INCOMPLETE)
+            keep(store, src, sheet)
+        if prune and not stop.is_set():
+            remove_orphans(store, src)
+        ignore_signals()
     sys.exit(code)
 
 
@@ -229,7 +220,6 @@ def demo() -> None:
 
     from image_pipeline.cli.signals import stop_on_signals
     from image_pipeline.demo.scenario import run
-    from image_pipeline.outcome import TargetError
 
     folder = Path(tempfile.mkdtemp(prefix="thumbnails-"))
     well = False
@@ -241,14 +231,12 @@ def demo() -> None:
                 lambda text: click.secho(text, bold=True, fg="cyan"),
                 lambda text: click.echo(f"   {text}"),
             )
-        except TargetError as error:
-            fail(error, INCOMPLETE)
         finally:
             # Only the results of a complete demo are kept.
             left = folder / "photographs" if well else folder
             shutil.rmtree(left, ignore_errors=True)
     if stop.is_set():
-        sys.exit(INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
     verdict = "every image was made" if well else "NOT every image was made"
     click.secho(verdict, bold=True, fg="green" if well else "red")
     sys.exit(0 if well else 1)

@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 import click
 
-from image_pipeline.cli.overwriting import check_report, check_swapped
+from image_pipeline.cli.overwriting import check_report
+from image_pipeline.outcome import ExitCode, Incomplete, TargetError
 
 if TYPE_CHECKING:
     from image_pipeline.imaging.recipe import Recipe
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from image_pipeline.storage.source import Files
 
 MAKE = "image_pipeline.imaging.make:make"  # what a worker is given to do
-INCOMPLETE = 3  # exit codes, as in `outcome.ExitCode`
-INTERRUPTED = 130
 MAX_COUNT = 2**63  # as many as fit on the wire
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -178,10 +177,34 @@ def say(text: object, err: bool = False) -> None:
             os.dup2(nowhere.fileno(), 2 if err else 1)
 
 
-def fail(sentence: object, code: int) -> NoReturn:
-    """Print the reason on stderr, and exit with `code`."""
+def fail(sentence: object) -> NoReturn:
+    """Print on stderr why nothing can be finished, and exit."""
     say(sentence, err=True)
-    sys.exit(code)
+    sys.exit(ExitCode.INCOMPLETE)
+
+
+class Command(click.Command):
+    """A command whose errors end in a sentence and an exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except Exception as error:
+            import zmq
+
+            from image_pipeline.storage.scan import BadFolders
+            from image_pipeline.transport.curve import BadKeys
+            from image_pipeline.transport.endpoints import Exposed, Unusable
+            from image_pipeline.transport.monitor import Refused
+
+            match error:
+                case BadFolders() | BadKeys() | Exposed():
+                    raise click.UsageError(str(error), context) from None
+                case Incomplete() | TargetError() | Unusable() | Refused():
+                    fail(error)
+                case zmq.ZMQError():
+                    fail(f"cannot make a socket: {error.strerror}")
+            raise
 
 
 @dataclass(frozen=True)
@@ -226,8 +249,9 @@ class Options:
         return cls(recipe=recipe, follow=not no_follow, **chosen)
 
     def find(self, fold: "Folding") -> "tuple[Found, Files]":
-        """Find the files; raises UsageError for unsuitable folders."""
+        """Find the files; raises BadFolders, and UsageError for a list."""
         from image_pipeline.storage.scan import (
+            check_source,
             end_clashes,
             exclude,
             listed,
@@ -236,7 +260,7 @@ class Options:
         from image_pipeline.storage.source import Files
 
         src, names = self.src, self.files_from
-        check_swapped(src)
+        check_source(src)
         if names:
             try:
                 found = listed(src, names.read(), self.dst, self.follow)

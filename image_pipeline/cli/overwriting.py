@@ -34,16 +34,6 @@ def check_report(
     return report
 
 
-def check_swapped(src: Path) -> None:
-    """Refuse a SRC that is itself a target."""
-    from image_pipeline.storage.scan import BadFolders, check_source
-
-    try:
-        check_source(src)
-    except BadFolders as error:
-        raise click.UsageError(str(error)) from None
-
-
 def check_gallery(dst: Path) -> None:
     from image_pipeline.cli.gallery import PAGE, is_in_the_way
 

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,12 @@ import click
 from image_pipeline.cli.engines import say_whether_shut_in
 from image_pipeline.cli.options import (
     FOLDER,
-    INCOMPLETE,
     MAKE,
+    Command,
     F,
     Number,
     Options,
     Seconds,
-    fail,
     listing,
     overwrite,
     recipe,
@@ -44,7 +44,7 @@ def endpoint(name: str, default: str) -> Callable[[F], F]:
     )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("src", type=FOLDER, envvar="IMAGE_PIPELINE_VENTILATOR_SRC")
 @endpoint("tasks", TASKS)
 @endpoint("results", RESULTS)
@@ -102,9 +102,10 @@ def ventilator(
 
     with (
         stop_on_signals() as stop,
-        zmq_context(
-            keys, "server", [tasks, receipts], [results], insecure
-        ) as (context, curve),
+        zmq_context(keys, [tasks, receipts], [results], insecure) as (
+            context,
+            curve,
+        ),
     ):
         code = show_batch(
             deliver,
@@ -117,7 +118,7 @@ def ventilator(
     sys.exit(code)
 
 
-@click.command()
+@click.command(cls=Command)
 @endpoint("tasks", TASKS)
 @endpoint("results", RESULTS)
 @click.option(
@@ -151,7 +152,6 @@ def worker(
 
     from image_pipeline.cli.signals import stop_on_signals
     from image_pipeline.messages import MAX_TEXT
-    from image_pipeline.outcome import Incomplete
     from image_pipeline.supervision.processes import Processes
 
     name = name or f"{socket.gethostname()} {os.getpid()}"
@@ -160,32 +160,21 @@ def worker(
             f"--name: give at most {MAX_TEXT - 20} printable letters"
         )
     say_whether_shut_in()
-    try:
-        with (
-            stop_on_signals() as stop,
-            closing(
-                Processes(
-                    processes,
-                    MAKE,
-                    name=name,
-                    once=once,
-                    verbose=not quiet,
-                )
-            ) as workers,
-            zmq_context(keys, "client", [], [tasks, results]) as (
-                context,
-                curve,
-            ),
-            workers.working(context, tasks, results, curve),
-        ):
-            if not quiet:
-                say(f"{name} takes tasks from {tasks}")
-            workers.serve(stop)
-    except Incomplete as error:
-        fail(error, INCOMPLETE)
+    start = partial(
+        Processes, processes, MAKE, name=name, once=once, verbose=not quiet
+    )
+    with (
+        stop_on_signals() as stop,
+        closing(start()) as workers,
+        zmq_context(keys, [], [tasks, results]) as (context, curve),
+        workers.working(context, tasks, results, curve),
+    ):
+        if not quiet:
+            say(f"{name} takes tasks from {tasks}")
+        workers.serve(stop)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument(
     "dst",
     type=click.Path(file_okay=False, path_type=Path),
@@ -208,11 +197,9 @@ def sink(
     """Write thumbnails below DST, batch after batch, until Ctrl-C."""
     from image_pipeline.cli.signals import stop_on_signals
     from image_pipeline.delivery.announced import Announced
-    from image_pipeline.outcome import TargetError
     from image_pipeline.sink import collect
     from image_pipeline.storage.store import Store
     from image_pipeline.storage.thumbnails import Thumbnails
-    from image_pipeline.transport.monitor import Refused
 
     def on_drop(reason: str) -> None:
         say(f"dropped a message: {reason}")
@@ -226,27 +213,24 @@ def sink(
         say(f"results at {endpoint}{open_to(endpoint, curve)}")
         say(f"written to {dst}")
 
-    try:
-        with (
-            stop_on_signals() as stop,
-            zmq_context(keys, "server", [results], [receipts], insecure) as (
-                context,
-                curve,
-            ),
-            Store(dst, overwrite) as store,
-        ):
-            announced = Announced(Thumbnails(store), curve, on_end, on_drop)
-            collect(
-                context,
-                (results, receipts),
-                announced,
-                stop,
-                once=once,
-                keys=curve,
-                on_bound=say_where,
-            )
-    except (TargetError, Refused) as error:
-        fail(error, INCOMPLETE)
+    with (
+        stop_on_signals() as stop,
+        zmq_context(keys, [results], [receipts], insecure) as (
+            context,
+            curve,
+        ),
+        Store(dst, overwrite) as store,
+    ):
+        announced = Announced(Thumbnails(store), curve, on_end, on_drop)
+        collect(
+            context,
+            (results, receipts),
+            announced,
+            stop,
+            once=once,
+            keys=curve,
+            on_bound=say_where,
+        )
 
 
 def open_to(endpoint: str, keys: "Keys | None") -> str:
@@ -259,31 +243,21 @@ def open_to(endpoint: str, keys: "Keys | None") -> str:
 @contextmanager
 def zmq_context(
     keys: Path | None,
-    role: str,
     binds: list[str],
     connects: list[str],
     insecure: bool = False,
 ) -> "Iterator[tuple[zmq.Context[zmq.Socket[bytes]], Keys | None]]":
-    """Yield a context that checks keys; errors become sentences."""
-    import zmq
-
-    from image_pipeline.outcome import Incomplete
+    """Yield a context that checks keys; who binds has the server's."""
     from image_pipeline.supervision.process import allow_files
     from image_pipeline.transport import curve, endpoints, sockets
 
-    try:
-        allow_files()
-        loaded = curve.load(keys, role) if keys else None
-        for endpoint in binds:
-            endpoints.check_exposure(endpoint, loaded, insecure)
-        for endpoint in connects:
-            if why := endpoints.host_trouble(endpoint):
-                say(f"{endpoint}: {why}; trying on", err=True)
-        with sockets.context() as context, curve.guard(context, loaded):
-            yield context, loaded
-    except (curve.BadKeys, endpoints.Exposed) as error:
-        raise click.UsageError(str(error)) from None
-    except (endpoints.Unusable, Incomplete) as error:
-        fail(error, INCOMPLETE)
-    except zmq.ZMQError as error:
-        fail(f"cannot make a socket: {error.strerror}", INCOMPLETE)
+    allow_files()
+    role = "server" if binds else "client"
+    loaded = curve.load(keys, role) if keys else None
+    for endpoint in binds:
+        endpoints.check_exposure(endpoint, loaded, insecure)
+    for endpoint in connects:
+        if why := endpoints.host_trouble(endpoint):
+            say(f"{endpoint}: {why}; trying on", err=True)
+    with sockets.context() as context, curve.guard(context, loaded):
+        yield context, loaded

@@ -175,5 +175,5 @@ def play(
                 watch=act.watch,
             )
         source = Path(os.fsdecode(files.source))
-        keep(store, source, target, act.records)
+        keep(store, source, act.records)
     return act
