@@ -21,28 +21,24 @@ from dask import config
 from distributed import Client, Future, KilledWorker
 from distributed.comm.addressing import resolve_address
 
-from image_pipeline.imaging.recipe import Recipe
-from image_pipeline.imaging.thumbnail import (
-    CannotMake,
-    Made,
-    NotAnImage,
-    make_thumbnails,
-    prepare,
-)
+from image_pipeline.imaging.make import make
+from image_pipeline.messages_pb2 import SourceFile
 from image_pipeline.outcome import (
     CannotKeep,
+    CannotMake,
     Changed,
     FileRecord,
     Incomplete,
+    Made,
     Outcome,
     Status,
     TargetError,
+    Unfit,
     Unreadable,
 )
-from image_pipeline.storage.journal import Source
-from image_pipeline.storage.names import output_names
 from image_pipeline.storage.source import Files
 from image_pipeline.storage.store import Store
+from image_pipeline.storage.thumbnails import Thumbnails
 
 CONNECT_S = 10.0
 TICK_S = 0.2
@@ -111,10 +107,7 @@ class Cluster:
             while batch.fill(stop):
                 batch.collect()
                 watch(Status(len(files.names)))
-        except Incomplete as error:
-            why = str(error)
-            raise
-        except TargetError as error:
+        except (Incomplete, TargetError) as error:
             why = str(error)
             raise Incomplete(why) from error
         except (OSError, CancelledError) as error:
@@ -124,11 +117,10 @@ class Cluster:
             batch.end(why)
 
 
-def make_remotely(data: bytes, recipe: Recipe) -> tuple[Made, float]:
+def make_remotely(data: bytes, instructions: bytes) -> tuple[Made, float]:
     """Runs on a Dask worker; returns the thumbnails and the seconds."""
-    prepare()
     began = time.monotonic()
-    return make_thumbnails(data, recipe), time.monotonic() - began
+    return make(data, instructions), time.monotonic() - began
 
 
 class _Batch:
@@ -141,13 +133,11 @@ class _Batch:
         files: Files,
         record: Callable[[FileRecord], None],
     ) -> None:
-        self._client = client
-        self._store = store
-        self._files = files
-        self._record = record
-        self._fingerprint = files.recipe.fingerprint()
+        self._client, self._files, self._record = client, files, record
+        self._target = Thumbnails(store)
+        self._target.begin(files.instructions)
         self._waiting = iter(range(1, len(files.names) + 1))
-        self._in_flight: dict[RemoteResult, tuple[int, Source]] = {}
+        self._in_flight: dict[RemoteResult, SourceFile] = {}
         self._finished: queue.SimpleQueue[RemoteResult] = queue.SimpleQueue()
         self._heard = time.monotonic()
 
@@ -166,7 +156,7 @@ class _Batch:
 
     def _has_room(self, threads: int) -> bool:
         """Two images for each thread keep it busy; a few fit in memory."""
-        held = sum(source.size for _, source in self._in_flight.values())
+        held = sum(file.size for file in self._in_flight.values())
         return (
             len(self._in_flight) < 2 * max(1, threads) and held < WINDOW_BYTES
         )
@@ -175,10 +165,14 @@ class _Batch:
         files = self._files
         for _ in range(READS):
             size, mtime_ns, mode = files.measure(number)
-            name = files.name(number)
-            source = Source(name, size, mtime_ns, self._fingerprint, mode)
-            outputs = output_names(source.name, files.recipe)
-            if not files.force and self._store.is_current(source, outputs):
+            file = SourceFile(
+                id=number,
+                name=files.name(number),
+                size=size,
+                mtime_ns=mtime_ns,
+                mode=mode,
+            )
+            if not files.force and self._target.is_current(file):
                 self._close(number, Outcome.CURRENT)
                 return
             with suppress(Changed):
@@ -189,9 +183,9 @@ class _Batch:
         # Inside the task and not scattered: so the scheduler keeps it, and
         # a worker that dies takes no image with it.
         future = self._client.submit(
-            make_remotely, image, files.recipe, pure=False
+            make_remotely, image, files.instructions, pure=False
         )
-        self._in_flight[future] = number, source
+        self._in_flight[future] = file
         future.add_done_callback(self._finished.put)
 
     def collect(self) -> None:
@@ -211,23 +205,20 @@ class _Batch:
             )
 
     def _finish(self, future: RemoteResult) -> None:
-        number, source = self._in_flight[future]
+        file = self._in_flight[future]
         outcome = Outcome.FAILED
         facts: dict[str, float] = {}
         try:
             made, seconds = future.result(timeout=FETCH_S)
-            outputs = output_names(source.name, self._files.recipe)
-            self._store.keep(
-                source, dict(zip(outputs, made.thumbnails, strict=True))
-            )
+            self._target.keep(file, made.results)
             outcome, reason = Outcome.MADE, "; ".join(made.notes)
             facts = {
                 "width": made.width,
                 "height": made.height,
                 "seconds": seconds,
             }
-        except NotAnImage as error:
-            ended = self._files.unfit(number, str(error))
+        except Unfit as error:
+            ended = self._files.unfit(file.id, str(error))
             outcome, reason = ended.outcome, str(ended)
         except (CannotMake, CannotKeep) as error:
             reason = str(error)
@@ -241,10 +232,9 @@ class _Batch:
                 "the same beyond-http there"
             )
         if outcome is not Outcome.MADE:
-            outputs = output_names(source.name, self._files.recipe)
-            self._store.discard(source, outputs)
+            self._target.discard(file)
         del self._in_flight[future]
-        self._close(number, outcome, reason, **facts)
+        self._close(file.id, outcome, reason, **facts)
 
     def _close(
         self, number: int, outcome: Outcome, reason: str = "", **made: Any
@@ -258,7 +248,6 @@ class _Batch:
 
     def end(self, why: str) -> None:
         """Record the other files as unfinished."""
-        for number, _ in self._in_flight.values():
-            self._close(number, Outcome.UNFINISHED, why)
-        for number in self._waiting:
+        in_flight = [file.id for file in self._in_flight.values()]
+        for number in (*in_flight, *self._waiting):
             self._close(number, Outcome.UNFINISHED, why)
