@@ -16,10 +16,12 @@ from image_pipeline.cli import roles
 from image_pipeline.cli.engines import here, on_cluster, start_workers
 from image_pipeline.cli.options import (
     FOLDER,
+    TARGET,
     Command,
     Number,
     Options,
     fail,
+    flag,
     listing,
     overwrite,
     recipe,
@@ -53,6 +55,7 @@ class _Group(click.Group):
     context_settings={
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "IMAGE_PIPELINE",
+        "show_default": True,
     },
 )
 @click.option(
@@ -85,11 +88,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("src", type=FOLDER, envvar="IMAGE_PIPELINE_RUN_SRC")
-@click.argument(
-    "dst",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="IMAGE_PIPELINE_RUN_DST",
-)
+@click.argument("dst", type=TARGET, envvar="IMAGE_PIPELINE_RUN_DST")
 @click.option(
     "--workers",
     "-j",
@@ -101,7 +100,6 @@ def main() -> None:
     "--transport",
     type=click.Choice(["tcp", "ipc", "inproc"]),
     default="ipc",
-    show_default=True,
     help="ipc and tcp: worker processes; inproc: threads.",
 )
 @click.option(
@@ -112,16 +110,12 @@ def main() -> None:
 @recipe
 @overwrite
 @listing
-@click.option("--gallery", is_flag=True, help="Also write DST/index.html.")
-@click.option(
-    "--prune",
-    is_flag=True,
-    help="Also remove our thumbnails of files that are gone from SRC.",
+@flag("--gallery", "Also write DST/index.html.")
+@flag(
+    "--prune", "Also remove our thumbnails of files that are gone from SRC."
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option(
-    "--events", default="", metavar="ENDPOINT", help="Publish news to it."
-)
+@flag("--dry-run", "Only say what would be done.")
+@click.option("--events", metavar="ENDPOINT", help="Publish news to it.")
 def run(
     src: Path,
     dst: Path,
@@ -131,7 +125,7 @@ def run(
     gallery: bool,
     prune: bool,
     dry_run: bool,
-    events: str,
+    events: str | None,
     overwrite: bool,
     **chosen: Any,
 ) -> None:
@@ -182,7 +176,7 @@ def run(
             report=asked.report,
             sheet=sheet,
             quiet=asked.quiet,
-            events=events,
+            events=events or "",
         )
         if sheet is not None:
             from image_pipeline.cli.gallery import keep
@@ -199,7 +193,7 @@ for role in (roles.ventilator, roles.worker, roles.sink):
 
 
 @main.command()
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", type=TARGET)
 def keygen(folder: Path) -> None:
     """Write two certificates into FOLDER: a server's and a client's."""
     from image_pipeline.transport.curve import BadKeys, generate

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAKE = "image_pipeline.imaging.make:make"  # what a worker is given to do
 MAX_COUNT = 2**63  # as many as fit on the wire
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+TARGET = click.Path(file_okay=False, path_type=Path)  # made if need be
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -36,10 +37,7 @@ class Number(click.IntRange):
 
 
 class Seconds(click.FloatRange):
-    """0.1 s to a day, and not `nan`, which is in every range."""
-
-    def __init__(self) -> None:
-        super().__init__(0.1, 86_400)
+    """Seconds within limits, and not `nan`, which is in every range."""
 
     def convert(self, value: Any, *where: Any) -> float:
         seconds: float = super().convert(value, *where)
@@ -48,7 +46,10 @@ class Seconds(click.FloatRange):
         return seconds
 
     def _describe_range(self) -> str:
-        return "0.1 to 86400"
+        return f"{self.min} to {self.max}"
+
+
+SECONDS = Seconds(0.1, 86_400)  # up to a day
 
 
 def show_version(context: click.Context, _: object, wanted: bool) -> None:
@@ -61,6 +62,10 @@ def show_version(context: click.Context, _: object, wanted: bool) -> None:
             number = "of a copy"
         click.echo(f"image_pipeline {number}")
         context.exit()
+
+
+def flag(name: str, text: str) -> Callable[[F], F]:
+    return click.option(name, is_flag=True, help=text)
 
 
 def options(*several: Callable[[F], F]) -> Callable[[F], F]:
@@ -80,33 +85,20 @@ recipe = options(
         multiple=True,
         default=["256"],
         metavar="N|WxH|Wx|xH",
-        help="Box to fit into, in pixels; may be repeated.  [default: 256]",
+        help="Box to fit into, in pixels; may be repeated.",
     ),
     click.option(
         "--format",
         type=click.Choice(["jpeg", "webp", "png", "avif"]),
         default="jpeg",
-        show_default=True,
     ),
-    click.option(
-        "--quality",
-        type=Number(1, 100),
-        default=80,
-        show_default=True,
-    ),
-    click.option(
-        "--fill",
-        is_flag=True,
-        help="Crop from the centre to the shape of the box.",
-    ),
-    click.option(
-        "--strict", is_flag=True, help="Fail images that are damaged a bit."
-    ),
+    click.option("--quality", type=Number(1, 100), default=80),
+    flag("--fill", "Crop from the centre to the shape of the box."),
+    flag("--strict", "Fail images that are damaged a bit."),
     click.option(
         "--timeout",
-        type=Seconds(),
+        type=SECONDS,
         default=60.0,
-        show_default=True,
         metavar="S",
         help="Seconds that one image may take.",
     ),
@@ -114,26 +106,19 @@ recipe = options(
         "--max-pixels",
         type=Number(1, MAX_COUNT),
         default=100_000_000,
-        show_default=True,
         metavar="N",
         help="Fail images with more, before decoding them.",
     ),
-    click.option(
-        "--force", is_flag=True, help="Make even what is up to date."
-    ),
+    flag("--force", "Make even what is up to date."),
 )
-overwrite = click.option(
-    "--overwrite",
-    is_flag=True,
-    help="Replace also files in DST that earlier runs did not make.",
+overwrite = flag(
+    "--overwrite", "Replace also files in DST that earlier runs did not make."
 )
 secured = options(
     click.option(
         "--keys", type=FOLDER, help="Certificates that `keygen` made."
     ),
-    click.option(
-        "--insecure", is_flag=True, help="Bind beyond loopback without keys."
-    ),
+    flag("--insecure", "Bind beyond loopback without keys."),
 )
 listing = options(
     click.option(
@@ -149,11 +134,7 @@ listing = options(
         metavar="GLOB",
         help="Leave out names, and what lies in folders, that match.",
     ),
-    click.option(
-        "--no-follow",
-        is_flag=True,
-        help="Skip links: they may lead out of SRC.",
-    ),
+    flag("--no-follow", "Skip links: they may lead out of SRC."),
     click.option(
         "--report",
         type=click.Path(dir_okay=False, path_type=Path),
@@ -161,7 +142,7 @@ listing = options(
         metavar="FILE",
         help="Write a line of JSON for each file.",
     ),
-    click.option("--quiet", is_flag=True, help="Print only the end."),
+    flag("--quiet", "Print only the end."),
 )
 
 

@@ -14,11 +14,13 @@ from image_pipeline.cli.engines import say_whether_shut_in
 from image_pipeline.cli.options import (
     FOLDER,
     MAKE,
+    SECONDS,
+    TARGET,
     Command,
     F,
     Number,
     Options,
-    Seconds,
+    flag,
     listing,
     overwrite,
     recipe,
@@ -39,9 +41,7 @@ COUNT = Number(1, 512)
 
 
 def endpoint(name: str, default: str) -> Callable[[F], F]:
-    return click.option(
-        f"--{name}", default=default, show_default=True, metavar="ENDPOINT"
-    )
+    return click.option(f"--{name}", default=default, metavar="ENDPOINT")
 
 
 @click.command(cls=Command)
@@ -53,14 +53,12 @@ def endpoint(name: str, default: str) -> Callable[[F], F]:
     "--workers",
     type=COUNT,
     default=1,
-    show_default=True,
     help="Start when so many are connected.",
 )
 @click.option(
     "--patience",
-    type=Seconds(),
+    type=SECONDS,
     default=60.0,
-    show_default=True,
     metavar="S",
     help="Seconds to wait for somebody who is missing.",
 )
@@ -126,13 +124,12 @@ def ventilator(
     "-j",
     type=COUNT,
     default=1,
-    show_default=True,
     metavar="N",
     help="How many images at a time.",
 )
-@click.option("--once", is_flag=True, help="Leave when the batch has ended.")
+@flag("--once", "Leave when the batch has ended.")
 @click.option("--name", help="Unique among the workers.")
-@click.option("--quiet", is_flag=True, help="Print no line for each image.")
+@flag("--quiet", "Print no line for each image.")
 @click.option("--keys", type=FOLDER, help="Certificates of `keygen`.")
 def worker(
     tasks: str,
@@ -175,14 +172,10 @@ def worker(
 
 
 @click.command(cls=Command)
-@click.argument(
-    "dst",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="IMAGE_PIPELINE_SINK_DST",
-)
+@click.argument("dst", type=TARGET, envvar="IMAGE_PIPELINE_SINK_DST")
 @endpoint("results", RESULTS)
 @endpoint("receipts", RECEIPTS)
-@click.option("--once", is_flag=True, help="Leave when the batch has ended.")
+@flag("--once", "Leave when the batch has ended.")
 @overwrite
 @secured
 def sink(
