@@ -12,10 +12,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import click
-
 from image_pipeline.cli.account import Account
-from image_pipeline.cli.options import say
+from image_pipeline.cli.options import refusing, say
 from image_pipeline.cli.report import Report
 from image_pipeline.cli.signals import NOTICE, Stop
 from image_pipeline.outcome import (
@@ -61,9 +59,11 @@ def show_batch(
     """
     with ExitStack() as stack:
         account = Account(found.total, sheet=sheet)
-        account.events = stack.enter_context(closing(_events(events)))
+        with refusing(f"publish events to {events}"):
+            account.events = stack.enter_context(closing(Events(events)))
         if report:
-            account.report = stack.enter_context(closing(_opened(report)))
+            with refusing(f"write the report {report}"):
+                account.report = stack.enter_context(closing(Report(report)))
         display = stack.enter_context(Display(account, quiet, stop))
         for ended in found.ended:
             account.record(ended)
@@ -89,24 +89,6 @@ def show_batch(
         say(f"{report} is not complete: {account.report.trouble}", err=True)
         code = max(code, ExitCode.INCOMPLETE)
     return code
-
-
-def _events(endpoint: str) -> Events:
-    try:
-        return Events(endpoint)
-    except OSError as error:
-        raise click.UsageError(
-            f"cannot publish events to {endpoint}: {error.strerror}"
-        ) from None
-
-
-def _opened(report: Path) -> Report:
-    try:
-        return Report(report)
-    except OSError as error:
-        raise click.UsageError(
-            f"cannot write the report {report}: {error.strerror}"
-        ) from None
 
 
 class Display:

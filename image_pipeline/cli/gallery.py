@@ -17,6 +17,8 @@ from pathlib import Path
 from string import Template
 from urllib.parse import quote_from_bytes
 
+import click
+
 from image_pipeline.imaging.recipe import Box
 from image_pipeline.outcome import (
     CannotKeep,
@@ -34,16 +36,21 @@ _HEAD_BYTES = 1024  # of a page of ours, which hold the line above
 _TOGETHER = 200  # pictures; a browser lays out only those it shows
 
 
-def is_in_the_way(target: Path) -> bool:
-    """Return whether a file that we did not write has the page's name."""
+def check_page(target: Path) -> None:
+    """Refuse to overwrite a page that is not a gallery of ours."""
     page = target / os.fsdecode(PAGE)
     try:
-        if not stat.S_ISREG(page.lstat().st_mode):
-            return True
-        with page.open("rb") as file:
-            return _OURS not in file.read(_HEAD_BYTES)
+        if stat.S_ISREG(page.lstat().st_mode):
+            with page.open("rb") as file:
+                if _OURS in file.read(_HEAD_BYTES):
+                    return
     except OSError as error:  # what cannot be read is somebody else's
-        return error.errno not in _NOTHING_THERE
+        if error.errno in _NOTHING_THERE:
+            return
+    raise click.UsageError(
+        f"{page} was not made by --gallery: move it away, or choose another "
+        "target"
+    )
 
 
 def keep(store: Store, source: Path, records: Iterable[FileRecord]) -> None:

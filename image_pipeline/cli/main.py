@@ -8,7 +8,7 @@ import os
 import sys
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,16 +19,20 @@ from image_pipeline.cli.options import (
     TARGET,
     Command,
     Number,
-    Options,
     fail,
+    find,
     flag,
     listing,
     overwrite,
+    read_recipe,
     recipe,
     say,
     show_version,
 )
 from image_pipeline.outcome import ExitCode, FileRecord
+
+if TYPE_CHECKING:
+    from image_pipeline.storage.store import Store
 
 
 class _Group(click.Group):
@@ -127,6 +131,8 @@ def run(
     dry_run: bool,
     events: str | None,
     overwrite: bool,
+    report: Path | None,
+    quiet: bool,
     **chosen: Any,
 ) -> None:
     """Make thumbnails of all images in SRC below DST.
@@ -134,22 +140,23 @@ def run(
     The same command again resumes: what is up to date is left alone. The
     processes that decode have 2 GiB of memory and, with landlock, no files.
     """
-    from image_pipeline.cli.overwriting import check_gallery, remove_orphans
     from image_pipeline.cli.signals import ignore_signals, stop_on_signals
 
     stop = click.get_current_context().with_resource(stop_on_signals())
 
     from image_pipeline.storage.scan import check_folders
 
-    asked = Options.read(src=src, dst=dst, **chosen)
+    recipe = read_recipe(chosen)
     check_folders(src, dst)
     if gallery:
-        check_gallery(dst)
+        from image_pipeline.cli.gallery import check_page
+
+        check_page(dst)
     if dry_run:
         from image_pipeline.cli.dry_run import dry_run as would
         from image_pipeline.storage.names import Folding
 
-        found, files = asked.find(Folding())
+        found, files = find(src, dst, recipe, Folding(), **chosen)
         for line in would(files, found, dst, overwrite, prune):
             click.echo(line)
         return
@@ -166,16 +173,16 @@ def run(
         if supervisor
         else on_cluster(store, scheduler or "") as deliver,
     ):
-        found, files = asked.find(store.folding())
+        found, files = find(src, dst, recipe, store.folding(), **chosen)
         sheet: list[FileRecord] | None = [] if gallery else None
         code = show_batch(
             deliver,
             files,
             found,
             stop,
-            report=asked.report,
+            report=report,
             sheet=sheet,
-            quiet=asked.quiet,
+            quiet=quiet,
             events=events or "",
         )
         if sheet is not None:
@@ -183,9 +190,18 @@ def run(
 
             keep(store, src, sheet)
         if prune and not stop.is_set():
-            remove_orphans(store, src)
+            _remove_orphans(store, src)
         ignore_signals()
     sys.exit(code)
+
+
+def _remove_orphans(store: "Store", src: Path) -> None:
+    """Remove our thumbnails of deleted files, and print how many."""
+    from image_pipeline.storage.prune import orphans
+
+    gone = list(orphans(store, src, store.target))
+    removed = sum(map(store.remove, gone))
+    click.echo(f"thumbnails of files that are gone: {removed} removed")
 
 
 for role in (roles.ventilator, roles.worker, roles.sink):

@@ -5,14 +5,13 @@ Imports here must be quick, as in `main`.
 
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from image_pipeline.cli.overwriting import check_report
 from image_pipeline.outcome import ExitCode, Incomplete, TargetError
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 MAKE = "image_pipeline.imaging.make:make"  # what a worker is given to do
 MAX_COUNT = 2**63  # as many as fit on the wire
+REPORT_BEGINS = b'{"source": "'  # as `cli.report` writes it
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 TARGET = click.Path(file_okay=False, path_type=Path)  # made if need be
 F = TypeVar("F", bound=Callable[..., Any])
@@ -62,6 +62,31 @@ def show_version(context: click.Context, _: object, wanted: bool) -> None:
             number = "of a copy"
         click.echo(f"image_pipeline {number}")
         context.exit()
+
+
+@contextmanager
+def refusing(to: str) -> Iterator[None]:
+    """Turn an OSError into wrong usage: we cannot do this."""
+    try:
+        yield
+    except OSError as error:
+        raise click.UsageError(f"cannot {to}: {error.strerror}") from None
+
+
+def check_report(
+    _context: click.Context, _option: click.Parameter, report: Path | None
+) -> Path | None:
+    """Refuse to overwrite a file that is not a report, whole or cut off."""
+    # /dev/stdout is fine. Not `is_file`, which raises for a long name.
+    if report and os.path.isfile(report):  # noqa: PTH113
+        with refusing(f"write the report {report}"), report.open("rb") as old:
+            head = old.read(len(REPORT_BEGINS))
+        if not REPORT_BEGINS.startswith(head):
+            raise click.UsageError(
+                f"{report} is no report of an earlier run and would be lost: "
+                "move it away, or choose another name"
+            )
+    return report
 
 
 def flag(name: str, text: str) -> Callable[[F], F]:
@@ -188,76 +213,48 @@ class Command(click.Command):
             raise
 
 
-@dataclass(frozen=True)
-class Options:
-    """Which files a batch takes, what it makes of them, what it prints.
+def read_recipe(chosen: dict[str, Any]) -> "Recipe":
+    """Take the recipe out of click's values; raises UsageError."""
+    from image_pipeline.imaging.recipe import Box, Format, Recipe
 
-    `timeout` is in seconds; `dst` is None where the sink knows it.
+    making = "quality", "strict", "fill", "max_pixels"
+    try:
+        return Recipe(
+            sizes=tuple(map(Box.parse, chosen.pop("size"))),
+            format=Format(chosen.pop("format")),
+            **{name: chosen.pop(name) for name in making},
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def find(
+    src: Path,
+    dst: Path | None,
+    recipe: "Recipe",
+    fold: "Folding",
+    *,
+    timeout: float,
+    force: bool,
+    no_follow: bool,
+    exclude: tuple[str, ...],
+    files_from: IO[bytes] | None,
+) -> "tuple[Found, Files]":
+    """Find the files; `dst` is None where the sink knows it.
+
+    Raises BadFolders, and UsageError for a list that cannot be read.
     """
+    from image_pipeline.storage import scan
+    from image_pipeline.storage.source import Files
 
-    src: Path
-    recipe: "Recipe"
-    timeout: float
-    force: bool
-    follow: bool
-    exclude: tuple[str, ...]
-    files_from: IO[bytes] | None
-    report: Path | None
-    quiet: bool
-    dst: Path | None = None
-
-    @classmethod
-    def read(
-        cls,
-        *,
-        size: tuple[str, ...],
-        format: str,  # noqa: A002 - the option's name
-        no_follow: bool,
-        **chosen: Any,
-    ) -> Self:
-        """Convert the values of click; raises UsageError for a bad recipe."""
-        from image_pipeline.imaging.recipe import Box, Format, Recipe
-
-        making = "quality", "strict", "fill", "max_pixels"
-        try:
-            recipe = Recipe(
-                sizes=tuple(map(Box.parse, size)),
-                format=Format(format),
-                **{name: chosen.pop(name) for name in making},
-            )
-        except ValueError as error:
-            raise click.UsageError(str(error)) from None
-        return cls(recipe=recipe, follow=not no_follow, **chosen)
-
-    def find(self, fold: "Folding") -> "tuple[Found, Files]":
-        """Find the files; raises BadFolders, and UsageError for a list."""
-        from image_pipeline.storage.scan import (
-            check_source,
-            end_clashes,
-            exclude,
-            listed,
-            walk,
-        )
-        from image_pipeline.storage.source import Files
-
-        src, names = self.src, self.files_from
-        check_source(src)
-        if names:
-            try:
-                found = listed(src, names.read(), self.dst, self.follow)
-            except OSError as error:
-                raise click.UsageError(
-                    f"cannot read {names.name}: {error.strerror}"
-                ) from None
-        else:
-            found = walk(src, self.dst, self.follow)
-        exclude(found, self.exclude)
-        end_clashes(src, found, self.recipe, fold)
-        return found, Files(
-            os.fsencode(src),
-            found.names,
-            self.recipe,
-            self.timeout,
-            self.force,
-            self.follow,
-        )
+    follow = not no_follow
+    scan.check_source(src)
+    if files_from:
+        with refusing(f"read {files_from.name}"):
+            found = scan.listed(src, files_from.read(), dst, follow)
+    else:
+        found = scan.walk(src, dst, follow)
+    scan.exclude(found, exclude)
+    scan.end_clashes(src, found, recipe, fold)
+    source = os.fsencode(src)
+    return found, Files(source, found.names, recipe, timeout, force, follow)

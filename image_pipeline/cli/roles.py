@@ -19,10 +19,11 @@ from image_pipeline.cli.options import (
     Command,
     F,
     Number,
-    Options,
+    find,
     flag,
     listing,
     overwrite,
+    read_recipe,
     recipe,
     say,
     secured,
@@ -74,6 +75,8 @@ def ventilator(
     patience: float,
     keys: Path | None,
     insecure: bool,
+    report: Path | None,
+    quiet: bool,
     **chosen: Any,
 ) -> None:
     """Send the images in SRC to workers, until each has a receipt."""
@@ -83,11 +86,11 @@ def ventilator(
     from image_pipeline.storage.names import Folding
     from image_pipeline.ventilator import ventilate
 
-    asked = Options.read(src=src, **chosen)
-    found, files = asked.find(Folding())
+    recipe = read_recipe(chosen)
+    found, files = find(src, None, recipe, Folding(), **chosen)
 
     def say_where(endpoint: str) -> None:
-        if not asked.quiet:
+        if not quiet:
             say(f"tasks at {endpoint}{open_to(endpoint, curve)}")
             say(f"waiting for workers: {workers}")
 
@@ -110,8 +113,8 @@ def ventilator(
             files,
             found,
             stop,
-            report=asked.report,
-            quiet=asked.quiet,
+            report=report,
+            quiet=quiet,
         )
     sys.exit(code)
 
