@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from image_pipeline.outcome import Unreadable
+from image_pipeline.outcome import Outcome, Unreadable
 from image_pipeline.storage.journal import Source
 from image_pipeline.storage.names import output_names, shown
 from image_pipeline.storage.prune import orphans
@@ -14,51 +14,38 @@ from image_pipeline.storage.store import looking_at
 
 
 def dry_run(
-    files: Files,
-    found: Found,
-    target: Path,
-    overwrite: bool = False,
-    prune: bool = False,
+    files: Files, found: Found, target: Path, overwrite: bool, prune: bool
 ) -> Iterator[str]:
     """Yield, line by line, what a run would do with each file."""
-    would = {"would be tried": 0, "current": 0, "skipped or failed": 0}
+    tried = current = 0
     for record in found.ended:
-        would["skipped or failed"] += 1
         yield f"{record.outcome}: {shown(record.source)}: {record.reason}"
     fingerprint = files.recipe.fingerprint()
     with looking_at(target) as content:
+        earlier = None if files.force else content
         for number, name in enumerate(files.names, 1):
+            outputs = output_names(name, files.recipe)
             try:
                 size, mtime_ns, _ = files.measure(number)
                 files.forget(number)
+                source = Source(name, size, mtime_ns, fingerprint)
+                if earlier and earlier.is_current(source, outputs):
+                    current += 1
+                    continue
+                for each in outputs:
+                    if content and (why := content.obstacle(each, overwrite)):
+                        raise Unreadable(Outcome.FAILED, why)
             except Unreadable as error:
-                would["skipped or failed"] += 1
                 yield f"{error.outcome}: {shown(name)}: {error}"
-                continue
-            outputs = output_names(name, files.recipe)
-            source = Source(name, size, mtime_ns, fingerprint)
-            if (
-                content
-                and not files.force
-                and content.is_current(source, outputs)
-            ):
-                would["current"] += 1
-                continue
-            obstacles = (
-                [content.obstacle(each, overwrite) for each in outputs]
-                if content
-                else []
-            )
-            if any(obstacles):
-                would["skipped or failed"] += 1
-                yield f"failed: {shown(name)}: {max(obstacles)}"
-                continue
-            would["would be tried"] += 1
-            yield f"{shown(name)} -> {', '.join(map(shown, outputs))}"
+            else:
+                tried += 1
+                yield f"{shown(name)} -> {', '.join(map(shown, outputs))}"
         if prune and content:
-            for name in orphans(
-                content, Path(os.fsdecode(files.source)), target
-            ):
+            folder = Path(os.fsdecode(files.source))
+            for name in orphans(content, folder, target):
                 yield f"would be removed: {shown(name)}"
-    counts = ", ".join(f"{count} {what}" for what, count in would.items())
-    yield f"{found.total} files: {counts}"
+    lost = found.total - tried - current
+    yield (
+        f"{found.total} files: {tried} would be tried, {current} current, "
+        f"{lost} skipped or failed"
+    )
