@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from image_pipeline.cli.account import Account
 from image_pipeline.cli.options import refusing, say
@@ -91,10 +91,11 @@ def show_batch(
     return code
 
 
-class Display:
+class Display(ExitStack):
     """Draws the progress; loads rich, which takes long, for a terminal."""
 
     def __init__(self, account: Account, quiet: bool, stop: Stop) -> None:
+        super().__init__()  # holds the bar, once there is one
         self._account, self._quiet, self._stop = account, quiet, stop
         self._due = time.monotonic()
         self._seen_from = self._due + _UNSEEN_S
@@ -104,13 +105,6 @@ class Display:
         self._said = {""}
         self._bar: Progress | None = None
         self._rows: dict[str, TaskID] = {}
-        self._opened = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._opened.close()
 
     def show(self, status: Status, last: bool = False) -> None:
         """Draw if a redraw is due, or if it is the last one."""
@@ -162,31 +156,30 @@ class Display:
         from rich.markup import escape
 
         if not self._bar:
-            self._bar = self._opened.enter_context(_bar())
-            self._rows[""] = self._bar.add_task("", said="")
-            # A signal that writes in between would tear the bar.
-            self._stop.announce = _by_display
-        for name in sorted(status.workers.keys() - self._rows.keys()):
-            self._rows[name] = self._bar.add_task(
-                escape(name), visible=False, said=""
-            )
+            self._bar = self.enter_context(_bar())
+            # A signal that writes in between would tear it: `show` does.
+            self._stop.announce = lambda: None
+        text = ", ".join(self._parts("[bold red]{} failed[/]"))
+        rows = {"": (self._account.tally.total(), text)}
+        for name, (file, since) in sorted(status.workers.items()):
+            busy = escape(shown(file)) or "[dim]idle[/]"
+            if status.now - since >= 1:
+                busy += f" for {status.now - since:.0f} s"
+            done = self._account.done_by[name]
+            rows[name] = done, f"{done} done, {busy}"
+        for name in rows:
+            if name not in self._rows:
+                self._rows[name] = self._bar.add_task(
+                    escape(name), visible=False, said=""
+                )
         for name, row in self._rows.items():
-            done, said = self._account.done_by[name], ""
-            if not name:
-                done = self._account.tally.total()
-                said = ", ".join(self._parts("[bold red]{} failed[/]"))
-            elif name in status.workers:
-                file, since = status.workers[name]
-                busy = escape(shown(file)) or "[dim]idle[/]"
-                if status.now - since >= 1:
-                    busy += f" for {status.now - since:.0f} s"
-                said = f"{done} done, {busy}"
+            done, text = rows.get(name, (0, ""))
             self._bar.update(
                 row,
                 total=self._account.total,
                 completed=done,
-                visible=bool(said),
-                said=said,
+                visible=bool(text),
+                said=text,
             )
         self._bar.refresh()
 
@@ -211,7 +204,3 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02} min"
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
-
-
-def _by_display() -> None:
-    """At the next `show`, as only the display knows where its bar is."""
