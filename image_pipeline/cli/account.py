@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from image_pipeline.cli.report import Report
@@ -31,8 +32,7 @@ class Account:
         self.tally[record.outcome] += 1
         self.pixels += record.width * record.height
         self.done_by[record.worker] += 1
-        source = shown(record.source)
-        more = {"source": source, "worker": record.worker}
+        more = {"source": shown(record.source), "worker": record.worker}
         self.events.tell(f"pipeline.{record.outcome}", **more)
         if self.report:
             self.report.write(record)
@@ -44,27 +44,20 @@ class Account:
         ):
             self.reasons.setdefault(record.reason, []).append(record.source)
 
-    def failures(self) -> list[str]:
-        """Return a line for each reason, the most frequent one first."""
-        lines = []
-        by_count = sorted(
-            self.reasons.items(), key=lambda item: -len(item[1])
-        )
+    def failures(self) -> Iterator[str]:
+        """Yield a line for each reason, the most frequent one first."""
+        untold = self.tally[Outcome.FAILED]
+        by_count = sorted(self.reasons.items(), key=lambda one: -len(one[1]))
         for reason, names in by_count[:MAX_PRINTED]:
+            untold -= len(names)
             if len(names) == 1:
-                lines.append(f"failed: {shown(names[0])}: {reason}")
-                continue
-            some = ", ".join(shown(name) for name in names[:3])
-            more = ", ..." if len(names) > 3 else ""
-            lines.append(
-                f"failed: {len(names)} files: {reason} ({some}{more})"
-            )
-        told = sum(len(names) for _, names in by_count[:MAX_PRINTED])
-        if untold := self.tally[Outcome.FAILED] - told:
-            lines.append(
-                f"and {untold} more failed; --report FILE lists them all"
-            )
-        return lines
+                yield f"failed: {shown(names[0])}: {reason}"
+            else:
+                some = ", ".join(map(shown, names[:3]))
+                more = ", ..." if len(names) > 3 else ""
+                yield f"failed: {len(names)} files: {reason} ({some}{more})"
+        if untold:
+            yield f"and {untold} more failed; --report FILE lists them all"
 
     def cut_off(self) -> None:
         """Count a file whose recording was interrupted as unfinished."""

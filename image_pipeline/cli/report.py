@@ -17,11 +17,8 @@ def to_json(record: FileRecord) -> str:
     Bytes of a name that are not UTF-8 become lone surrogates from U+DC80 to
     U+DCFF, as everywhere in Python (PEP 383), so nothing is lost.
     """
-    fields = asdict(record)
-    fields["source"] = os.fsdecode(record.source)
-    fields["outputs"] = [os.fsdecode(name) for name in record.outputs]
-    fields["seconds"] = round(record.seconds, 6)
-    return json.dumps(fields)
+    fields = asdict(record) | {"seconds": round(record.seconds, 6)}
+    return json.dumps(fields, default=os.fsdecode)
 
 
 class Report:
