@@ -9,10 +9,11 @@ sleeping.
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from filecmp import cmpfiles
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -39,6 +40,7 @@ from image_pipeline.supervision.threads import Threads
 from image_pipeline.transport.endpoints import Transport
 
 PHOTOGRAPHS = 48
+CORES = len(os.sched_getaffinity(0))
 Show = Callable[[str], object]
 
 
@@ -65,12 +67,9 @@ class Act:
             self.kill()
 
     def kill(self) -> None:
-        workers = self.workers
-        if self.killed or not isinstance(workers, Processes):
-            return
-        if self.victim in workers.pids:
-            with suppress(ProcessLookupError):
-                os.kill(workers.pids[self.victim], signal.SIGKILL)
+        if isinstance(self.workers, Processes) and not self.killed:
+            with suppress(KeyError, ProcessLookupError):  # it is dead already
+                os.kill(self.workers.pids[self.victim], signal.SIGKILL)
                 self.killed = True
 
     @property
@@ -83,8 +82,8 @@ class Act:
         return Tally(record.outcome for record in self.records)
 
     @property
-    def well(self) -> bool:
-        return self.tally[Outcome.MADE] == PHOTOGRAPHS
+    def lost(self) -> int:
+        return PHOTOGRAPHS - self.tally[Outcome.MADE]
 
 
 def run(folder: Path, stop: Event, title: Show, show: Show) -> bool:
@@ -93,18 +92,17 @@ def run(folder: Path, stop: Event, title: Show, show: Show) -> bool:
     The thumbnails and their contact sheet stay in `folder`. `stop` ends it
     early. Raises TargetError when the disk is full.
     """
-    cores = len(os.sched_getaffinity(0))
-    everyone = max(2, cores)
+    everyone = max(2, CORES)
 
     title(f"1. {PHOTOGRAPHS} photographs of 4 megapixels, made up here.")
-    names = list(photographs(folder / "photographs", stop))
+    source = folder / "photographs"
+    names = photographs(source, stop)
+    files = Files(os.fsencode(source), names, Recipe())
 
     def perform(text: str, name: str, *how: Any, **more: Any) -> Act:
         if stop.is_set():
             return Act(None)
         title(text)
-        source = os.fsencode(folder / "photographs")
-        files = Files(source, names, Recipe())
         played = play(folder / name, files, stop, *how, **more)
         rate = (PHOTOGRAPHS - 1) / played.seconds if played.seconds else 0.0
         show(f"{played.seconds:.2f} s, {rate:.0f} images a second")
@@ -116,31 +114,28 @@ def run(folder: Path, stop: Event, title: Show, show: Show) -> bool:
     text = f"3. {everyone} workers over tcp, and one is killed by SIGKILL."
     crowd = perform(text, "tcp", many, victim="worker 1")
     again = sum(record.attempts > 1 for record in crowd.records)
-    lost = PHOTOGRAPHS - crowd.tally[Outcome.MADE]
     if crowd.killed:
         sent = f"{again} images were sent again"
-        show(f"worker 1 died; {sent}, {lost} were lost")
+        show(f"worker 1 died; {sent}, {crowd.lost} were lost")
     text = f"4. The same functions as {everyone} threads, over inproc."
     as_threads = partial(Threads, everyone)
     threads = perform(text, "inproc", as_threads, Transport.INPROC)
 
-    if not (alone.well and crowd.well and crowd.killed and threads.well):
+    if alone.lost or crowd.lost or threads.lost or not crowd.killed:
         return False
     for act, what in ((crowd, "tcp, one killed"), (threads, "inproc")):
         times = alone.seconds / act.seconds
         show(f"{what}: {times:.1f} times as fast as one")
-    same = all(
-        (folder / "tcp" / os.fsdecode(name)).read_bytes()
-        == (folder / "inproc" / os.fsdecode(name)).read_bytes()
-        for name in names
-    )
+    both = folder / "tcp", folder / "inproc"
+    alike, *_ = cmpfiles(*both, map(os.fsdecode, names), shallow=False)
+    same = len(alike) == PHOTOGRAPHS
     show(f"the thumbnails are {'the same' if same else 'NOT the same'}")
     show(f"gallery: {folder / 'tcp' / os.fsdecode(PAGE)}")
     return same
 
 
-def photographs(folder: Path, stop: Event) -> Iterator[bytes]:
-    """Make them on all cores; yield their names."""
+def photographs(folder: Path, stop: Event) -> list[bytes]:
+    """Make them on all cores; return their names."""
     folder.mkdir(parents=True)
 
     def make(number: int) -> bytes:
@@ -149,8 +144,8 @@ def photographs(folder: Path, stop: Event) -> Iterator[bytes]:
             (folder / name).write_bytes(photograph(number))
         return name.encode()
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        yield from pool.map(make, range(1, PHOTOGRAPHS + 1))
+    with ThreadPoolExecutor(CORES) as pool:
+        return list(pool.map(make, range(1, PHOTOGRAPHS + 1)))
 
 
 def play(
@@ -174,6 +169,5 @@ def play(
                 record=act.record,
                 watch=act.watch,
             )
-        source = Path(os.fsdecode(files.source))
-        keep(store, source, act.records)
+        keep(store, Path(os.fsdecode(files.source)), act.records)
     return act
