@@ -26,9 +26,7 @@ _SKIES = (
 )
 
 
-def photograph(
-    seed: int, width: int = WIDTH, height: int = HEIGHT, quality: int = 92
-) -> bytes:
+def photograph(seed: int, width: int = WIDTH, height: int = HEIGHT) -> bytes:
     """Return one photograph as the bytes of a JPEG file."""
     rng = random.Random(seed)
     upright = rng.random() < 0.25
@@ -50,9 +48,7 @@ def photograph(
         image = image.transpose(Image.Transpose.ROTATE_90)
         exif[ExifTags.Base.Orientation] = 6
     file = io.BytesIO()
-    image.save(
-        file, "JPEG", quality=quality, exif=exif, progressive=progressive
-    )
+    image.save(file, "JPEG", quality=92, exif=exif, progressive=progressive)
     return file.getvalue()
 
 
@@ -66,29 +62,27 @@ def _scene(
         Image.linear_gradient("L").resize(size), zenith, horizon, middle
     )
     glow = Image.radial_gradient("L").point(lambda v: 255 - v * 1.5)
-    disc = max(1, height)
     sun = Image.new("L", size)
-    left = rng.randrange(width) - disc // 2
-    corner = left, rng.randrange(disc) // 2 - disc // 4
-    sun.paste(glow.resize((disc, disc)), corner)
-    image = ImageChops.screen(image, Image.merge("RGB", (sun, sun, sun)))
+    left = rng.randrange(width) - height // 2
+    corner = left, rng.randrange(height) // 2 - height // 4
+    sun.paste(glow.resize((height, height)), corner)
+    image = ImageChops.screen(image, sun.convert("RGB"))
     land = Image.new("L", size)
     ridges = 5
     for ridge in range(ridges):
         nearness = (ridge + 1) / ridges
         top = height * (0.35 + 0.5 * nearness * rng.uniform(0.7, 1))
         outline = _ridge(rng, size, top, height * 0.25 * (1.2 - nearness / 2))
-        red, green, blue = (
+        colour = tuple(
             round(far * (1 - nearness) + near * nearness)
-            for far, near in zip(
-                (150, 165, 190), _SOILS[rng.randrange(3)], strict=True
-            )
+            for far, near in zip(_HAZE, rng.choice(_SOILS), strict=True)
         )
-        ImageDraw.Draw(image).polygon(outline, (red, green, blue))
+        ImageDraw.Draw(image).polygon(outline, colour)
         ImageDraw.Draw(land).polygon(outline, round(255 * nearness))
     return image, land.filter(ImageFilter.GaussianBlur(1))
 
 
+_HAZE = (150, 165, 190)
 _SOILS = ((28, 38, 30), (44, 36, 28), (24, 32, 46))
 
 
@@ -125,7 +119,7 @@ def _grain(
         turned = tile.transpose(rng.choice(_MIRRORS))
         corner = (number % 3 * tile.width, number // 3 * tile.height)
         texture.paste(turned, corner)
-    rough = ImageChops.overlay(image, Image.merge("RGB", (texture,) * 3))
+    rough = ImageChops.overlay(image, texture.convert("RGB"))
     mask = land.point(lambda v: v * 0.7 + 64)
     return Image.composite(rough, image, mask)
 
