@@ -3,22 +3,11 @@
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from image_pipeline.outcome import FileRecord
-
-
-def to_json(record: FileRecord) -> str:
-    """Write `record` as one line of JSON, in ASCII.
-
-    Bytes of a name that are not UTF-8 become lone surrogates from U+DC80 to
-    U+DCFF, as everywhere in Python (PEP 383), so nothing is lost.
-    """
-    fields = asdict(record) | {"seconds": round(record.seconds, 6)}
-    return json.dumps(fields, default=os.fsdecode)
 
 
 class Report:
@@ -36,20 +25,24 @@ class Report:
         )
 
     def write(self, record: FileRecord) -> None:
-        self._try(partial(self._file.write, to_json(record) + "\n"))
+        """Write a line of JSON, in ASCII.
+
+        Bytes of a name that are not UTF-8 become lone surrogates from U+DC80
+        to U+DCFF, as everywhere in Python (PEP 383), so nothing is lost.
+        """
+        fields = asdict(record) | {"seconds": round(record.seconds, 6)}
+        line = json.dumps(fields, default=os.fsdecode) + "\n"
+        if not self.trouble:
+            self._try(partial(self._file.write, line))
 
     def close(self) -> None:
-        self._try(self._file.flush)
-        with suppress(OSError):  # closes even when it cannot flush
-            self._file.close()
+        self._try(self._file.close)  # which closes even if it cannot flush
 
     def _try(self, step: Callable[[], object]) -> None:
-        if self.trouble:
-            return
         try:
             step()
         except OSError as error:
-            self.trouble = error.strerror or str(error)
+            self.trouble = self.trouble or error.strerror or str(error)
 
 
 def _opened(path: str, flags: int) -> int:
