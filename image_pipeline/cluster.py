@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
@@ -79,12 +80,12 @@ def cluster(
         yield Cluster(client, store)
 
 
+@dataclass
 class Cluster:
     """A Dask cluster that stands in for our ventilator and workers."""
 
-    def __init__(self, client: Client, store: Store) -> None:
-        self.client = client
-        self._store = store
+    client: Client
+    store: Store
 
     def deliver(
         self,
@@ -101,7 +102,7 @@ class Cluster:
         take: Dask can end a task only by ending its worker, which is not
         ours to do.
         """
-        batch = _Batch(self.client, self._store, files, record)
+        batch = _Batch(self.client, self.store, files, record)
         why = "interrupted"
         try:
             while batch.fill(stop):
