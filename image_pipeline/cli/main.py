@@ -83,11 +83,9 @@ def main() -> None:
     could not be finished, 130 interrupted.
     """
     # Where these are closed (`>&-`), a socket must not take their numbers.
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(descriptor)
 
 
 @main.command()
@@ -212,11 +210,11 @@ for role in (roles.ventilator, roles.worker, roles.sink):
 @click.argument("folder", type=TARGET)
 def keygen(folder: Path) -> None:
     """Write two certificates into FOLDER: a server's and a client's."""
-    from image_pipeline.transport.curve import BadKeys, generate
+    from image_pipeline.transport.curve import generate
 
     try:
         made = generate(folder)
-    except (BadKeys, OSError) as error:
+    except OSError as error:
         raise click.UsageError(str(error)) from None
     for path in made:
         say(path)

@@ -148,7 +148,6 @@ secured = options(
 listing = options(
     click.option(
         "--files-from",
-        "files_from",
         type=click.File("rb"),
         metavar="FILE|-",
         help="Take the names in this file, by line or NUL, relative to SRC.",

@@ -89,7 +89,7 @@ def ventilator(
     recipe = read_recipe(chosen)
     found, files = find(src, None, recipe, Folding(), **chosen)
 
-    def say_where(endpoint: str) -> None:
+    def on_bound(endpoint: str) -> None:
         if not quiet:
             say(f"tasks at {endpoint}{open_to(endpoint, curve)}")
             say(f"waiting for workers: {workers}")
@@ -98,23 +98,17 @@ def ventilator(
         batch = Batch(
             files, workers=workers, patience=patience, keys=curve, **callbacks
         )
-        endpoints = tasks, results, receipts
-        ventilate(context, endpoints, batch, curve, say_where)
+        ventilate(context, (tasks, results, receipts), batch, curve, on_bound)
 
     with (
         stop_on_signals() as stop,
-        zmq_context(keys, [tasks, receipts], [results], insecure) as (
+        guarded(keys, [tasks, receipts], [results], insecure) as (
             context,
             curve,
         ),
     ):
         code = show_batch(
-            deliver,
-            files,
-            found,
-            stop,
-            report=report,
-            quiet=quiet,
+            deliver, files, found, stop, report=report, quiet=quiet
         )
     sys.exit(code)
 
@@ -166,7 +160,7 @@ def worker(
     with (
         stop_on_signals() as stop,
         closing(start()) as workers,
-        zmq_context(keys, [], [tasks, results]) as (context, curve),
+        guarded(keys, [], [tasks, results]) as (context, curve),
         workers.working(context, tasks, results, curve),
     ):
         if not quiet:
@@ -205,16 +199,13 @@ def sink(
         also = f", {dropped} messages dropped" if dropped else ""
         say(f"batch ended: {announced.made} made so far{also}")
 
-    def say_where(endpoint: str) -> None:
+    def on_bound(endpoint: str) -> None:
         say(f"results at {endpoint}{open_to(endpoint, curve)}")
         say(f"written to {dst}")
 
     with (
         stop_on_signals() as stop,
-        zmq_context(keys, [results], [receipts], insecure) as (
-            context,
-            curve,
-        ),
+        guarded(keys, [results], [receipts], insecure) as (context, curve),
         Store(dst, overwrite) as store,
     ):
         announced = Announced(Thumbnails(store), curve, on_end, on_drop)
@@ -225,7 +216,7 @@ def sink(
             stop,
             once=once,
             keys=curve,
-            on_bound=say_where,
+            on_bound=on_bound,
         )
 
 
@@ -237,7 +228,7 @@ def open_to(endpoint: str, keys: "Keys | None") -> str:
 
 
 @contextmanager
-def zmq_context(
+def guarded(
     keys: Path | None,
     binds: list[str],
     connects: list[str],
