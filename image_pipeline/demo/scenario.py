@@ -17,7 +17,6 @@ from filecmp import cmpfiles
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from image_pipeline.cli.gallery import PAGE, keep
 from image_pipeline.cli.options import MAKE
@@ -48,12 +47,33 @@ Show = Callable[[str], object]
 class Act:
     """One run of the demonstration, as it goes."""
 
-    workers: Supervisor | None
+    text: str
+    name: str  # of its folder
+    start: Callable[[str], Supervisor]
+    transport: Transport = Transport.TCP
     victim: str = ""  # the worker that is to be killed
+    killed: bool = False
     records: list[FileRecord] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
-    killed: bool = False
     at_work: dict[str, tuple[bytes, float]] = field(default_factory=dict)
+
+    def play(self, folder: Path, files: Files, stop: Event) -> None:
+        """Make all thumbnails once, with a contact sheet beside them."""
+        with (
+            closing(self.start(MAKE)) as self.workers,
+            Store(folder / self.name) as store,
+        ):
+            with suppress(Incomplete):  # the records say what is missing
+                run_batch(
+                    files,
+                    Thumbnails(store),
+                    self.workers,
+                    self.transport,
+                    stop=stop,
+                    record=self.record,
+                    watch=self.watch,
+                )
+            keep(store, Path(os.fsdecode(files.source)), self.records)
 
     def watch(self, status: Status) -> None:
         self.at_work = status.workers
@@ -92,35 +112,31 @@ def run(folder: Path, stop: Event, title: Show, show: Show) -> bool:
     The thumbnails and their contact sheet stay in `folder`. `stop` ends it
     early. Raises TargetError when the disk is full.
     """
-    everyone = max(2, CORES)
-
     title(f"1. {PHOTOGRAPHS} photographs of 4 megapixels, made up here.")
-    source = folder / "photographs"
-    names = photographs(source, stop)
-    files = Files(os.fsencode(source), names, Recipe())
+    names = photographs(folder / "photographs", stop)
+    files = Files(os.fsencode(folder / "photographs"), names, Recipe())
 
-    def perform(text: str, name: str, *how: Any, **more: Any) -> Act:
-        if stop.is_set():
-            return Act(None)
-        title(text)
-        played = play(folder / name, files, stop, *how, **more)
-        rate = (PHOTOGRAPHS - 1) / played.seconds if played.seconds else 0.0
-        show(f"{played.seconds:.2f} s, {rate:.0f} images a second")
-        show(f"{played.tally}")
-        return played
-
+    everyone = max(2, CORES)
     one, many = partial(Processes, 1), partial(Processes, everyone)
-    alone = perform("2. One worker process, over tcp.", "alone", one)
+    alone = Act("2. One worker process, over tcp.", "alone", one)
     text = f"3. {everyone} workers over tcp, and one is killed by SIGKILL."
-    crowd = perform(text, "tcp", many, victim="worker 1")
-    again = sum(record.attempts > 1 for record in crowd.records)
-    if crowd.killed:
-        sent = f"{again} images were sent again"
-        show(f"worker 1 died; {sent}, {crowd.lost} were lost")
+    crowd = Act(text, "tcp", many, victim="worker 1")
     text = f"4. The same functions as {everyone} threads, over inproc."
     as_threads = partial(Threads, everyone)
-    threads = perform(text, "inproc", as_threads, Transport.INPROC)
+    threads = Act(text, "inproc", as_threads, Transport.INPROC)
 
+    for act in (alone, crowd, threads):
+        if stop.is_set():
+            return False
+        title(act.text)
+        act.play(folder, files, stop)
+        rate = (PHOTOGRAPHS - 1) / act.seconds if act.seconds else 0.0
+        show(f"{act.seconds:.2f} s, {rate:.0f} images a second")
+        show(f"{act.tally}")
+        if act.killed:
+            again = sum(record.attempts > 1 for record in act.records)
+            sent = f"{again} images were sent again"
+            show(f"{act.victim} died; {sent}, {act.lost} were lost")
     if alone.lost or crowd.lost or threads.lost or not crowd.killed:
         return False
     for act, what in ((crowd, "tcp, one killed"), (threads, "inproc")):
@@ -146,28 +162,3 @@ def photographs(folder: Path, stop: Event) -> list[bytes]:
 
     with ThreadPoolExecutor(CORES) as pool:
         return list(pool.map(make, range(1, PHOTOGRAPHS + 1)))
-
-
-def play(
-    target: Path,
-    files: Files,
-    stop: Event,
-    start: Callable[[str], Supervisor],
-    transport: Transport = Transport.TCP,
-    victim: str = "",
-) -> Act:
-    """Make all thumbnails once, with a contact sheet beside them."""
-    with closing(start(MAKE)) as workers, Store(target) as store:
-        act = Act(workers, victim)
-        with suppress(Incomplete):  # the records say what is missing
-            run_batch(
-                files,
-                Thumbnails(store),
-                workers,
-                transport,
-                stop=stop,
-                record=act.record,
-                watch=act.watch,
-            )
-        keep(store, Path(os.fsdecode(files.source)), act.records)
-    return act
