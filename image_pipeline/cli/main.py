@@ -19,12 +19,11 @@ from image_pipeline.cli.options import (
     TARGET,
     Command,
     Number,
+    Options,
     fail,
-    find,
     flag,
     listing,
     overwrite,
-    read_recipe,
     recipe,
     say,
     show_version,
@@ -144,7 +143,7 @@ def run(
 
     from image_pipeline.storage.scan import check_folders
 
-    recipe = read_recipe(chosen)
+    asked = Options.read(src=src, dst=dst, **chosen)
     check_folders(src, dst)
     if gallery:
         from image_pipeline.cli.gallery import check_page
@@ -154,7 +153,7 @@ def run(
         from image_pipeline.cli.dry_run import dry_run as would
         from image_pipeline.storage.names import Folding
 
-        found, files = find(src, dst, recipe, Folding(), **chosen)
+        found, files = asked.find(Folding())
         for line in would(files, found, dst, overwrite, prune):
             click.echo(line)
         return
@@ -171,7 +170,7 @@ def run(
         if supervisor
         else on_cluster(store, scheduler or "") as deliver,
     ):
-        found, files = find(src, dst, recipe, store.folding(), **chosen)
+        found, files = asked.find(store.folding())
         sheet: list[FileRecord] | None = [] if gallery else None
         code = show_batch(
             deliver,

@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 import click
 
@@ -212,48 +213,54 @@ class Command(click.Command):
             raise
 
 
-def read_recipe(chosen: dict[str, Any]) -> "Recipe":
-    """Take the recipe out of click's values; raises UsageError."""
-    from image_pipeline.imaging.recipe import Box, Format, Recipe
+@dataclass(frozen=True)
+class Options:
+    """Which files a batch takes, and what it makes of them.
 
-    making = "quality", "strict", "fill", "max_pixels"
-    try:
-        return Recipe(
-            sizes=tuple(map(Box.parse, chosen.pop("size"))),
-            format=Format(chosen.pop("format")),
-            **{name: chosen.pop(name) for name in making},
-        )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-
-
-def find(
-    src: Path,
-    dst: Path | None,
-    recipe: "Recipe",
-    fold: "Folding",
-    *,
-    timeout: float,
-    force: bool,
-    no_follow: bool,
-    exclude: tuple[str, ...],
-    files_from: IO[bytes] | None,
-) -> "tuple[Found, Files]":
-    """Find the files; `dst` is None where the sink knows it.
-
-    Raises BadFolders, and UsageError for a list that cannot be read.
+    `timeout` is in seconds; `dst` is None where the sink knows it.
     """
-    from image_pipeline.storage import scan
-    from image_pipeline.storage.source import Files
 
-    follow = not no_follow
-    scan.check_source(src)
-    if files_from:
-        with refusing(f"read {files_from.name}"):
-            found = scan.listed(src, files_from.read(), dst, follow)
-    else:
-        found = scan.walk(src, dst, follow)
-    scan.exclude(found, exclude)
-    scan.end_clashes(src, found, recipe, fold)
-    source = os.fsencode(src)
-    return found, Files(source, found.names, recipe, timeout, force, follow)
+    src: Path
+    recipe: "Recipe"
+    timeout: float
+    force: bool
+    no_follow: bool
+    exclude: tuple[str, ...]
+    files_from: IO[bytes] | None
+    dst: Path | None = None
+
+    @classmethod
+    def read(cls, **chosen: Any) -> Self:
+        """Convert the values of click; raises UsageError for a bad recipe."""
+        from image_pipeline.imaging.recipe import Box, Format, Recipe
+
+        making = "quality", "strict", "fill", "max_pixels"
+        try:
+            recipe = Recipe(
+                sizes=tuple(map(Box.parse, chosen.pop("size"))),
+                format=Format(chosen.pop("format")),
+                **{name: chosen.pop(name) for name in making},
+            )
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        return cls(recipe=recipe, **chosen)
+
+    def find(self, fold: "Folding") -> "tuple[Found, Files]":
+        """Find the files.
+
+        Raises BadFolders, and UsageError for a list that cannot be read.
+        """
+        from image_pipeline.storage import scan
+        from image_pipeline.storage.source import Files
+
+        src, names, follow = self.src, self.files_from, not self.no_follow
+        scan.check_source(src)
+        if names:
+            with refusing(f"read {names.name}"):
+                found = scan.listed(src, names.read(), self.dst, follow)
+        else:
+            found = scan.walk(src, self.dst, follow)
+        scan.exclude(found, self.exclude)
+        scan.end_clashes(src, found, self.recipe, fold)
+        how = self.recipe, self.timeout, self.force, follow
+        return found, Files(os.fsencode(src), found.names, *how)

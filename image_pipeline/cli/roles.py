@@ -19,11 +19,10 @@ from image_pipeline.cli.options import (
     Command,
     F,
     Number,
-    find,
+    Options,
     flag,
     listing,
     overwrite,
-    read_recipe,
     recipe,
     say,
     secured,
@@ -86,8 +85,7 @@ def ventilator(
     from image_pipeline.storage.names import Folding
     from image_pipeline.ventilator import ventilate
 
-    recipe = read_recipe(chosen)
-    found, files = find(src, None, recipe, Folding(), **chosen)
+    found, files = Options.read(src=src, **chosen).find(Folding())
 
     def on_bound(endpoint: str) -> None:
         if not quiet:
