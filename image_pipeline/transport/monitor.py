@@ -14,11 +14,16 @@ from typing import Self
 import zmq
 
 HANDSHAKE_MS = 5_000  # a peer that has not shown its key by then is cut off
-_FAILURES = (
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH,
-)
+_FAILURES = {  # and what each one says
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "",
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: (
+        "the two sides do not speak the same: one wants keys (CURVE) and the "
+        "other has none, or the peer is no ZeroMQ socket at all"
+    ),
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: (
+        "the key of the connecting side is not one of those admitted"
+    ),
+}
 _EVENTS = (
     zmq.EVENT_ACCEPTED
     | zmq.EVENT_CONNECTED
@@ -34,11 +39,6 @@ _NO_KEYS = (
     "the peer hung up in the middle of the handshake; most often it wants "
     "keys (CURVE), and we have none: give them with --keys"
 )
-_PROTOCOL = (
-    "the two sides do not speak the same: one wants keys (CURVE) and the "
-    "other has none, or the peer is no ZeroMQ socket at all"
-)
-_NOT_ADMITTED = "the key of the connecting side is not one of those admitted"
 
 
 class Refused(Exception):
@@ -46,7 +46,7 @@ class Refused(Exception):
 
 
 class ConnectionMonitor:
-    """Who is on the other end of a socket, from the socket's monitor.
+    """The peers of one socket, counted.
 
     To be made before the socket is bound or connected: a handshake takes
     less than a millisecond, and one that was missed is never told again.
@@ -68,12 +68,11 @@ class ConnectionMonitor:
         self.monitor: zmq.Socket[bytes] = watched.get_monitor_socket(_EVENTS)
         self.handshakes = 0  # handshakes that were made
         self.disconnects = 0  # connections gone, of those that had made one
-        self.strangers = 0  # connections whose handshake failed
         self._connections = 0  # that were ever begun
         self._ends = 0
         self._open: dict[int, float] = {}  # descriptors, and since when
+        self._failures = 0  # of handshakes
         self._failed = False  # a handshake has, so the next end is its own
-        self._hung_up = 0
         self._why = ""
 
     @property
@@ -86,9 +85,9 @@ class ConnectionMonitor:
 
         A peer that hangs up once may just have been stopped.
         """
-        if self.connected or (self._hung_up == 1 and not self._why):
+        if self.connected:
             return ""
-        if self._why or not self._hung_up:
+        if self._why or self._failures < 2:
             return self._why
         is_curve = self._watched.mechanism == zmq.CURVE
         return _NO_DETAIL if is_curve else _NO_KEYS
@@ -113,22 +112,18 @@ class ConnectionMonitor:
             # pyzmq's own parser brings asyncio with it, which costs every
             # worker 60 ms when it starts.
             kind, value = struct.unpack("=Hi", event)
-            if kind in (zmq.EVENT_ACCEPTED, zmq.EVENT_CONNECTED):
-                self._connections += 1
-                self._open[value] = time.monotonic()
-            if kind in _FAILURES:
-                self.strangers += 1
-                self._failed = True
-            if kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self.handshakes += 1
-            elif kind == zmq.EVENT_DISCONNECTED:
-                self._ended(value)
-            elif kind == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-                self._hung_up += 1
-            elif kind == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
-                self._why = _PROTOCOL
-            elif kind == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-                self._why = _NOT_ADMITTED
+            match kind:
+                case zmq.EVENT_ACCEPTED | zmq.EVENT_CONNECTED:
+                    self._connections += 1
+                    self._open[value] = time.monotonic()
+                case zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                    self.handshakes += 1
+                case zmq.EVENT_DISCONNECTED:
+                    self._ended(value)
+                case failure:
+                    self._failures += 1
+                    self._failed = True
+                    self._why = _FAILURES[failure] or self._why
             unmade = self._connections - self.handshakes
             self.disconnects = max(self.disconnects, self._ends - unmade)
 
