@@ -94,7 +94,7 @@ class _Process(Worker):
                 self.pid = _spawn((*command, *args), streams)
             else:
                 self.pid = os.fork() or _work(args, streams)
-            self._pidfd = os.pidfd_open(self.pid)
+            self.descriptor = os.pidfd_open(self.pid)
         except OSError as error:
             os.close(self._stdin)
             self._stderr.close()
@@ -106,10 +106,6 @@ class _Process(Worker):
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for descriptor in (stdin, quiet, notes):
                 os.close(descriptor)
-
-    @property
-    def descriptor(self) -> int:
-        return self._pidfd
 
     def begin(self, work: Work) -> None:
         """Tell it where to connect, in a context of its own."""
@@ -142,7 +138,7 @@ class _Process(Worker):
     def _has_ended(self, within: float = 0.0) -> bool:
         if self._code is None:
             poll = select.poll()
-            poll.register(self._pidfd, select.POLLIN)
+            poll.register(self.descriptor, select.POLLIN)
             if poll.poll(within * 1000):
                 status = 0
                 with suppress(ChildProcessError):  # SIGCHLD is ignored
@@ -170,13 +166,13 @@ class _Process(Worker):
 
     def kill(self) -> None:
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            signal.pidfd_send_signal(self.descriptor, signal.SIGKILL)
 
     def close(self, deadline: float) -> bool:
         with self._stderr, self._notes:
             self.leave()
             ended = self._has_ended(max(REAP_S, deadline - time.monotonic()))
-            os.close(self._pidfd)
+            os.close(self.descriptor)
         return ended
 
 

@@ -40,15 +40,14 @@ class _Thread(Worker):
         self._at = Noted()  # one value, as another thread reads it
 
     def begin(self, work: Work) -> None:
-        runner = TaskRunner(self._make, self.name, self._note)
+        # A daemon, as one that hangs must not keep us here.
         self._thread = threading.Thread(
-            target=self._run,
-            args=(work, runner),
-            daemon=True,  # one that hangs must not keep us here
+            target=self._run, args=(work,), daemon=True
         )
         self._thread.start()
 
-    def _run(self, work: Work, runner: TaskRunner) -> None:
+    def _run(self, work: Work) -> None:
+        runner = TaskRunner(self._make, self.name, self._note)
         endpoints = work.tasks, work.results
         with suppress(zmq.Again):  # there is no sink any more
             run_worker(work.context, endpoints, runner, Until(self._stop))
@@ -63,9 +62,6 @@ class _Thread(Worker):
         if not self._thread or self._thread.is_alive():
             return None
         return Exit("an error in its thread", failed=True)
-
-    def is_stopped(self) -> bool:
-        return False
 
     def leave(self) -> None:
         self._stop.set()

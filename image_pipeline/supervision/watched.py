@@ -44,16 +44,13 @@ class Work:
 class Worker(ABC):
     """One worker; the times are what its supervisor has seen of it."""
 
+    descriptor = -1  # readable when the worker has ended, where there is one
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.noted = Noted()
         self.noted_since = 0.0
         self.stopped_since: float | None = None
-
-    @property
-    def descriptor(self) -> int:
-        """Readable when the worker has ended; -1 where there is none."""
-        return -1
 
     @abstractmethod
     def begin(self, work: Work) -> None: ...
@@ -61,8 +58,10 @@ class Worker(ABC):
     def read_note(self) -> Noted: ...
     @abstractmethod
     def exit(self) -> Exit | None: ...
-    @abstractmethod
-    def is_stopped(self) -> bool: ...
+
+    def is_stopped(self) -> bool:
+        return False
+
     @abstractmethod
     def leave(self) -> None:
         """Ask it to finish its current file, and to leave."""
