@@ -38,6 +38,7 @@ READABLE = (
     ),
 )
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # syscalls
 _ASK_VERSION = 1
 _PATH_BENEATH = 1
@@ -56,7 +57,7 @@ class SandboxError(OSError):
 
 def landlock_version() -> int:
     """Return the version of landlock's interface; 0 where there is none."""
-    version: int = _libc().syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)
+    version: int = _LIBC.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)
     return max(0, version)
 
 
@@ -80,32 +81,27 @@ def shut_in(readable: Iterable[Path] = READABLE) -> bool:
     scopes = _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS if version >= 6 else 0
     attributes = struct.pack("QQQ", rights, 0, scopes)
     size = 8 if version < 4 else 16 if version < 6 else 24
-    libc = _libc()
-    ruleset = libc.syscall(_CREATE_RULESET, attributes[:size], size, 0)
+    ruleset = _LIBC.syscall(_CREATE_RULESET, attributes[:size], size, 0)
     _check(ruleset)
     try:
         for path in readable:
-            _allow_reading(libc, ruleset, path)
-        _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        _check(libc.syscall(_RESTRICT_SELF, ruleset, 0))
+            _allow_reading(ruleset, path)
+        _check(_LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        _check(_LIBC.syscall(_RESTRICT_SELF, ruleset, 0))
     finally:
         os.close(ruleset)
     return True
 
 
-def _allow_reading(libc: ctypes.CDLL, ruleset: int, path: Path) -> None:
+def _allow_reading(ruleset: int, path: Path) -> None:
     with suppress(FileNotFoundError):
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:
             rights = _READ_FILE | (_READ_FOLDER if path.is_dir() else 0)
             rule = struct.pack("=Qi", rights, descriptor)
-            _check(libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0))
+            _check(_LIBC.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0))
         finally:
             os.close(descriptor)
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
 
 
 def _check(result: int) -> None:

@@ -52,7 +52,9 @@ def main(arguments: Sequence[str]) -> None:
     def note(file_id: int, seconds: float) -> None:
         os.pwrite(notes, NOTE.pack(file_id, time.monotonic(), seconds), 0)
 
-    line = _read_line()
+    # Not with sys.stdin: a thread that reads it holds up the exit.
+    with os.fdopen(STDIN, "rb", buffering=0, closefd=False) as stdin:
+        line = stdin.readline()
     if not line:  # the supervisor has gone before there was work
         return
     config = json.loads(line)
@@ -75,14 +77,6 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(GIVES_UP)
     if config["verbose"]:
         _say(f"{name} made {runner.made} files")
-
-
-def _read_line() -> bytes:
-    """Not with sys.stdin: a thread that reads it holds up the exit."""
-    line = b""
-    while not line.endswith(b"\n") and (more := os.read(STDIN, 2**16)):
-        line += more
-    return line
 
 
 def _end_of_stdin() -> Event:
