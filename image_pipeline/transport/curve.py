@@ -22,7 +22,7 @@ import zmq
 DOMAIN = "image_pipeline"  # of ZAP: the sockets that the guard answers for
 
 
-class BadKeys(ValueError):
+class BadKeys(Exception):
     """A folder of keys that cannot be used; the text says why."""
 
 
@@ -110,8 +110,6 @@ def load(folder: Path, role: str) -> Keys:
         client = b""
         if role == "server":
             client, _ = load_certificate(folder / "client.key")
-    except BadKeys:
-        raise
     except (OSError, ValueError) as error:
         raise BadKeys(f"no {role} keys in {folder}: {error}") from None
     if secret is None:
