@@ -93,11 +93,9 @@ class Supervisor(ABC):
     def _leave(self) -> None:
         """An idle worker that does not leave is killed, a busy one not."""
         now = time.monotonic()
-        if self._leaving_since is None:
-            self._leaving_since = now
-            for worker in self.alive:
-                worker.leave()
+        self._leaving_since = self._leaving_since or now
         for worker in self.alive:
+            worker.leave()
             since = max(self._leaving_since, worker.noted_since)
             if not worker.noted.file_id and now - since > FAREWELL_S:
                 worker.kill()
@@ -144,8 +142,7 @@ class Supervisor(ABC):
             )
             with suppress(zmq.Again):
                 self._sink.send(messages.to_sink(report), zmq.NOBLOCK)
-        is_leaving = self._leaving_since is not None
-        if (reason or not self._once) and not is_leaving:
+        if (reason or not self._once) and not self._leaving_since:
             self._add()
 
     def _end_if_stopped(self, worker: Worker, now: float) -> None:
