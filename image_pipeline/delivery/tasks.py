@@ -14,33 +14,22 @@ from image_pipeline.outcome import CannotMake, Unfit
 # the seconds that it may take; (0, 0.0) when it is done.
 Note = Callable[[int, float], None]
 
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One message from the ventilator; empty where it made no sense."""
-
-    ids: Sequence[int] = ()
-    recipe: bytes = b""
-    seconds: float = 0.0
-    files: Sequence[bytes] = ()
+# A message from the ventilator, with its files; empty if it made no sense.
+Task = tuple[pb.Task, Sequence[bytes]]
 
 
+@dataclass
 class TaskRunner:
     """Makes what is asked for, under the name of a worker.
 
-    `show` sees the report on each file when it is done.
+    `_show` sees the report on each file when it is done.
     """
 
-    def __init__(
-        self,
-        make: Make,
-        name: str,
-        note: Note = lambda *_: None,
-        show: Callable[[pb.Report], None] = lambda _: None,
-    ) -> None:
-        self.made = 0
-        self._make, self._name = make, name
-        self._note, self._show = note, show
+    _make: Make
+    _name: str
+    _note: Note = lambda *_: None
+    _show: Callable[[pb.Report], None] = lambda _: None
+    made: int = 0
 
     def ready(self) -> bytes:
         report = pb.Report(stage=pb.STAGE_READY, worker=self._name)
@@ -53,22 +42,23 @@ class TaskRunner:
     def read(self, frames: Sequence[bytes]) -> Task:
         header, *files = frames
         try:
-            task = messages.read_task(header, len(files))
+            return messages.read_task(header, len(files)), files
         except messages.Malformed:
-            return Task()
-        return Task(task.ids, task.recipe, task.timeout_ms / 1000, files)
+            return pb.Task(), []
 
     def started(self, task: Task) -> bytes:
+        header, _ = task
         report = partial(pb.Report, stage=pb.STAGE_STARTED, worker=self._name)
-        return messages.to_sink(*(report(id=each) for each in task.ids))
+        return messages.to_sink(*(report(id=each) for each in header.ids))
 
     def make(self, task: Task) -> list[bytes]:
         """Return a message for the sink: reports, then all results."""
         reports, results = [], []
-        for file_id, data in zip(task.ids, task.files, strict=True):
+        header, files = task
+        for file_id, data in zip(header.ids, files, strict=True):
             report = pb.Report(id=file_id, worker=self._name)
-            self._note(file_id, task.seconds)
-            results += self._attempt(data, task.recipe, report)
+            self._note(file_id, header.timeout_ms / 1000)
+            results += self._attempt(data, header.recipe, report)
             self._note(0, 0.0)
             self._show(report)
             reports.append(report)
