@@ -7,6 +7,7 @@ never kept. No socket is read or written here, except for the last word.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import KW_ONLY, dataclass
 from math import inf
 from threading import Event
 
@@ -36,6 +37,7 @@ TOGETHER_BYTES = SHORT_BUFFER  # so many wait in no buffer unseen
 DRAIN_S = 10.0  # for what is in flight, after an interruption
 
 
+@dataclass
 class Batch:
     """The files of `source`, until each one has its outcome.
 
@@ -44,32 +46,25 @@ class Batch:
     seconds with fewer, and ends early when `stop` is set.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        *,
-        stop: Event,
-        record: Callable[[FileRecord], None],
-        watch: Callable[[Status], None] = lambda _: None,
-        workers: int = 1,
-        patience: float = PATIENCE_S,
-        keys: Keys | None = None,
-    ) -> None:
-        self._source, self._stop, self._watch = source, stop, watch
-        self._workers, self._patience = workers, patience
-        self._keys = keys
+    source: Source
+    _: KW_ONLY
+    stop: Event
+    record: Callable[[FileRecord], None]
+    watch: Callable[[Status], None] = lambda _: None
+    workers: int = 1
+    patience: float = PATIENCE_S
+    keys: Keys | None = None
+
+    def __post_init__(self) -> None:
         self._number = messages.new_batch()
         self._clock = Clock(time.monotonic())
-        self._status = Status(len(source.names))
-        self._ledger = Ledger(len(source.names), source.timeout)
-        self._receipts = Receipts(
-            self._number, source, self._ledger, self._status, record
-        )
+        self._status = Status(len(self.source.names))
+        self._ledger = Ledger(self._status.total, self.source.timeout)
         self._task = pb.Task(
-            recipe=source.instructions,
-            timeout_ms=max(1, round(source.timeout * 1000)),
+            recipe=self.source.instructions,
+            timeout_ms=max(1, round(self.source.timeout * 1000)),
         )
-        self._loaded: list[tuple[int, bytes]] = []
+        self._loaded: dict[int, bytes] = {}
         self._looked = -inf
         self._drained: float | None = None  # when to wait no longer
 
@@ -84,10 +79,18 @@ class Batch:
         self._presence = BatchPresence(
             tasks,
             plans,
-            self._workers,
-            self._patience,
-            self._source.timeout,
+            self.workers,
+            self.patience,
+            self.source.timeout,
             self._now(),
+        )
+        self._receipts = Receipts(
+            self._number,
+            self.source,
+            self._ledger,
+            self._status,
+            self._presence,
+            self.record,
         )
         why = "interrupted"
         try:
@@ -97,12 +100,11 @@ class Batch:
             raise
         finally:
             self._receipts.end(why)
-            last = self._plan()
-            last.last = True
-            last.withdrawn.extend(self._receipts.withdrawn)
+            last = self._to_sink()
+            last.plan.last = True
             with suppress(zmq.Again):
-                plans.send(_to_sink(last), zmq.NOBLOCK)
-            self._watch(self._status)
+                plans.send(last.SerializeToString(), zmq.NOBLOCK)
+            self.watch(self._status)
 
     @property
     def tick_ms(self) -> int:
@@ -111,7 +113,7 @@ class Batch:
     @property
     def over(self) -> bool:
         """All files are done; or it was stopped, and none is in flight."""
-        if self._ledger.done or not self._stop.is_set():
+        if self._ledger.done or not self.stop.is_set():
             return self._ledger.done
         now = self._now()
         self._drained = self._drained or now + DRAIN_S
@@ -121,59 +123,59 @@ class Batch:
 
     def next_plan(self) -> bytes:
         """Tell the sink which files come next; empty when it knows."""
-        withdrawn = self._receipts.withdrawn
         numbers = []
-        if not self._stop.is_set():
+        if not self.stop.is_set():
             numbers = self._ledger.announce(PLAN_FILES, self._now())
-        if not (numbers or withdrawn):
+        if not (numbers or self._receipts.withdrawn):
             return b""
-        plan = self._plan()
-        plan.withdrawn.extend(withdrawn)
-        withdrawn.clear()
+        message = self._to_sink()
         for number in numbers:
             with self._settling(number):
-                size, mtime_ns, mode = self._source.measure(number)
-                plan.files.add(
+                size, mtime_ns, mode = self.source.measure(number)
+                message.plan.files.add(
                     id=messages.id_of(self._number, number),
-                    name=self._source.names[number - 1],
+                    name=self.source.names[number - 1],
                     size=size,
                     mtime_ns=mtime_ns,
                     mode=mode,
                 )
-        return _to_sink(plan)
+        return message.SerializeToString()
 
-    def _plan(self) -> pb.Plan:
-        return pb.Plan(
+    def _to_sink(self) -> pb.ToSink:
+        """Begin a plan, with what is withdrawn by now."""
+        plan = pb.Plan(
             batch=self._number,
             recipe=self._task.recipe,
-            force=self._source.force,
+            force=self.source.force,
+            withdrawn=self._receipts.withdrawn,
         )
+        self._receipts.withdrawn.clear()
+        return pb.ToSink(plan=plan)
 
     def next_task(self) -> list[bytes]:
         """Return header and files; the same again until it is `sent`.
 
         Empty before enough workers have come, and when all are busy.
         """
-        if self._stop.is_set() or not self._presence.started:
+        if self.stop.is_set() or not self._presence.started:
             return []
         self._loaded = self._loaded or self._load()
         if not self._loaded:
             return []
         self._task.ids[:] = [
-            messages.id_of(self._number, number) for number, _ in self._loaded
+            messages.id_of(self._number, number) for number in self._loaded
         ]
-        files = [data for _, data in self._loaded]
-        return [self._task.SerializeToString(), *files]
+        return [self._task.SerializeToString(), *self._loaded.values()]
 
     def sent(self) -> None:
         now = self._now()
-        for number, data in self._loaded:
+        for number, data in self._loaded.items():
             self._ledger.sent(number, len(data), now)
-        self._loaded = []
+        self._loaded = {}
 
-    def _load(self) -> list[tuple[int, bytes]]:
+    def _load(self) -> dict[int, bytes]:
         """Read the next file, and more if they are small."""
-        loaded: list[tuple[int, bytes]] = []
+        loaded: dict[int, bytes] = {}
         most, size = 1, 0
         while len(loaded) < most and size < TOGETHER_BYTES:
             number = self._ledger.take(len(loaded))
@@ -183,12 +185,12 @@ class Batch:
                 most = self._ledger.share(number)
             with self._settling(number):
                 try:
-                    data = self._source.read(number)
+                    data = self.source.read(number)
                 except Changed:  # as if it had been sent, and lost
-                    self._source.measure(number)
+                    self.source.measure(number)
                     self._ledger.sent(number, 0, self._now())
                     continue
-                loaded.append((number, data))
+                loaded[number] = data
                 size += len(data)
         return loaded
 
@@ -198,24 +200,21 @@ class Batch:
         try:
             yield
         except Unreadable as error:
-            now = self._now()
-            self._receipts.close(number, error.outcome, str(error), now)
-            file_id = messages.id_of(self._number, number)
-            self._receipts.withdrawn.append(file_id)
+            why, now = str(error), self._now()
+            self._receipts.close(number, error.outcome, why, now)
 
     # -- what comes back -------------------------------------------------
 
     def take(self, frame: zmq.Frame) -> None:
         """Act on a message of receipts, if it is the sink's."""
-        if self._keys and not self._keys.is_server(frame):
+        if self.keys and not self.keys.is_server(frame):
             return
         now = self._now()
         # First: a supervisor may report the same death, and it is one loss.
-        self._tasks.look()
         self._check_losses(now)
         with suppress(messages.Malformed):
             for report in messages.read_receipts(frame.bytes):
-                self._receipts.take(report, self._presence, now)
+                self._receipts.take(report, now)
 
     def look(self) -> None:
         """Check, once a tick, the peers, the losses and the leases.
@@ -235,17 +234,14 @@ class Batch:
         if self._plans.handshakes > self._sinks:
             if self._sinks:
                 self._ledger.sink_replaced()
-                self._loaded = []
+                self._loaded = {}
             self._sinks = self._plans.handshakes
         self._status.now, self._status.note = now, self._presence.note
-        self._watch(self._status)
+        self.watch(self._status)
 
     def _check_losses(self, now: float) -> None:
+        self._tasks.look()
         if self._tasks.disconnects > self._disconnects:
             self._disconnects = self._tasks.disconnects
             self._ledger.somebody_gone(now)
             self._status.workers.clear()  # those who live are heard again
-
-
-def _to_sink(plan: pb.Plan) -> bytes:
-    return pb.ToSink(plan=plan).SerializeToString()

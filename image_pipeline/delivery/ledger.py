@@ -209,11 +209,10 @@ class Ledger:
 
     def give_up(self, number: int, reason: str, now: float) -> list[Failure]:
         lease = self._leased.get(number)
-        attempts = self.close(number, now)
         worker = lease.worker if lease else ""
-        if not attempts:
-            return []
-        return [Failure(number, reason, worker, attempts.sends)]
+        if attempts := self.close(number, now):
+            return [Failure(number, reason, worker, attempts.sends)]
+        return []
 
     def expire(self, now: float) -> list[Failure]:
         """Announce or send again the files whose lease has ended."""

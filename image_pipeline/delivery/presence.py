@@ -5,7 +5,7 @@ ventilator's also who has said READY, as on inproc monitors say nothing.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 
 import zmq
@@ -22,49 +22,34 @@ ALONE_S = 2.0  # a worker for one batch leaves this long after the ventilator
 NOBODY_S = 60.0  # without ventilator or sink, and the batch is lost
 
 
+@dataclass
 class BatchPresence:
     """The workers and the sink of one batch, as the ventilator sees them.
 
-    `present` and `left` hold the names of workers, from their reports.
+    `here` tells of each worker whether it is there, from what was reported
+    last; `heard` is when the sink has sent something.
     """
 
-    def __init__(
-        self,
-        tasks: Socket,
-        plans: Socket,
-        wanted: int,
-        patience: float,
-        timeout: float,
-        now: float,
-    ) -> None:
-        self.started = False  # enough workers have come
-        self.note = ""
-        self.present: set[str] = set()
-        self.left: set[str] = set()
-        self.is_inproc = is_inproc(tasks.endpoint)
-        self._tasks, self._plans = tasks, plans
-        self._wanted, self._patience = wanted, patience
-        self._timeout = timeout  # seconds that one file may take
-        self._began = self._heard = self._absent_since = now
+    _tasks: Socket
+    _plans: Socket
+    _wanted: int
+    _patience: float
+    _timeout: float  # seconds that one file may take
+    _began: float
+    started: bool = False  # enough workers have come
+    note: str = ""
+    here: dict[str, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.is_inproc = is_inproc(self._tasks.endpoint)
+        self.heard = self._absent_since = self._began
 
     @property
     def workers(self) -> int:
         """How many workers are there now."""
         if self.is_inproc:
-            return len(self.present)
+            return sum(self.here.values())
         return self._tasks.peers.connected
-
-    def come(self, worker: str) -> None:
-        self.present.add(worker)
-        self.left.discard(worker)
-
-    def go(self, worker: str) -> None:
-        self.present.discard(worker)
-        self.left.add(worker)
-
-    def hear(self, now: float) -> None:
-        """Note that the sink has sent something."""
-        self._heard = now
 
     def check(self, now: float) -> None:
         """Start when enough have come; Incomplete if all stay away."""
@@ -87,7 +72,7 @@ class BatchPresence:
         self._check_sink(now)
 
     def _check_sink(self, now: float) -> None:
-        silence = now - self._heard
+        silence = now - self.heard
         endpoint = self._plans.endpoint
         missing = not (self._plans.peers.connected or is_inproc(endpoint))
         patience = f"{self._patience:g} s"
@@ -103,7 +88,7 @@ class BatchPresence:
         While it decodes and its queue is full, libzmq answers no heartbeat
         for it. So its connection is lost until it has done that file.
         """
-        if self.present:
+        if any(self.here.values()):
             return max(self._patience, self._timeout + TIMEOUT_GRACE_S)
         return self._patience
 

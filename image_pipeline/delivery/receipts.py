@@ -1,6 +1,7 @@
 """Receipts: the first final report on a file becomes its outcome."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from image_pipeline import messages
 from image_pipeline import messages_pb2 as pb
@@ -16,61 +17,52 @@ _OUTCOMES = {
 }
 
 
+@dataclass
 class Receipts:
     """Enters the reports that the sink passes on where they belong.
 
-    `record` hears the final word on each file; `withdrawn` collects the
+    `_record` hears the final word on each file; `withdrawn` collects the
     ids of those that the sink need not expect any more.
     """
 
-    def __init__(
-        self,
-        batch: int,
-        source: Source,
-        ledger: Ledger,
-        status: Status,
-        record: Callable[[FileRecord], None],
-    ) -> None:
-        self.withdrawn: list[int] = []
-        self._batch, self._source = batch, source
-        self._ledger, self._status = ledger, status
-        self._record = record
+    _batch: int
+    _source: Source
+    _ledger: Ledger
+    _status: Status
+    _presence: BatchPresence
+    _record: Callable[[FileRecord], None]
+    withdrawn: list[int] = field(default_factory=list)
 
-    def take(
-        self, report: pb.Report, presence: BatchPresence, now: float
-    ) -> None:
+    def take(self, report: pb.Report, now: float) -> None:
         """Raises Incomplete when the sink can store nothing more."""
-        presence.hear(now)
+        self._presence.heard = now
+        here = self._presence.here
         number = messages.number_of(self._batch, report.id)
         if number and number > self._status.total:
             number = None
         match report.stage:
             case pb.STAGE_READY:
-                presence.come(report.worker)
+                here[report.worker] = True
             case pb.STAGE_LEAVING | pb.STAGE_CRASHED | pb.STAGE_TIMED_OUT:
-                presence.go(report.worker)
-                self._worker_gone(report, number, presence, now)
+                here[report.worker] = False
+                self._worker_gone(report, number, now)
             case pb.STAGE_BROKEN:
                 if report.id == messages.id_of(self._batch, 0):
                     raise Incomplete(report.reason)
-            case pb.STAGE_STARTED if report.worker in presence.left:
+            case pb.STAGE_STARTED if here.get(report.worker) is False:
                 pass  # too late: the file is on its way to another worker
             case _ if number:
                 self._take_of_file(number, report, now)
 
     def _worker_gone(
-        self,
-        report: pb.Report,
-        number: int | None,
-        presence: BatchPresence,
-        now: float,
+        self, report: pb.Report, number: int | None, now: float
     ) -> None:
         if number and report.stage == pb.STAGE_CRASHED:
             self.fail(self._ledger.crashed(number, report.reason, now))
         elif number and report.stage == pb.STAGE_TIMED_OUT:
             self.fail(self._ledger.give_up(number, report.reason, now))
         self._status.workers.pop(report.worker, None)
-        self._ledger.worker_gone(report.worker, presence.is_inproc)
+        self._ledger.worker_gone(report.worker, self._presence.is_inproc)
 
     def _take_of_file(
         self, number: int, report: pb.Report, now: float
@@ -97,8 +89,13 @@ class Receipts:
         now: float,
         report: pb.Report | None = None,
     ) -> None:
-        """The file has this outcome, unless it already had one."""
-        report = report or pb.Report()
+        """The file has this outcome, unless it already had one.
+
+        Without a report of it the sink is to be told.
+        """
+        if not report:
+            report = pb.Report(id=messages.id_of(self._batch, number))
+            self.withdrawn.append(report.id)
         if report.worker in self._status.workers:
             self._status.workers[report.worker] = b"", now
         if attempts := self._ledger.close(number, now):
