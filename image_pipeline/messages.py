@@ -88,7 +88,7 @@ def read_to_sink(data: bytes, frames: int = 0) -> pb.Plan | pb.Reports:
         case "reports":
             reports = message.reports.reports
             for report in reports:
-                _checked_report(report, _FROM_A_WORKER)
+                _check_report(report, _FROM_A_WORKER)
             results = sum(report.results for report in reports)
             if results != frames:
                 raise Malformed(f"{frames} frames for {results} results")
@@ -104,7 +104,7 @@ def read_receipts(data: bytes) -> Sequence[pb.Report]:
     except DecodeError:
         raise Malformed("not Reports") from None
     for report in message.reports:
-        _checked_report(report, pb.Stage.values())
+        _check_report(report, pb.Stage.values())
     return message.reports
 
 
@@ -118,7 +118,7 @@ def _checked_plan(plan: pb.Plan) -> pb.Plan:
     return plan
 
 
-def _checked_report(report: pb.Report, allowed: Iterable[int]) -> pb.Report:
+def _check_report(report: pb.Report, allowed: Iterable[int]) -> None:
     if report.stage == pb.STAGE_UNSPECIFIED or report.stage not in allowed:
         raise Malformed(f"a report of stage {report.stage}")
     if report.stage in _ABOUT_A_FILE:
@@ -132,7 +132,6 @@ def _checked_report(report: pb.Report, allowed: Iterable[int]) -> pb.Report:
     if not 0 <= report.seconds < inf:  # JSON has no NaN
         raise Malformed(f"a report of {report.seconds} seconds")
     report.DiscardUnknownFields()
-    return report
 
 
 def _check_id(file_id: int) -> None:

@@ -19,7 +19,6 @@ import os
 import resource
 import struct
 import sysconfig
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,16 +60,16 @@ def landlock_version() -> int:
     return max(0, version)
 
 
-def limit_memory(most_bytes: int = MEMORY_BYTES) -> None:
+def limit_memory() -> None:
     """Let this process have so much address space, and never more."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    if hard != resource.RLIM_INFINITY:
-        most_bytes = min(most_bytes, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
+    unlimited = hard == resource.RLIM_INFINITY
+    most = MEMORY_BYTES if unlimited else min(MEMORY_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def shut_in(readable: Iterable[Path] = READABLE) -> bool:
-    """Give up all files but `readable`; return whether the kernel could.
+def shut_in() -> bool:
+    """Give up all files but READABLE; return whether the kernel could.
 
     Raises SandboxError where the kernel has landlock and does not apply it.
     """
@@ -84,7 +83,7 @@ def shut_in(readable: Iterable[Path] = READABLE) -> bool:
     ruleset = _LIBC.syscall(_CREATE_RULESET, attributes[:size], size, 0)
     _check(ruleset)
     try:
-        for path in readable:
+        for path in READABLE:
             _allow_reading(ruleset, path)
         _check(_LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         _check(_LIBC.syscall(_RESTRICT_SELF, ruleset, 0))
