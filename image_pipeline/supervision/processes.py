@@ -126,16 +126,14 @@ class _Process(Worker):
         return Noted(*NOTE.unpack(data)) if data else Noted()
 
     def exit(self) -> Exit | None:
-        if not self._has_ended():
-            return None
-        code = self._code or 0
-        if code == 0:
-            return Exit()
+        code = self._exit_code()
+        if not code:
+            return None if code is None else Exit()
         return Exit(
             _cause(code), code == GIVES_UP, self._last_words(), code > 0
         )
 
-    def _has_ended(self, within: float = 0.0) -> bool:
+    def _exit_code(self, within: float = 0.0) -> int | None:
         if self._code is None:
             poll = select.poll()
             poll.register(self.descriptor, select.POLLIN)
@@ -144,7 +142,7 @@ class _Process(Worker):
                 with suppress(ChildProcessError):  # SIGCHLD is ignored
                     _, status = os.waitpid(self.pid, 0)
                 self._code = os.waitstatus_to_exitcode(status)
-        return self._code is not None
+        return self._code
 
     def _last_words(self) -> str:
         size = self._stderr.seek(0, os.SEEK_END)
@@ -171,9 +169,9 @@ class _Process(Worker):
     def close(self, deadline: float) -> bool:
         with self._stderr, self._notes:
             self.leave()
-            ended = self._has_ended(max(REAP_S, deadline - time.monotonic()))
+            code = self._exit_code(max(REAP_S, deadline - time.monotonic()))
             os.close(self.descriptor)
-        return ended
+        return code is not None
 
 
 def _has_one_thread() -> bool:

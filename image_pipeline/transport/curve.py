@@ -67,8 +67,7 @@ def generate(folder: Path) -> list[Path]:
     when there are keys already, since what was made with them would be
     locked out, and when others could exchange what is in the folder.
     """
-    present = sorted(folder.glob("*.key*"))
-    if present:
+    if present := sorted(folder.glob("*.key*")):
         raise BadKeys(f"{present[0]} exists: choose an empty folder")
     from zmq.auth import create_certificates
 

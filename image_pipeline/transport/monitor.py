@@ -9,7 +9,6 @@ went and who was refused (libzmq documentation, zmq_socket_monitor).
 
 import struct
 import time
-from typing import Self
 
 import zmq
 
@@ -92,10 +91,7 @@ class ConnectionMonitor:
         is_curve = self._watched.mechanism == zmq.CURVE
         return _NO_DETAIL if is_curve else _NO_KEYS
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
         self._watched.disable_monitor()
         self.monitor.close(linger=0)
 

@@ -19,7 +19,7 @@ a socket that binds.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import cast
 
 import zmq
@@ -109,7 +109,7 @@ def _socket(context: Context, kind: int, short: bool) -> Iterator[Socket]:
         socket.tcp_keepalive_idle = socket.tcp_keepalive_intvl = 1  # s
         socket.tcp_keepalive_cnt = SILENCE_MS // 1_000
         socket.reconnect_ivl_max = HEARTBEAT_MS
-        with ConnectionMonitor(socket) as socket.peers:
+        with closing(ConnectionMonitor(socket)) as socket.peers:
             yield socket
     except BaseException:
         socket.linger = 0  # what was to be sent is of no use any more
