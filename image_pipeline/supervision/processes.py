@@ -24,6 +24,7 @@ from image_pipeline.supervision import worker_main
 from image_pipeline.supervision.process import GIVES_UP, NOTE
 from image_pipeline.supervision.supervisor import Supervisor
 from image_pipeline.supervision.watched import Exit, Noted, Work, Worker
+from image_pipeline.transport.sockets import Context
 
 REAP_S = 1.0  # for the kernel to end what was killed
 MAX_WORDS = 2_000  # bytes of stderr that are read
@@ -46,8 +47,7 @@ class Processes(Supervisor):
         verbose: bool = False,
         command: Sequence[str] = (),
     ) -> None:
-        self._make, self._command = make, command
-        self._config: dict[str, object] = {"once": once, "verbose": verbose}
+        self._make, self._verbose, self._command = make, verbose, command
         super().__init__(count, name, once)
 
     @property
@@ -59,19 +59,14 @@ class Processes(Supervisor):
         }
 
     def _start(self, name: str) -> Worker:
-        return _Process(name, self._make, self._config, self._command)
+        return _Process(name, self._make, self._verbose, self._command)
 
 
 class _Process(Worker):
     def __init__(
-        self,
-        name: str,
-        make: str,
-        config: dict[str, object],
-        command: Sequence[str],
+        self, name: str, make: str, verbose: bool, command: Sequence[str]
     ) -> None:
         super().__init__(name)
-        self._config = config
         self._code: int | None = None
         self._stderr, self._notes = (
             os.fdopen(os.memfd_create(what), "rb")
@@ -79,7 +74,7 @@ class _Process(Worker):
         )
         stdin, self._stdin = os.pipe()
         quiet = os.open(os.devnull, os.O_WRONLY)
-        stdout = 1 if config["verbose"] else quiet
+        stdout = 1 if verbose else quiet
         streams = stdin, stdout, self._stderr.fileno()
         notes = os.dup(self._notes.fileno())
         os.set_inheritable(notes, True)
@@ -107,19 +102,12 @@ class _Process(Worker):
             for descriptor in (stdin, quiet, notes):
                 os.close(descriptor)
 
-    def begin(self, work: Work) -> None:
+    def begin(self, _context: Context, work: Work) -> None:
         """Tell it where to connect, in a context of its own."""
-        keys = astuple(work.keys) if work.keys else ()
-        config = {
-            **self._config,
-            "tasks": work.tasks,
-            "results": work.results,
-            "keys": [key.decode() for key in keys],
-            "replaces": work.replaces,
-        }
+        line = json.dumps(astuple(work), default=bytes.decode)
         # One that is dead already is for `exit` to see.
         with suppress(BrokenPipeError):
-            os.write(self._stdin, json.dumps(config).encode() + b"\n")
+            os.write(self._stdin, line.encode() + b"\n")
 
     def read_note(self) -> Noted:
         data = os.pread(self._notes.fileno(), NOTE.size, 0)

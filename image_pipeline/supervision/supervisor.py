@@ -61,7 +61,8 @@ class Supervisor(ABC):
         worker = self._start(f"{self._name} {self.started}")
         self.alive.append(worker)
         if self._work:
-            worker.begin(replace(self._work, replaces=True))
+            again = replace(self._work, replaces=True)
+            worker.begin(self._sink.context, again)
 
     @contextmanager
     def working(
@@ -73,9 +74,9 @@ class Supervisor(ABC):
     ) -> Iterator[None]:
         """Let the workers connect; meanwhile `look` reports to the sink."""
         with connected(context, zmq.PUSH, results, keys) as self._sink:
-            self._work = Work(context, tasks, results, keys)
+            self._work = Work(tasks, results, keys, self._once)
             for worker in self.alive:
-                worker.begin(self._work)
+                worker.begin(context, self._work)
             yield
 
     def serve(self, stop: Event) -> None:

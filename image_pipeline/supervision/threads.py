@@ -17,6 +17,7 @@ from image_pipeline.delivery.presence import Until
 from image_pipeline.delivery.tasks import TaskRunner
 from image_pipeline.supervision.supervisor import Supervisor
 from image_pipeline.supervision.watched import Exit, Noted, Work, Worker
+from image_pipeline.transport.sockets import Context
 from image_pipeline.worker import work as run_worker
 
 
@@ -39,18 +40,18 @@ class _Thread(Worker):
         self._thread: threading.Thread | None = None
         self._at = Noted()  # one value, as another thread reads it
 
-    def begin(self, work: Work) -> None:
+    def begin(self, context: Context, work: Work) -> None:
         # A daemon, as one that hangs must not keep us here.
         self._thread = threading.Thread(
-            target=self._run, args=(work,), daemon=True
+            target=self._run, args=(context, work), daemon=True
         )
         self._thread.start()
 
-    def _run(self, work: Work) -> None:
+    def _run(self, context: Context, work: Work) -> None:
         runner = TaskRunner(self._make, self.name, self._note)
         endpoints = work.tasks, work.results
         with suppress(zmq.Again):  # there is no sink any more
-            run_worker(work.context, endpoints, runner, Until(self._stop))
+            run_worker(context, endpoints, runner, Until(self._stop))
 
     def _note(self, file_id: int, seconds: float) -> None:
         self._at = Noted(file_id, time.monotonic(), seconds)

@@ -32,13 +32,13 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Where a worker connects; `replaces`: in place of one that has ended."""
+    """Where a worker connects, and how long it stays: see `Until`."""
 
-    context: Context
     tasks: str
     results: str
-    keys: Keys | None = None
-    replaces: bool = False
+    keys: Keys | None
+    once: bool
+    replaces: bool = False  # one that has ended
 
 
 class Worker(ABC):
@@ -53,7 +53,7 @@ class Worker(ABC):
         self.stopped_since: float | None = None
 
     @abstractmethod
-    def begin(self, work: Work) -> None: ...
+    def begin(self, context: Context, work: Work) -> None: ...
     @abstractmethod
     def read_note(self) -> Noted: ...
     @abstractmethod

@@ -1,8 +1,8 @@
 """One worker process, started with MAKE, NAME and NOTES by its supervisor.
 
 It loads MAKE, a "module:function", and then reads one line of JSON from
-stdin: endpoints, keys and options. The end of stdin asks it to leave. NOTES
-is the descriptor to which it writes its current file. It has no signal
+stdin: a `Work`. The end of stdin asks it to leave. NOTES is the descriptor
+to which it writes its current file; stdout is for people. It has no signal
 handlers: the files that it holds when it is killed are sent again.
 
 The bytes that it works on come from strangers. So before it has a socket it
@@ -57,26 +57,23 @@ def main(arguments: Sequence[str]) -> None:
         line = stdin.readline()
     if not line:  # the supervisor has gone before there was work
         return
-    config = json.loads(line)
-    keys = [key.encode() for key in config["keys"]]
-    show = _show if config["verbose"] else lambda _: None
-    runner = TaskRunner(make, name, note, show)
+    tasks, results, keys, once, replaces = json.loads(line)
+    runner = TaskRunner(make, name, note, _show)
     limit_memory()
     shut_in()
     try:
         with sockets.context() as context:
             work(
                 context,
-                (config["tasks"], config["results"]),
+                (tasks, results),
                 runner,
-                Until(_end_of_stdin(), config["once"], config["replaces"]),
-                Keys(*keys) if keys else None,
+                Until(_end_of_stdin(), once, replaces),
+                Keys(*map(str.encode, keys)) if keys else None,
             )
     except (Refused, Incomplete, Unusable) as error:
         print(error, file=sys.stderr)
         sys.exit(GIVES_UP)
-    if config["verbose"]:
-        _say(f"{name} made {runner.made} files")
+    _say(f"{name} made {runner.made} files")
 
 
 def _end_of_stdin() -> Event:
