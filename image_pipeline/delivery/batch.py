@@ -231,11 +231,10 @@ class Batch:
         self._ledger.workers = self._presence.workers
         self._receipts.fail(self._ledger.expire(now))
         self._check_losses(now)
-        if self._plans.handshakes > self._sinks:
-            if self._sinks:
-                self._ledger.sink_replaced()
-                self._loaded = {}
-            self._sinks = self._plans.handshakes
+        before, self._sinks = self._sinks, self._plans.handshakes
+        if 0 < before < self._sinks:
+            self._ledger.sink_replaced()
+            self._loaded = {}
         self._status.now, self._status.note = now, self._presence.note
         self.watch(self._status)
 

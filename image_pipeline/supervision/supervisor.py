@@ -48,7 +48,7 @@ class Supervisor(ABC):
         self.started = self._failed_starts = 0
         self._abandoned: list[Worker] = []
         self._clock = Clock(time.monotonic())
-        self._work: Work | None = None
+        self._work: Work | None = None  # of those that replace others
         self._leaving_since: float | None = None
         for _ in range(count):
             self._add()
@@ -61,8 +61,7 @@ class Supervisor(ABC):
         worker = self._start(f"{self._name} {self.started}")
         self.alive.append(worker)
         if self._work:
-            again = replace(self._work, replaces=True)
-            worker.begin(self._sink.context, again)
+            worker.begin(self._sink.context, self._work)
 
     @contextmanager
     def working(
@@ -74,9 +73,10 @@ class Supervisor(ABC):
     ) -> Iterator[None]:
         """Let the workers connect; meanwhile `look` reports to the sink."""
         with connected(context, zmq.PUSH, results, keys) as self._sink:
-            self._work = Work(tasks, results, keys, self._once)
+            work = Work(tasks, results, keys, self._once)
             for worker in self.alive:
-                worker.begin(context, self._work)
+                worker.begin(context, work)
+            self._work = replace(work, replaces=True)
             yield
 
     def serve(self, stop: Event) -> None:
@@ -152,10 +152,8 @@ class Supervisor(ABC):
         Not at once: after Ctrl-Z and `fg` we may be awake before it is.
         """
         if not worker.is_stopped():
-            worker.stopped_since = None
-        elif worker.stopped_since is None:
-            worker.stopped_since = now
-        elif now - worker.stopped_since > STOPPED_S:
+            worker.awake = now
+        elif now - worker.awake > STOPPED_S:
             worker.kill()
 
     def close(self) -> bool:

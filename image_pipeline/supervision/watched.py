@@ -1,5 +1,6 @@
 """A worker as its supervisor sees it: its current file, and how it ended."""
 
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ class Worker(ABC):
         self.name = name
         self.noted = Noted()
         self.noted_since = 0.0
-        self.stopped_since: float | None = None
+        self.awake = time.monotonic()  # when it was last not stopped
 
     @abstractmethod
     def begin(self, context: Context, work: Work) -> None: ...
