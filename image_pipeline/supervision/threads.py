@@ -65,11 +65,10 @@ class _Thread(Worker):
         return Exit("an error in its thread", failed=True)
 
     def leave(self) -> None:
+        """When it comes back, if ever."""
         self._stop.set()
 
-    def kill(self) -> None:
-        """It leaves when it comes back, if ever."""
-        self._stop.set()
+    kill = leave
 
     def close(self, deadline: float) -> bool:
         if self._thread:
