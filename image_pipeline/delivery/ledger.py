@@ -186,10 +186,7 @@ class Ledger:
                 self._send_again(number)
 
     def somebody_gone(self, now: float) -> None:
-        """A connection was lost, and nobody knows whose it was.
-
-        What was in its queue is gone; what somebody has started may be.
-        """
+        """What was in its queue is gone; what somebody has started may be."""
         for number, lease in list(self._leased.items()):
             if lease.worker:
                 lease.ends = min(lease.ends, now + self._short(number))
