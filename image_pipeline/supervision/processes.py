@@ -68,15 +68,13 @@ class _Process(Worker):
     ) -> None:
         super().__init__(name)
         self._code: int | None = None
-        self._stderr, self._notes = (
-            os.fdopen(os.memfd_create(what), "rb")
-            for what in ("stderr", "notes")
-        )
+        self._stderr = os.memfd_create("stderr")
+        self._notes = os.memfd_create("notes")
         stdin, self._stdin = os.pipe()
         quiet = os.open(os.devnull, os.O_WRONLY)
         stdout = 1 if verbose else quiet
-        streams = stdin, stdout, self._stderr.fileno()
-        notes = os.dup(self._notes.fileno())
+        streams = stdin, stdout, self._stderr
+        notes = os.dup(self._notes)
         os.set_inheritable(notes, True)
         args = make, name, str(notes)
         # A signal mask is inherited: a Ctrl-C in the terminal, or its end,
@@ -91,9 +89,8 @@ class _Process(Worker):
                 self.pid = os.fork() or _work(args, streams)
             self.descriptor = os.pidfd_open(self.pid)
         except OSError as error:
-            os.close(self._stdin)
-            self._stderr.close()
-            self._notes.close()
+            for descriptor in (self._stdin, self._stderr, self._notes):
+                os.close(descriptor)
             raise Incomplete(
                 f"cannot start a worker process: {error.strerror}"
             ) from error
@@ -110,7 +107,7 @@ class _Process(Worker):
             os.write(self._stdin, line.encode() + b"\n")
 
     def read_note(self) -> Noted:
-        data = os.pread(self._notes.fileno(), NOTE.size, 0)
+        data = os.pread(self._notes, NOTE.size, 0)
         return Noted(*NOTE.unpack(data)) if data else Noted()
 
     def exit(self) -> Exit | None:
@@ -133,10 +130,9 @@ class _Process(Worker):
         return self._code
 
     def _last_words(self) -> str:
-        size = self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(0, size - MAX_WORDS))
-        text = self._stderr.read().decode(errors="replace")
-        return (text.splitlines() or [""])[-1]
+        begin = max(0, os.fstat(self._stderr).st_size - MAX_WORDS)
+        data = os.pread(self._stderr, MAX_WORDS, begin)
+        return (data.decode(errors="replace").splitlines() or [""])[-1]
 
     def is_stopped(self) -> bool:
         flags = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
@@ -155,11 +151,13 @@ class _Process(Worker):
             signal.pidfd_send_signal(self.descriptor, signal.SIGKILL)
 
     def close(self, deadline: float) -> bool:
-        with self._stderr, self._notes:
-            self.leave()
-            code = self._exit_code(max(REAP_S, deadline - time.monotonic()))
-            os.close(self.descriptor)
-        return code is not None
+        self.leave()
+        code = self._exit_code(max(REAP_S, deadline - time.monotonic()))
+        if code is None:  # it will be closed once more
+            return False
+        for descriptor in (self._stderr, self._notes, self.descriptor):
+            os.close(descriptor)
+        return True
 
 
 def _has_one_thread() -> bool:

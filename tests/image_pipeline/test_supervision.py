@@ -15,6 +15,7 @@ from image_pipeline.delivery import ledger
 from image_pipeline.delivery.ledger import Ledger
 from image_pipeline.demo.photographs import photograph
 from image_pipeline.outcome import FileRecord, Incomplete, Outcome, Status
+from image_pipeline.supervision import processes
 from image_pipeline.supervision.processes import Processes
 from image_pipeline.supervision.threads import Threads
 from image_pipeline.transport.endpoints import Transport
@@ -181,6 +182,18 @@ def test_workers_whose_run_was_killed_before_it_had_work_end_at_once(
         ended, _, _ = select.select([worker], [], [], PATIENCE_S)
         os.close(worker)
         assert ended
+
+
+def test_a_worker_that_does_not_end_in_time_is_closed_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The trap: what the first try has closed is used by the second."""
+    monkeypatch.setattr(processes, "REAP_S", 0.0)
+    workers = Processes(1, MAKE)
+    [worker] = workers.alive
+    os.kill(workers.pids[worker.name], signal.SIGSTOP)
+    assert not worker.close(time.monotonic())
+    assert workers.close()
 
 
 def test_a_run_leaves_no_process_behind(tmp_path: Path) -> None:
