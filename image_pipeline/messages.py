@@ -22,7 +22,6 @@ _OF_WORK = frozenset(
 )
 _ABOUT_A_FILE = _OF_WORK | {pb.STAGE_WANTED, pb.STAGE_CURRENT}
 _FROM_A_WORKER = _OF_WORK | ABOUT_A_WORKER
-_LOWER_HALF = 0xFFFF_FFFF
 MAX_BYTES = 4 * 2**20  # of a message, without the frames that follow it
 MAX_RESULT = 16 * 2**20  # bytes of one, and so of any frame to a sink
 MAX_TEXT = 2_000  # characters of a reason, of notes, of a worker's name
@@ -40,11 +39,6 @@ def new_batch() -> int:
 def id_of(batch: int, number: int) -> int:
     """Return the id of file `number`, counted from 1, of `batch`."""
     return batch << 32 | number
-
-
-def number_of(batch: int, file_id: int) -> int | None:
-    """Return the number of a file, or None if it is of another batch."""
-    return file_id & _LOWER_HALF if file_id >> 32 == batch else None
 
 
 def text(value: object) -> str:
@@ -135,5 +129,5 @@ def _check_report(report: pb.Report, allowed: Iterable[int]) -> None:
 
 
 def _check_id(file_id: int) -> None:
-    if not file_id >> 32 or not file_id & _LOWER_HALF:
+    if not file_id >> 32 or not file_id & 0xFFFF_FFFF:
         raise Malformed(f"{file_id:#x} is not an id")

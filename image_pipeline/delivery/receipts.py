@@ -37,29 +37,28 @@ class Receipts:
         """Raises Incomplete when the sink can store nothing more."""
         self._presence.heard = now
         here = self._presence.here
-        number = messages.number_of(self._batch, report.id)
-        if number and number > self._status.total:
-            number = None
+        number = report.id - messages.id_of(self._batch, 0)
         match report.stage:
             case pb.STAGE_READY:
                 here[report.worker] = True
             case pb.STAGE_LEAVING | pb.STAGE_CRASHED | pb.STAGE_TIMED_OUT:
                 here[report.worker] = False
-                self._worker_gone(report, number, now)
+                self._worker_gone(number, report, now)
             case pb.STAGE_BROKEN:
-                if report.id == messages.id_of(self._batch, 0):
+                if number == 0:
                     raise Incomplete(report.reason)
             case pb.STAGE_STARTED if here.get(report.worker) is False:
                 pass  # too late: the file is on its way to another worker
-            case _ if number:
+            case _ if 0 < number <= self._status.total:
                 self._take_of_file(number, report, now)
 
     def _worker_gone(
-        self, report: pb.Report, number: int | None, now: float
+        self, number: int, report: pb.Report, now: float
     ) -> None:
-        if number and report.stage == pb.STAGE_CRASHED:
+        # Where it was at no file of ours, the ledger knows no such number.
+        if report.stage == pb.STAGE_CRASHED:
             self.fail(self._ledger.crashed(number, report.reason, now))
-        elif number and report.stage == pb.STAGE_TIMED_OUT:
+        elif report.stage == pb.STAGE_TIMED_OUT:
             self.fail(self._ledger.give_up(number, report.reason, now))
         self._status.workers.pop(report.worker, None)
         self._ledger.worker_gone(report.worker, self._presence.is_inproc)
