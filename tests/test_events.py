@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import zmq
-from PIL import Image
 
+from image_pipeline.demo.photographs import photograph
 from image_pipeline.transport import events as pipeline
 from pingpong.support import events as pingpong
 from plugin_system import events as plugins
@@ -76,10 +76,15 @@ def test_a_ping_pong_client_publishes_each_pong(
 def test_a_run_of_the_pipeline_publishes_how_each_file_ends(
     listener: "zmq.SyncSocket", tmp_path: Path
 ) -> None:
+    """The trap: a PUB drops what it tells before its SUB is connected.
+
+    So what is to be heard must take longer than a handshake.
+    """
     folder = tmp_path / "photographs"
     folder.mkdir()
-    for number in range(5):
-        Image.new("RGB", (64, 64)).save(folder / f"{number}.jpg")
+    photo = photograph(1)
+    for number in range(9):
+        (folder / f"{number}.jpg").write_bytes(photo)
     run = Program(
         *("image_pipeline", "run", str(folder), str(tmp_path / "out")),
         *("-j", "1", "--events", endpoint_of(listener)),

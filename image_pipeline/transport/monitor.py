@@ -9,6 +9,7 @@ went and who was refused (libzmq documentation, zmq_socket_monitor).
 
 import struct
 import time
+from errno import ECONNRESET, EPIPE
 
 import zmq
 
@@ -70,7 +71,7 @@ class ConnectionMonitor:
         self._connections = 0  # that were ever begun
         self._ends = 0
         self._open: dict[int, float] = {}  # descriptors, and since when
-        self._failures = 0  # of handshakes
+        self._hung_up = 0
         self._failed = False  # a handshake has, so the next end is its own
         self._why = ""
 
@@ -82,11 +83,12 @@ class ConnectionMonitor:
     def refusal(self) -> str:
         """Why no handshake succeeds; empty while there is hope.
 
-        A peer that hangs up once may just have been stopped.
+        A peer that hangs up once may just have been stopped, and one that
+        is silent may come back.
         """
         if self.connected:
             return ""
-        if self._why or self._failures < 2:
+        if self._why or self._hung_up < 2:
             return self._why
         is_curve = self._watched.mechanism == zmq.CURVE
         return _NO_DETAIL if is_curve else _NO_KEYS
@@ -117,9 +119,10 @@ class ConnectionMonitor:
                 case zmq.EVENT_DISCONNECTED:
                     self._ended(value)
                 case failure:
-                    self._failures += 1
                     self._failed = True
                     self._why = _FAILURES[failure] or self._why
+                    # An errno comes with it: not that of our own deadline.
+                    self._hung_up += value in (EPIPE, ECONNRESET)
             unmade = self._connections - self.handshakes
             self.disconnects = max(self.disconnects, self._ends - unmade)
 

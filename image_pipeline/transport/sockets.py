@@ -38,6 +38,10 @@ MAX_BYTES = 4 * 2**20  # of one frame, to a PULL that binds
 HANDSHAKE_BYTES = 1024  # all that reaches a PUSH
 SEND_MS = 2_000  # a safety net: a sender polls before it sends
 
+# A connecting socket looks up its host in its thread of libzmq, at each try.
+# Nothing else goes on there meanwhile, which may be half a minute.
+FIRST_THREAD, SECOND_THREAD = 1, 2  # as bits of ZMQ_AFFINITY
+
 Context = zmq.Context[zmq.Socket[bytes]]
 
 
@@ -63,6 +67,7 @@ def bound(
         socket.maxmsgsize = HANDSHAKE_BYTES if kind == zmq.PUSH else limit
         if keys:
             keys.serve(socket)
+        socket.affinity = FIRST_THREAD
         socket.ipv6 = needs_ipv6(endpoint)
         with usable("bind", endpoint):
             socket.bind(endpoint)
@@ -82,6 +87,8 @@ def connected(
     with _socket(context, kind, short) as socket:
         if keys:
             keys.join(socket)
+        if context.get(zmq.IO_THREADS) > 1:
+            socket.affinity = SECOND_THREAD
         socket.ipv6 = needs_ipv6(endpoint)
         with usable("connect", endpoint):
             socket.connect(endpoint)
@@ -125,10 +132,12 @@ _abandoned: list[Context] = []
 def context() -> Iterator[Context]:
     """Yield a context, and terminate it, which waits for all of its sockets.
 
+    What is bound has a thread of its own, so a name server that does not
+    answer keeps nobody from getting in.
     An interruption may have struck while they were being closed, and then
     it would wait for ever.
     """
-    made: Context = zmq.Context()
+    made: Context = zmq.Context(io_threads=2)
     try:
         yield made
     except KeyboardInterrupt:

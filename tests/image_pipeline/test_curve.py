@@ -1,6 +1,8 @@
 """CURVE: known keys are served, all others are told why not."""
 
+from contextlib import ExitStack, closing
 from pathlib import Path
+from socket import create_server
 from threading import Event
 from typing import Any
 
@@ -14,7 +16,7 @@ from image_pipeline.imaging.wire import encode
 from image_pipeline.outcome import Incomplete, Outcome
 from image_pipeline.transport import curve, endpoints
 from image_pipeline.transport.curve import BadKeys, Keys
-from image_pipeline.transport.monitor import Refused
+from image_pipeline.transport.monitor import ConnectionMonitor, Refused
 from image_pipeline.transport.sockets import bound, connected
 from tests.image_pipeline.stage import (
     by_hand,
@@ -25,6 +27,7 @@ from tests.image_pipeline.stage import (
     until,
     work,
 )
+from tests.support import PATIENCE_S
 
 
 @pytest.fixture
@@ -130,6 +133,33 @@ def test_a_ventilator_hears_that_the_sink_has_other_keys(
         pipeline.receipts = "inproc://receipts"
         with pytest.raises(Incomplete, match="the sink refuses us"):
             pipeline.deliver(files_in(tmp_path / "src"))
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_only_a_peer_that_hangs_up_is_said_to_refuse_us(
+    hangs_up: bool, context: zmq.Context[Any]
+) -> None:
+    """The trap: libzmq tells of our own deadline by the same event.
+
+    A peer that was stopped, or waits for a name server, may come back.
+    """
+    with (
+        create_server(("127.0.0.1", 0)) as peer,
+        context.socket(zmq.PUSH) as socket,
+        closing(ConnectionMonitor(socket)) as monitor,
+        ExitStack() as connections,
+    ):
+        peer.settimeout(PATIENCE_S)
+        socket.linger, socket.handshake_ivl = 0, 50
+        socket.connect("tcp://127.0.0.1:{1}".format(*peer.getsockname()))
+        for _ in range(4):
+            connection, _ = peer.accept()
+            if hangs_up:
+                connection.close()
+            else:
+                connections.enter_context(connection)
+        monitor.look()
+        assert ("hung up" in monitor.refusal) is hangs_up
 
 
 def test_a_worker_cannot_announce_files_though_its_key_is_known(

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from image_pipeline.demo.photographs import photograph
-from tests.support import Program, needs, skip_or_fail
+from tests.support import ROOT, Program, needs, skip_or_fail
 
 pytestmark = pytest.mark.slow
 
@@ -144,3 +144,47 @@ def test_a_pulled_cable_and_a_late_worker_cost_no_image(
     assert len(list((tmp_path / "thumbs").glob("*.jpg"))) == IMAGES
     for each in (near, far, late):
         assert each.wait() == 0
+
+
+def test_a_silent_name_server_keeps_nobody_from_getting_in(
+    start: Start, tmp_path: Path
+) -> None:
+    """The trap: libzmq looks a host up in the thread that also greets peers.
+
+    So with one thread a sink that looks for its ventilator is deaf to its
+    workers for as long as the lookup takes, here a second at each try.
+    """
+    needs("ip", "unshare")
+    if os.geteuid():
+        skip_or_fail("namespaces need root")
+    configuration = tmp_path / "resolv.conf"
+    configuration.write_text(
+        "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
+    )
+    (tmp_path / "deaf.py").write_text(
+        "import socket, zmq\n"
+        "from image_pipeline.transport.sockets import *\n"
+        "name_server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "name_server.bind(('127.0.0.1', 53))\n"
+        "with (\n"
+        "    context() as ours,\n"
+        "    bound(ours, zmq.PULL, 'tcp://127.0.0.1:*') as inbox,\n"
+        "    connected(ours, zmq.PUSH, 'tcp://ventilator.example:5559'),\n"
+        "    zmq.Context() as theirs,\n"
+        "    theirs.socket(zmq.PUSH) as worker,\n"
+        "):\n"
+        "    worker.connect(inbox.endpoint)\n"
+        "    worker.send(b'')\n"
+        "    print('heard' if inbox.poll(500) else 'deaf')\n"
+    )
+    script = (
+        f"mount --bind {configuration} /etc/resolv.conf && ip link set lo up "
+        '&& exec "$@"'
+    )
+    sink = start(
+        "deaf",
+        within=("unshare", "--mount", "--net", "sh", "-c", script, "sh"),
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+    )
+    assert sink.wait() == 0, sink.stderr
+    assert sink.stdout == "heard\n"
