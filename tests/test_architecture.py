@@ -36,7 +36,7 @@ BUDGETS = {  # lines of Python, without generated code
 # the budget is met.
 OVER = {
     "pingpong": 1_280,  # --events
-    "image_pipeline": 7_584,  # files, strangers, sandbox, cluster
+    "image_pipeline": 7_596,  # files, strangers, sandbox, cluster
     "plugin_system": 3_512,  # sandbox, flood watch, events
     "slides": 1_951,  # the server's checks, the address and its QR code
     "slides/bench": 1_238,  # the soak
