@@ -25,7 +25,7 @@ Tell = Callable[[str], None]
 
 
 def run(stop: Stop, title: Tell, show: Tell) -> Report:
-    """Play it to the end, or until `stop`."""
+    """Play it to the end, or until `stop`, which is to have a deadline."""
     report = Report()
     with ExitStack() as stack:
         enter = stack.enter_context

@@ -36,11 +36,11 @@ BUDGETS = {  # lines of Python, without generated code
 # the budget is met.
 OVER = {
     "pingpong": 1_280,  # --events
-    "image_pipeline": 7_596,  # files, strangers, sandbox, cluster
-    "plugin_system": 3_512,  # sandbox, flood watch, events
+    "image_pipeline": 7_605,  # files, strangers, sandbox, cluster
+    "plugin_system": 3_514,  # sandbox, flood watch, events
     "slides": 1_951,  # the server's checks, the address and its QR code
     "slides/bench": 1_238,  # the soak
-    "slides/live": 1_138,  # five shows instead of two
+    "slides/live": 1_144,  # five shows instead of two
 }
 MESSAGING = (  # what works for any bytes in and any bytes out
     "ventilator",

@@ -160,13 +160,15 @@ class Display(ExitStack):
             # A signal that writes in between would tear it: `show` does.
             self._stop.announce = lambda: None
         text = ", ".join(self._parts("[bold red]{} failed[/]"))
-        rows = {"": (self._account.tally.total(), text)}
+        total = self._account.tally.total(), text
+        rows = {"": total}
         for name, (file, since) in sorted(status.workers.items()):
             busy = escape(shown(file)) or "[dim]idle[/]"
             if status.now - since >= 1:
                 busy += f" for {status.now - since:.0f} s"
             done = self._account.done_by[name]
             rows[name] = done, f"{done} done, {busy}"
+        rows[""] = total  # again: a worker of others may have no name
         for name in rows:
             if name not in self._rows:
                 self._rows[name] = self._bar.add_task(

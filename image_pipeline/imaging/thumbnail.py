@@ -93,10 +93,11 @@ def make_thumbnails(data: bytes, recipe: Recipe) -> Made:
 
 @cache
 def _learn(name: str) -> None:
-    """Load what Pillow does not know yet, with one thread instead of many.
+    """Load what Pillow does not know yet; AVIF and HEIF with one thread.
 
     Pillow would load all of its forty formats to look for one; a worker that
-    is about to make JPEGs of JPEGs starts sooner without any of them.
+    is about to make JPEGs of JPEGs starts sooner without any of them. TIFF is
+    loaded by our own module `tiff`.
     """
     match name:
         case "AVIF":

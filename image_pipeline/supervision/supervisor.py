@@ -59,6 +59,7 @@ class Supervisor(ABC):
     def _add(self) -> None:
         self.started += 1
         worker = self._start(f"{self._name} {self.started}")
+        worker.awake = self._clock.at(time.monotonic())
         self.alive.append(worker)
         if self._work:
             worker.begin(self._sink.context, self._work)
@@ -167,5 +168,7 @@ class Supervisor(ABC):
             worker.kill()
         deadline = time.monotonic() + FAREWELL_S
         self.alive, self._abandoned = [], []
-        ended = [worker.close(deadline) for worker in workers]
-        return all(ended)
+        self._abandoned = [
+            worker for worker in workers if not worker.close(deadline)
+        ]
+        return not self._abandoned

@@ -65,10 +65,9 @@ class _Thread(Worker):
         return Exit("an error in its thread", failed=True)
 
     def leave(self) -> None:
-        """When it comes back, if ever."""
         self._stop.set()
 
-    kill = leave
+    kill = leave  # it can only be asked, and one that hangs never leaves
 
     def close(self, deadline: float) -> bool:
         if self._thread:

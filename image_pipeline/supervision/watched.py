@@ -1,6 +1,5 @@
 """A worker as its supervisor sees it: its current file, and how it ended."""
 
-import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -51,7 +50,7 @@ class Worker(ABC):
         self.name = name
         self.noted = Noted()
         self.noted_since = 0.0
-        self.awake = time.monotonic()  # when it was last not stopped
+        self.awake = 0.0  # when it was last not stopped
 
     @abstractmethod
     def begin(self, context: Context, work: Work) -> None: ...

@@ -134,6 +134,7 @@ def context() -> Iterator[Context]:
 
     What is bound has a thread of its own, so a name server that does not
     answer keeps nobody from getting in.
+
     An interruption may have struck while they were being closed, and then
     it would wait for ever.
     """

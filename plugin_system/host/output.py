@@ -131,9 +131,11 @@ class OutputReader:
 
     def _read(self, stream: Stream) -> bool:
         """Return whether there was something; to be called with the lock."""
+        if stream.pipe.closed:
+            return False
         try:
             data = os.read(stream.pipe.fileno(), READ_BYTES)
-        except (BlockingIOError, ValueError):  # nothing yet, or it is closed
+        except BlockingIOError:
             return False
         stream.feed(data)
         if not data:

@@ -2,8 +2,8 @@
 
 Each line on stdout is one event, as JSON: `t` in seconds since the start,
 `kind`, and more. A line on stdin, VERB NAME, is a click on what is called
-NAME. The end of stdin ends everything at once, so that nothing outlives the
-server. All shows tell the same frame around their own events:
+NAME. The end of stdin, or Ctrl-C, ends everything at once, so that nothing
+outlives the server. All shows tell the same frame around their own events:
 
     begin    total
     crew     workers: what can be clicked now, each with its pid or 0
@@ -13,6 +13,7 @@ server. All shows tell the same frame around their own events:
 import json
 import os
 import queue
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -47,12 +48,17 @@ class Play:
         """Kill what does not die with this process."""
 
     def run(self) -> None:
-        def obey() -> None:
-            for line in sys.stdin:
-                self.click(*line.strip().split(" ", 1))
+        def leave(*_: object) -> None:
             self.end()
             os._exit(0)
 
+        def obey() -> None:
+            for line in sys.stdin:
+                self.click(*line.strip().split(" ", 1))
+            leave()
+
+        # Ctrl-C must not wait for the threads of a pool to end.
+        signal.signal(signal.SIGINT, leave)
         Thread(target=obey, daemon=True).start()
         self.play()
         os._exit(0)  # a thread may still be reading stdin

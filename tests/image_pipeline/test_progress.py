@@ -118,6 +118,18 @@ def test_a_terminal_shows_a_row_for_each_worker(
     assert "idle" in text
 
 
+def test_a_worker_without_a_name_does_not_hide_the_batch(
+    clock: Clock, screen: Screen
+) -> None:
+    """The trap: the row of the whole batch has no name either."""
+    batch = Batch()
+    with redirect_stdout(screen), batch.display() as shown:
+        shown.show(batch.at(0))
+        clock.now += 1
+        shown.show(batch.at(100, Worker("", 1, b"a.jpg"), failed=2))
+    assert "2 failed" in screen.getvalue()
+
+
 def test_a_terminal_is_redrawn_at_a_rate_that_eyes_can_follow(
     clock: Clock, screen: Screen
 ) -> None:

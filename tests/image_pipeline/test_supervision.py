@@ -15,7 +15,7 @@ from image_pipeline.delivery import ledger
 from image_pipeline.delivery.ledger import Ledger
 from image_pipeline.demo.photographs import photograph
 from image_pipeline.outcome import FileRecord, Incomplete, Outcome, Status
-from image_pipeline.supervision import processes
+from image_pipeline.supervision import processes, supervisor
 from image_pipeline.supervision.processes import Processes
 from image_pipeline.supervision.threads import Threads
 from image_pipeline.transport.endpoints import Transport
@@ -194,6 +194,24 @@ def test_a_worker_that_does_not_end_in_time_is_closed_once_more(
     os.kill(workers.pids[worker.name], signal.SIGSTOP)
     assert not worker.close(time.monotonic())
     assert workers.close()
+
+
+def test_what_has_not_ended_in_time_is_closed_by_the_next_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The trap: the first try forgets it, and the second calls it ended."""
+    with monkeypatch.context() as hung:
+        hung.setattr(processes, "REAP_S", 0.0)
+        hung.setattr(supervisor, "FAREWELL_S", 0.0)
+        workers = Processes(1, MAKE)
+        [worker] = workers.alive
+        pid = workers.pids[worker.name]
+        os.kill(pid, signal.SIGSTOP)
+        hung.setattr(worker, "kill", lambda: None)
+        assert not workers.close()
+    assert workers.close()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
 
 
 def test_a_run_leaves_no_process_behind(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -24,7 +25,7 @@ from slides.live.stage import TRACES
 from slides.serve import Live
 from tests.slides.conftest import CALM
 from tests.slides.test_live import served
-from tests.support import PATIENCE_S, Program
+from tests.support import PATIENCE_S, ROOT, Program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -467,6 +468,23 @@ def test_ctrl_c_with_a_page_that_listens_leaves_no_process(
 
     assert len(pids) >= 4
     wait_until_gone(*pids)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_show_that_is_run_by_hand_ends_at_ctrl_c(name: str) -> None:
+    """The trap: a pool of threads that nobody has told to end."""
+    command = [sys.executable, "-m", *COMMANDS[name]]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe) as show:
+        assert show.stdout
+        waits_for_a_click = name in ("plugins", "news")
+        for _ in range(2 if waits_for_a_click else 3):
+            assert show.stdout.readline()  # until it is in the middle of it
+        show.send_signal(signal.SIGINT)
+        try:
+            show.wait(PATIENCE_S)
+        finally:
+            show.kill()
 
 
 def test_the_speaker_view_opens_no_stream_of_its_own(
