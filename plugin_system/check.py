@@ -135,8 +135,13 @@ def _from_outside(executor: Executor, name: str) -> Iterator[Row]:
 
     pid = send(signal.SIGSTOP)
     killer = threading.Timer(PATIENCE_S, os.kill, (pid, signal.SIGKILL))
-    killer.start()
-    killed = row("killed while stopped in a call", "PluginCrashed", ping)
+
+    def die_meanwhile() -> None:
+        killer.start()
+        ping()
+
+    fault = "killed while stopped in a call"
+    killed = row(fault, "PluginCrashed", die_meanwhile)
     killer.join()  # it was not hurt until then
     yield replace(killed, after_ms=killed.after_ms - PATIENCE_S * 1000)
 
