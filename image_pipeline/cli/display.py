@@ -104,7 +104,7 @@ class Display(ExitStack):
         self._seen: deque[tuple[float, int, int]] = deque(maxlen=_WINDOW)
         self._said = {""}
         self._bar: Progress | None = None
-        self._rows: dict[str, TaskID] = {}
+        self._rows: dict[str | None, TaskID] = {}
 
     def show(self, status: Status, last: bool = False) -> None:
         """Draw if a redraw is due, or if it is the last one."""
@@ -160,22 +160,22 @@ class Display(ExitStack):
             # A signal that writes in between would tear it: `show` does.
             self._stop.announce = lambda: None
         text = ", ".join(self._parts("[bold red]{} failed[/]"))
-        total = self._account.tally.total(), text
-        rows = {"": total}
+        batch = self._account.tally.total(), text
+        # Not under a name: a worker may have any, even an empty one.
+        rows: dict[str | None, tuple[int, str]] = {None: batch}
         for name, (file, since) in sorted(status.workers.items()):
             busy = escape(shown(file)) or "[dim]idle[/]"
             if status.now - since >= 1:
                 busy += f" for {status.now - since:.0f} s"
             done = self._account.done_by[name]
             rows[name] = done, f"{done} done, {busy}"
-        rows[""] = total  # again: a worker of others may have no name
-        for name in rows:
-            if name not in self._rows:
-                self._rows[name] = self._bar.add_task(
-                    escape(name), visible=False, said=""
+        for key in rows:
+            if key not in self._rows:
+                self._rows[key] = self._bar.add_task(
+                    escape(key or ""), visible=False, said=""
                 )
-        for name, row in self._rows.items():
-            done, text = rows.get(name, (0, ""))
+        for key, row in self._rows.items():
+            done, text = rows.get(key, (0, ""))
             self._bar.update(
                 row,
                 total=self._account.total,

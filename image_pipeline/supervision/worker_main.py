@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
     limit_memory()
     shut_in()
     try:
-        with sockets.context() as context:
+        with sockets.context(io_threads=1) as context:
             work(
                 context,
                 (tasks, results),

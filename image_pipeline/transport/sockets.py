@@ -129,16 +129,16 @@ _abandoned: list[Context] = []
 
 
 @contextmanager
-def context() -> Iterator[Context]:
+def context(io_threads: int = 2) -> Iterator[Context]:
     """Yield a context, and terminate it, which waits for all of its sockets.
 
     What is bound has a thread of its own, so a name server that does not
-    answer keeps nobody from getting in.
+    answer keeps nobody from getting in. One is enough where nothing is.
 
     An interruption may have struck while they were being closed, and then
     it would wait for ever.
     """
-    made: Context = zmq.Context(io_threads=2)
+    made: Context = zmq.Context(io_threads)
     try:
         yield made
     except KeyboardInterrupt:
